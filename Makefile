@@ -1,0 +1,80 @@
+# make demo    train a small counter on synthetic crowds, test it and write pictures
+# make test    run the tests
+# make lint    check style; `make format` applies it
+# make clean   remove builds and caches
+#
+# By default everything is installed into .venv, in the versions of requirements/pinned.txt.
+# An active virtual or conda environment, or the one named by `make demo PYTHON=/path/to/python`, is
+# used instead: it gets what it lacks, and nothing that is installed there changes.
+
+ifneq ($(PYTHON)$(filter-out $(CURDIR)/.venv,$(VIRTUAL_ENV))$(CONDA_PREFIX),)
+PYTHON ?= python
+installed = install-missing
+installed-for-tests = install-missing-for-tests
+else
+PYTHON = .venv/bin/python
+installed = .venv/installed
+installed-for-tests = .venv/installed-for-tests
+endif
+
+pip = $(PYTHON) -m pip
+tests = requirements/tests.txt requirements/convert.txt
+config = configs/pml_vgg16_synthetic.py
+work_dir = work_dirs/demo
+
+# The tools run from this checkout, even where another mmcrowd is installed.
+export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
+
+.DELETE_ON_ERROR:
+.PHONY: demo test lint format clean install-missing install-missing-for-tests
+
+demo: $(installed)
+	$(PYTHON) tools/train.py $(config) --work-dir $(work_dir)
+	$(PYTHON) tools/test.py $(config) "$$(cat $(work_dir)/last_checkpoint)" \
+	    --work-dir $(work_dir) --show-dir $(work_dir)/pictures
+	@echo "Pictures of the test images are in $(work_dir)/pictures"
+
+test: $(installed-for-tests)
+	$(PYTHON) -m pytest
+
+lint: $(installed-for-tests)
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+format: $(installed-for-tests)
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+# --- .venv: made once, and again only when a requirement changes
+
+.venv/installed: setup.py pyproject.toml mmcrowd/version.py $(filter-out $(tests),$(wildcard requirements/*.txt))
+	@python3 -c 'import sys; v = sys.version_info; v >= (3, 10) or sys.exit(f"mmcrowd needs Python >= 3.10, but python3 is {v.major}.{v.minor}; name another one with PYTHON=/path/to/python")'
+	python3 -m venv .venv
+	$(pip) install -r requirements/pinned.txt -r requirements/runtime.txt
+	$(pip) install --no-deps -e .
+# opencv-python loads the libraries of a desktop (libGL, libxcb). Where they are absent the headless
+# build of the same version takes the place of its files.
+	$(PYTHON) -c 'import cv2' || $(pip) install --no-deps --force-reinstall \
+	    "opencv-python-headless$$(sed -n 's/^opencv-python==/==/p' requirements/pinned.txt)"
+	touch $@
+
+.venv/installed-for-tests: .venv/installed $(tests)
+	$(pip) install $(tests:%=-r %)
+	touch $@
+
+# --- An environment of yours: what is there is a constraint, so pip can only add to it
+
+install-missing:
+	@mkdir -p build
+	$(pip) list --format=freeze --exclude mmcrowd > build/present.txt
+	$(pip) install -c build/present.txt -r requirements/runtime.txt
+	@$(PYTHON) mmcrowd/version.py | xargs -t -r $(pip) install -c build/present.txt
+	@$(PYTHON) -c 'import cv2' || { echo 'cv2 does not load: install the libraries it names, or opencv-python-headless'; exit 1; }
+	PYTHONPATH= $(pip) show -q mmcrowd || $(pip) install --no-deps -e .
+
+install-missing-for-tests: install-missing
+	$(pip) install -c build/present.txt $(tests:%=-r %)

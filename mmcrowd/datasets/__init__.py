@@ -1,0 +1,11 @@
+from .base_crowd_dataset import BaseCrowdDataset
+from .crowd_dataset import CrowdDataset
+from .shanghaitech import ShanghaiTechDataset
+from .ucf_qnrf import UCFQNRFDataset
+
+__all__ = [
+    'BaseCrowdDataset',
+    'CrowdDataset',
+    'ShanghaiTechDataset',
+    'UCFQNRFDataset',
+]

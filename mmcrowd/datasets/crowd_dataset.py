@@ -1,0 +1,91 @@
+import json
+from pathlib import Path
+
+from mmcrowd.registry import DATASETS
+
+from .base_crowd_dataset import BaseCrowdDataset, check_boxes
+
+
+@DATASETS.register_module()
+class CrowdDataset(BaseCrowdDataset):
+    """Your own images, described by one JSON annotation file.
+
+    The file is in OpenMMLab's annotation format::
+
+        {
+          "metainfo": {"dataset_name": "station"},
+          "data_list": [
+            {"img_path": "images/0001.jpg", "points": [[312.5, 80.0], [330.0, 84.2]]},
+            {"img_path": "images/0002.jpg", "points": [], "split": "test"}
+          ]
+        }
+
+    ``img_path`` is relative to ``data_root``; a point is ``[x, y]`` in pixels, integer coordinates
+    being pixel centres. Optional keys of an image: ``img_id`` (default: the path without its
+    ending), ``split`` (``"train"``, ``"val"`` or ``"test"``), ``boxes`` (xyxy, one per point),
+    ``attributes`` (any labels). Where no image has a ``split``, ``'train'``, ``'val'`` and
+    ``'trainval'`` follow the every-tenth rule of :class:`BaseCrowdDataset` in the order of the
+    file and ``'test'`` is the whole file.
+
+    Args:
+        ann_file: The JSON file, relative to ``data_root`` or absolute.
+        data_root: Folder that ``img_path`` is relative to.
+        split: See above.
+        **kwargs: Arguments of :class:`BaseCrowdDataset`.
+
+    Raises:
+        ValueError: For JSON that does not parse or does not fit the format, naming file and entry.
+    """
+
+    METAINFO = dict(dataset_name='custom')
+
+    def __init__(self, ann_file: str = 'annotations.json', **kwargs):
+        super().__init__(ann_file=ann_file, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        path = Path(self.data_root) / self.ann_file
+        if not path.is_file():
+            raise FileNotFoundError(f'no annotation file {path}')
+        try:
+            content = json.loads(path.read_text())
+        except json.JSONDecodeError as error:
+            raise ValueError(f'{path}: not valid JSON ({error})') from error
+        if not isinstance(content, dict) or not isinstance(content.get('data_list'), list):
+            raise ValueError(f'{path}: expected an object with the list "data_list"')
+        self._metainfo.update(content.get('metainfo', {}))
+
+        entries = content['data_list']
+        data_list = [self._parse(entry, f'{path}: data_list[{i}]') for i, entry in enumerate(entries)]
+        self._check_unique([info['img_id'] for info in data_list], path)
+        if any('split' in entry for entry in entries):
+            wanted = ('train', 'val') if self.split == 'trainval' else (self.split,)
+            data_list = [info for info in data_list if info['split'] in wanted]
+        else:
+            data_list = self._select_split(data_list)
+        return self._finish(data_list)
+
+    def _parse(self, entry: dict, where: str) -> dict:
+        if not isinstance(entry, dict) or not isinstance(entry.get('img_path'), str):
+            raise ValueError(f'{where}: expected an object with "img_path" and "points"')
+        if 'points' not in entry:
+            raise ValueError(f'{where} ({entry["img_path"]}): no key "points"; write [] for nobody')
+        split = entry.get('split', 'train')
+        if split not in ('train', 'val', 'test'):
+            raise ValueError(f'{where}: split={split!r}, expected "train", "val" or "test"')
+        info = dict(
+            img_path=str(Path(self.data_root) / entry['img_path']),
+            img_id=str(entry.get('img_id', Path(entry['img_path']).with_suffix(''))),
+            ann_path=where,
+            points=entry['points'],
+            split=split,
+            attributes=entry.get('attributes', {}),
+        )
+        if 'boxes' in entry:
+            info['boxes'] = check_boxes(entry['boxes'], len(entry['points']), where)
+        return info
+
+    @staticmethod
+    def _check_unique(ids: list[str], path: Path) -> None:
+        twice = sorted({i for i in ids if ids.count(i) > 1}) if len(set(ids)) < len(ids) else []
+        if twice:
+            raise ValueError(f'{path}: img_id must be unique, these are not: {twice[:5]}')

@@ -1,0 +1,21 @@
+from .formatting import PackCrowdInputs
+from .loading import LoadCrowdImage
+from .partition import PartitionByNearestPoint
+from .processing import (
+    LimitSide,
+    PadToMultiple,
+    PhotometricDistortion,
+    RandomHorizontalFlip,
+    RandomScaleCrop,
+)
+
+__all__ = [
+    'LimitSide',
+    'LoadCrowdImage',
+    'PackCrowdInputs',
+    'PadToMultiple',
+    'PartitionByNearestPoint',
+    'PhotometricDistortion',
+    'RandomHorizontalFlip',
+    'RandomScaleCrop',
+]

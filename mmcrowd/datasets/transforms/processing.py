@@ -1,0 +1,232 @@
+"""Transforms of pixels. Points, boxes and sigmas move with the pixels, by the rules of
+:mod:`mmcrowd.structures.frame`."""
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmcv.transforms.utils import cache_randomness
+
+from mmcrowd.registry import TRANSFORMS
+from mmcrowd.structures import compose_crop, compose_flip, compose_resize
+
+
+@TRANSFORMS.register_module()
+class RandomScaleCrop(BaseTransform):
+    """Scale by a random factor and cut out a random window of ``crop_size``.
+
+    The window of ``crop_size / scale`` pixels is cut out first and then resized, so that no more
+    pixels are touched than needed. Where the image is smaller than the window, the scale is raised
+    until the window fits the image (the two axes may then differ by the rounding of the window to
+    whole pixels). Points outside the window are dropped.
+
+    Args:
+        crop_size: Size of the crop in pixels, ``(h, w)`` or one number for both. Default 512.
+        scale_range: Range of the uniformly drawn scale. Default (0.5, 1.5), the authors'.
+    """
+
+    def __init__(self, crop_size: int | tuple[int, int] = 512, scale_range=(0.5, 1.5)):
+        self.crop_size = (crop_size, crop_size) if isinstance(crop_size, int) else tuple(crop_size)
+        self.scale_range = tuple(scale_range)
+        if min(self.crop_size) < 1:
+            raise ValueError(f'crop_size={crop_size!r}, expected positive pixels')
+        if not 0 < self.scale_range[0] <= self.scale_range[1]:
+            raise ValueError(f'scale_range={scale_range!r}, expected 0 < low <= high')
+
+    @cache_randomness
+    def _draw_window(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Window ``(x0, y0, w, h)`` in the present image."""
+        crop_h, crop_w = self.crop_size
+        scale = np.random.uniform(*self.scale_range)
+        scale = max(scale, crop_h / height, crop_w / width)
+        h = min(max(round(crop_h / scale), 1), height)
+        w = min(max(round(crop_w / scale), 1), width)
+        y0 = np.random.randint(height - h + 1)
+        x0 = np.random.randint(width - w + 1)
+        return x0, y0, w, h
+
+    def transform(self, results: dict) -> dict:
+        x0, y0, w, h = self._draw_window(*results['img'].shape[:2])
+        results['img'] = results['img'][y0 : y0 + h, x0 : x0 + w]
+        compose_crop(results, (x0, y0), (h, w))
+        _shift(results, -x0, -y0)
+        _keep_inside(results, (h, w))
+        _resize(results, self.crop_size)
+        return results
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(crop_size={self.crop_size}, scale_range={self.scale_range})'
+        )
+
+
+@TRANSFORMS.register_module()
+class LimitSide(BaseTransform):
+    """Resize so that the sides of the image keep to limits; the aspect ratio is kept.
+
+    Args:
+        longest: The longer side is reduced to this many pixels if it is larger. Default None.
+        shortest: The shorter side is raised to this many pixels if it is smaller, without regard
+            to ``longest``. Default None.
+    """
+
+    def __init__(self, longest: int | None = None, shortest: int | None = None):
+        if longest is not None and shortest is not None and shortest > longest:
+            raise ValueError(f'shortest={shortest} is above longest={longest}')
+        self.longest = longest
+        self.shortest = shortest
+
+    def transform(self, results: dict) -> dict:
+        height, width = results['img'].shape[:2]
+        scale = 1.0
+        if self.longest is not None:
+            scale = min(scale, self.longest / max(height, width))
+        if self.shortest is not None:
+            scale = max(scale, self.shortest / min(height, width))
+        if scale != 1.0:
+            _resize(results, (max(round(height * scale), 1), max(round(width * scale), 1)))
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(longest={self.longest}, shortest={self.shortest})'
+
+
+@TRANSFORMS.register_module()
+class RandomHorizontalFlip(BaseTransform):
+    """Flip left to right with probability ``prob`` (default 0.5)."""
+
+    def __init__(self, prob: float = 0.5):
+        if not 0 <= prob <= 1:
+            raise ValueError(f'prob={prob!r}, expected a probability')
+        self.prob = prob
+
+    @cache_randomness
+    def _draw(self) -> bool:
+        return np.random.rand() < self.prob
+
+    def transform(self, results: dict) -> dict:
+        if not self._draw():
+            return results
+        results['img'] = cv2.flip(results['img'], 1)
+        right = results['img'].shape[1] - 1
+        results['points'][:, 0] = right - results['points'][:, 0]
+        if 'boxes' in results:
+            results['boxes'][:, [0, 2]] = right - results['boxes'][:, [2, 0]]
+        compose_flip(results)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(prob={self.prob})'
+
+
+@TRANSFORMS.register_module()
+class PhotometricDistortion(BaseTransform):
+    """Random brightness, contrast and saturation, and sometimes grey.
+
+    Args:
+        brightness: Largest change, as a share of the full range. Default 0.15.
+        contrast: Largest relative change about the mean. Default 0.25.
+        saturation: Largest relative change of the distance to grey. Default 0.25.
+        gray_prob: Probability of a grey image. Default 0.05.
+    """
+
+    def __init__(self, brightness=0.15, contrast=0.25, saturation=0.25, gray_prob=0.05):
+        self.brightness = brightness
+        self.contrast = contrast
+        self.saturation = saturation
+        self.gray_prob = gray_prob
+
+    @cache_randomness
+    def _draw(self) -> tuple[float, float, float]:
+        shift = 255 * np.random.uniform(-self.brightness, self.brightness)
+        gain = 1 + np.random.uniform(-self.contrast, self.contrast)
+        saturation = 1 + np.random.uniform(-self.saturation, self.saturation)
+        return shift, gain, 0.0 if np.random.rand() < self.gray_prob else saturation
+
+    def transform(self, results: dict) -> dict:
+        shift, gain, saturation = self._draw()
+        img = results['img']
+        gray = cv2.cvtColor(cv2.cvtColor(img, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+        mean = float(gray.mean())
+        # gain * (saturation * (img - gray) + gray - mean) + mean + shift, in one saturating pass.
+        results['img'] = cv2.addWeighted(
+            img, gain * saturation, gray, gain * (1 - saturation), (1 - gain) * mean + shift
+        )
+        return results
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(brightness={self.brightness}, contrast={self.contrast}, '
+            f'saturation={self.saturation}, gray_prob={self.gray_prob})'
+        )
+
+
+@TRANSFORMS.register_module()
+class PadToMultiple(BaseTransform):
+    """Pad to the right and to the bottom until both sides are multiples of ``divisor``.
+
+    The padding belongs to the image from here on (``img_shape`` grows): use it where images are
+    smaller than the network needs or before :class:`PartitionByNearestPoint`. For whole images at
+    test time the data preprocessor pads the batch and the prediction leaves its padding out.
+
+    Args:
+        divisor: Default 32.
+        pad_value: Value of the new pixels, BGR. Default 0.
+    """
+
+    def __init__(self, divisor: int = 32, pad_value: int | tuple = 0):
+        if divisor < 1:
+            raise ValueError(f'divisor={divisor!r}, expected a positive number of pixels')
+        self.divisor = divisor
+        self.pad_value = (pad_value,) * 3 if isinstance(pad_value, int) else tuple(pad_value)
+
+    def transform(self, results: dict) -> dict:
+        height, width = results['img'].shape[:2]
+        bottom, right = -height % self.divisor, -width % self.divisor
+        if bottom or right:
+            results['img'] = cv2.copyMakeBorder(
+                results['img'], 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=self.pad_value
+            )
+            # Seen from before a flip, the padding is at the left: a crop at a negative offset.
+            compose_crop(results, (0, 0), (height + bottom, width + right))
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(divisor={self.divisor}, pad_value={self.pad_value})'
+
+
+def _resize(results: dict, size: tuple[int, int]) -> None:
+    """Resize to ``size = (h, w)``; area averaging when both axes shrink, bilinear otherwise."""
+    height, width = results['img'].shape[:2]
+    if (height, width) == tuple(size):
+        return
+    sx, sy = size[1] / width, size[0] / height
+    shrinks = sx <= 1 and sy <= 1
+    results['img'] = cv2.resize(
+        results['img'],
+        (size[1], size[0]),
+        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+    )
+    scale = np.array([sx, sy], np.float32)
+    results['points'] = (results['points'] + 0.5) * scale - 0.5
+    if 'boxes' in results:
+        results['boxes'] = (results['boxes'] + 0.5) * np.tile(scale, 2) - 0.5
+    if 'sigmas' in results:
+        results['sigmas'] = results['sigmas'] * np.sqrt(sx * sy, dtype=np.float32)
+    compose_resize(results, (sx, sy), size)
+
+
+def _shift(results: dict, dx: float, dy: float) -> None:
+    results['points'] = results['points'] + np.array([dx, dy], np.float32)
+    if 'boxes' in results:
+        results['boxes'] = results['boxes'] + np.array([dx, dy, dx, dy], np.float32)
+
+
+def _keep_inside(results: dict, size: tuple[int, int]) -> None:
+    """Drop the points (and what belongs to them) outside an image of ``size = (h, w)``."""
+    points = results['points']
+    inside = (
+        (points >= -0.5) & (points < np.array([size[1], size[0]], np.float32) - 0.5)
+    ).all(axis=1)
+    for key in ('points', 'boxes', 'sigmas'):
+        if key in results:
+            results[key] = results[key][inside]

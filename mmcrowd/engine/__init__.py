@@ -1,0 +1,3 @@
+from .hooks import CrowdVisualizationHook
+
+__all__ = ['CrowdVisualizationHook']

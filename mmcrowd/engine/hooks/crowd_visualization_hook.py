@@ -1,0 +1,122 @@
+from collections.abc import Sequence
+
+import numpy as np
+from mmengine.fileio import join_path
+from mmengine.hooks import Hook
+from mmengine.runner import IterBasedTrainLoop, Runner
+
+from mmcrowd.registry import HOOKS
+from mmcrowd.structures import CrowdDataSample
+from mmcrowd.visualization import CrowdVisualizer
+
+
+@HOOKS.register_module()
+class CrowdVisualizationHook(Hook):
+    """Draw some images with points, density and counts while validating and testing.
+
+    Validation draws the same images every time, filed under the epoch (or iteration), so that one
+    can watch the density sharpen. The picture shown is the network's own input, ``data_batch
+    ['inputs']`` without its padding: it is there for every dataset, rendered ones too, is not
+    decoded a second time, and truth and density lie in its frame.
+
+    Args:
+        enable: Whether to draw at all. Defaults to False.
+        interval: Draw every ``interval``-th image, beginning with the first. In distributed
+            runs the first rank draws, and counts its own images. Defaults to 10.
+        max_images: Draw no more than this many per validation or test; None for no limit.
+            Defaults to 8.
+        out_dir: Folder for the pictures, named ``{val|test}_{img_id}_{step}.png``. Defaults to
+            None: they go to the backends of the runner's visualizer under that name.
+        show: Show each picture in a window. Defaults to False.
+        wait_time: Seconds to show it for, 0 for until a key is pressed.
+
+    Raises:
+        TypeError: On the first run, if enabled while the runner's visualizer is no
+            :class:`~mmcrowd.visualization.CrowdVisualizer`.
+
+    Examples:
+        In a config:
+
+        .. code:: python
+
+            visualizer = dict(type='CrowdVisualizer', vis_backends=[dict(type='LocalVisBackend')])
+            custom_hooks = [dict(type='CrowdVisualizationHook', enable=True)]
+    """
+
+    def __init__(
+        self,
+        enable: bool = False,
+        interval: int = 10,
+        max_images: int | None = 8,
+        out_dir: str | None = None,
+        show: bool = False,
+        wait_time: float = 0,
+    ):
+        if interval < 1:
+            raise ValueError(f'interval is {interval}, expected at least 1')
+        self.enable = enable
+        self.interval = interval
+        self.max_images = max_images
+        self.out_dir = out_dir
+        self.show = show
+        self.wait_time = wait_time
+        self._num_seen = 0
+
+    def before_run(self, runner: Runner) -> None:
+        if self.enable and not isinstance(runner.visualizer, CrowdVisualizer):
+            raise TypeError(
+                "CrowdVisualizationHook needs visualizer=dict(type='CrowdVisualizer'), got "
+                f'{type(runner.visualizer).__name__}'
+            )
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        self._num_seen = 0
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        self._num_seen = 0
+
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[CrowdDataSample]
+    ) -> None:
+        # Not runner.train_loop, which builds the training dataset if it is not there yet.
+        by_iter = isinstance(runner._train_loop, IterBasedTrainLoop)
+        step = runner.iter if by_iter else runner.epoch
+        self._draw_batch(runner.visualizer, data_batch, outputs, 'val', step)
+
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[CrowdDataSample]
+    ) -> None:
+        self._draw_batch(runner.visualizer, data_batch, outputs, 'test', 0)
+
+    def _draw_batch(
+        self,
+        visualizer: CrowdVisualizer,
+        data_batch: dict,
+        samples: Sequence[CrowdDataSample],
+        mode: str,
+        step: int,
+    ) -> None:
+        if not self.enable:
+            return
+        for image, sample in zip(data_batch['inputs'], samples, strict=True):
+            turn, off_turn = divmod(self._num_seen, self.interval)
+            drawn = not off_turn and (self.max_images is None or turn < self.max_images)
+            self._num_seen += 1
+            if not drawn:
+                continue
+            # A slash in the id would make a folder that image writers do not create.
+            img_id = str(sample.get('img_id', self._num_seen - 1)).replace('/', '_')
+            name = f'{mode}_{img_id}'
+            out_file = self.out_dir and join_path(self.out_dir, f'{name}_{step}.png')
+            height, width = sample.get('img_shape', image.shape[1:])
+            visualizer.add_datasample(
+                name,
+                # BGR (3, H, W) to RGB (H, W, 3).
+                np.ascontiguousarray(image[:, :height, :width].flip(0).permute(1, 2, 0).cpu()),
+                sample,
+                frame='input',
+                show=self.show,
+                wait_time=self.wait_time,
+                out_file=out_file,
+                step=step,
+            )

@@ -1,0 +1,3 @@
+from .count_metric import CountMetric
+
+__all__ = ['CountMetric']

@@ -1,0 +1,5 @@
+from .csrnet import CSRNet
+from .mcnn import MCNN
+from .vgg import VGG
+
+__all__ = ['VGG', 'MCNN', 'CSRNet']

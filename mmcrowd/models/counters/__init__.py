@@ -1,0 +1,3 @@
+from .density_counter import DensityCounter
+
+__all__ = ['DensityCounter']

@@ -1,0 +1,64 @@
+import torch
+from mmengine.model import ImgDataPreprocessor
+
+from mmcrowd.registry import MODELS
+
+# Luma of BT.601, in the order B, G, R.
+_LUMA = (0.114, 0.587, 0.299)
+
+
+@MODELS.register_module()
+class CrowdDataPreprocessor(ImgDataPreprocessor):
+    """Normalise, pad to a multiple and batch; tell every sample its ``pad_shape``.
+
+    Images are padded to the right and to the bottom, after the normalisation, so that the padding
+    has the value of a mean-coloured pixel.
+
+    Args:
+        mean: Mean of the channels as the network sees them. Default None, no normalisation.
+        std: Standard deviation of the channels. Default None.
+        bgr_to_rgb: Turn the BGR input into RGB. Default False.
+        to_gray: Turn the BGR input into one grey channel. Default False.
+        pad_size_divisor: Sides of the batch are multiples of this. Default 32.
+        **kwargs: Other arguments of :class:`mmengine.model.ImgDataPreprocessor`.
+    """
+
+    def __init__(
+        self,
+        mean=None,
+        std=None,
+        bgr_to_rgb: bool = False,
+        to_gray: bool = False,
+        pad_size_divisor: int = 32,
+        **kwargs,
+    ):
+        if bgr_to_rgb and to_gray:
+            raise ValueError('bgr_to_rgb and to_gray exclude each other')
+        super().__init__(
+            mean=mean, std=std, bgr_to_rgb=bgr_to_rgb, pad_size_divisor=pad_size_divisor, **kwargs
+        )
+        self.to_gray = to_gray
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Turn collated data into the input of a counter.
+
+        Args:
+            data: ``inputs``, a list of uint8 ``(3, H, W)`` BGR images, and ``data_samples``, a list
+                of :class:`~mmcrowd.structures.CrowdDataSample` (optional).
+            training: Unused; images are treated alike in training and at test time.
+
+        Returns:
+            dict: ``inputs`` float32 ``(N, C, H, W)`` and ``data_samples`` on the model's device.
+        """
+        if self.to_gray:
+            data = {**data, 'inputs': [self._gray(img) for img in data['inputs']]}
+        data = super().forward(data, training)
+        for sample in data['data_samples'] or ():
+            sample.set_metainfo(dict(pad_shape=tuple(data['inputs'].shape[-2:])))
+        return data
+
+    @staticmethod
+    def _gray(img: torch.Tensor) -> torch.Tensor:
+        # Whole grey levels, as an image file or OpenCV would hold them.
+        luma = img.new_tensor(_LUMA, dtype=torch.float32)
+        return torch.einsum('chw,c->hw', img.float(), luma).round().unsqueeze(0)

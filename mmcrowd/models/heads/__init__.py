@@ -1,0 +1,3 @@
+from .density_head import DensityHead
+
+__all__ = ['DensityHead']

@@ -1,0 +1,89 @@
+from collections.abc import Sequence
+
+import torch
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule
+from torch import nn
+
+from mmcrowd.registry import MODELS
+
+
+@MODELS.register_module()
+class DensityHead(BaseModule):
+    """Turn features into a non-negative density map.
+
+    3x3 convolutions with ReLU (``mid_channels``), a 1x1 convolution and, where the density is finer
+    than the features, an upsampling by ``r = in_stride / out_stride``: ``'pixel_shuffle'`` predicts
+    ``r * r`` cells from each feature, ``'bilinear'`` interpolates one prediction and divides it by
+    ``r * r``, so that the count stays. A ReLU ends the head (Lin, Wan and Chan, ICLR 2025).
+
+    The weights of the last layer start at a hundredth of their default and its bias at 0: the first
+    densities are small, and the loss begins by raising the count.
+
+    Args:
+        in_channels: Channels of the features.
+        mid_channels: Channels of the 3x3 convolutions; empty for none. Default (256, 128).
+        in_stride: Input pixels per feature cell. Default 8.
+        out_stride: Input pixels per density cell, a divisor of ``in_stride``. Default 2.
+        upsample: ``'pixel_shuffle'`` (default) or ``'bilinear'``.
+        norm_cfg: Normalisation of the 3x3 convolutions. Default None.
+        init_cfg: Default: Kaiming for the convolutions.
+    """
+
+    UPSAMPLES = ('pixel_shuffle', 'bilinear')
+
+    def __init__(
+        self,
+        in_channels: int,
+        mid_channels: Sequence[int] = (256, 128),
+        in_stride: int = 8,
+        out_stride: int = 2,
+        upsample: str = 'pixel_shuffle',
+        norm_cfg: dict | None = None,
+        init_cfg=dict(type='Kaiming', layer='Conv2d', mode='fan_in'),  # noqa: B006
+    ):
+        super().__init__(init_cfg)
+        if upsample not in self.UPSAMPLES:
+            raise ValueError(f'upsample={upsample!r}, expected one of {self.UPSAMPLES}')
+        if out_stride < 1 or in_stride % out_stride:
+            raise ValueError(f'out_stride={out_stride!r}, expected a divisor of {in_stride}')
+        self.out_stride = out_stride
+        self.ratio = ratio = in_stride // out_stride
+        channels = (in_channels, *mid_channels)
+        self.convs = nn.Sequential(
+            *(
+                ConvModule(c_in, c_out, 3, padding=1, norm_cfg=norm_cfg)
+                for c_in, c_out in zip(channels[:-1], channels[1:], strict=True)
+            )
+        )
+        if upsample == 'pixel_shuffle':
+            self.predict = nn.Conv2d(channels[-1], ratio * ratio, 1)
+            self.upsample = nn.PixelShuffle(ratio)
+        else:
+            self.predict = nn.Conv2d(channels[-1], 1, 1)
+            self.upsample = nn.Upsample(scale_factor=ratio, mode='bilinear', align_corners=False)
+        self.is_shuffled = upsample == 'pixel_shuffle'
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        with torch.no_grad():
+            self.predict.reset_parameters()
+            self.predict.weight.div_(100)
+            self.predict.bias.zero_()
+
+    def forward(self, features: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
+        """Density of a batch.
+
+        Args:
+            features: ``(N, C, h, w)`` at ``in_stride``, or a backbone's tuple of levels, of which
+                the first is taken.
+
+        Returns:
+            Tensor: Density ``(N, 1, h * r, w * r)``, persons per cell of ``out_stride`` pixels.
+        """
+        if not isinstance(features, torch.Tensor):
+            features = features[0]
+        density = self.upsample(self.predict(self.convs(features)))
+        if not self.is_shuffled:
+            density = density / self.ratio**2
+        return density.relu()

@@ -1,0 +1,3 @@
+from .pml_loss import PMLLoss
+
+__all__ = ['PMLLoss']

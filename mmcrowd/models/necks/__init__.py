@@ -1,0 +1,3 @@
+from .top_down_fusion import TopDownFusion
+
+__all__ = ['TopDownFusion']

@@ -1,0 +1,11 @@
+from .crowd_data_sample import CrowdDataSample
+from .frame import compose_crop, compose_flip, compose_resize, to_input_frame, to_original_frame
+
+__all__ = [
+    'CrowdDataSample',
+    'compose_crop',
+    'compose_flip',
+    'compose_resize',
+    'to_input_frame',
+    'to_original_frame',
+]

@@ -1,0 +1,114 @@
+"""The version of mmcrowd, and the check of the packages it stands on.
+
+mmcrowd cannot list torch, mmengine, mmcv and mmpretrain as hard requirements: each comes in several
+builds or forks that own the same module, and installing a second one damages the first. So they
+are checked here, by their metadata alone, without importing any of them.
+
+Run as a script, this file prints the arguments for ``pip install`` that add what is missing.
+"""
+
+import warnings
+from collections.abc import Mapping
+from importlib import metadata
+from typing import NamedTuple
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+__version__ = '0.1.0'
+
+
+class Requirement(NamedTuple):
+    """One module that mmcrowd needs.
+
+    Args:
+        providers (tuple[str]): Distributions that provide the module, the recommended one first.
+        versions (str): Accepted versions, as a PEP 440 specifier; pre-releases are accepted too.
+        install (str): Arguments of the ``pip install`` that adds the recommended one.
+    """
+
+    providers: tuple[str, ...]
+    versions: str
+    install: str
+
+
+REQUIREMENTS = (
+    Requirement(('torch',), '>=2.0', 'torch torchvision'),
+    # mmpretrain imports it without declaring it; its release and its build have to match torch.
+    Requirement(('torchvision',), '>=0.15', 'torch torchvision'),
+    Requirement(('mmengine', 'onedl-mmengine'), '>=0.10.7,<1', '"mmengine>=0.11.0rc3,<1"'),
+    Requirement(('mmcv-lite', 'mmcv', 'onedl-mmcv'), '>=2.0,<2.4', '"mmcv-lite>=2.0,<2.4"'),
+    Requirement(('mmpretrain', 'onedl-mmpretrain'), '>=1.2,<2', '"mmpretrain>=1.2,<2"'),
+)
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the versions of the installed distributions that :data:`REQUIREMENTS` names."""
+    versions = {}
+    for requirement in REQUIREMENTS:
+        for name in requirement.providers:
+            try:
+                versions[name] = metadata.version(name)
+            except metadata.PackageNotFoundError:
+                continue
+    return versions
+
+
+def missing_requirements(installed: Mapping[str, str]) -> list[Requirement]:
+    """Return the requirements that no distribution in ``installed`` provides."""
+    return [item for item in REQUIREMENTS if not any(name in installed for name in item.providers)]
+
+
+def check_versions(installed: Mapping[str, str]) -> None:
+    """Check that the packages mmcrowd stands on are there and compatible.
+
+    Args:
+        installed (Mapping[str, str]): Version of each installed distribution, by name.
+
+    Raises:
+        ImportError: If a package is missing or has a version outside the accepted range. The
+            message names the package, the version seen and wanted, and the command that mends it.
+
+    Warns:
+        UserWarning: If two distributions own the same module, or if mmengine cannot read its own
+            checkpoints with this torch. Both are warnings, because much works all the same.
+    """
+    for requirement in missing_requirements(installed):
+        raise ImportError(
+            f'mmcrowd {__version__} needs {requirement.providers[0]}{requirement.versions}, but '
+            f'{" or ".join(requirement.providers)} is not installed; run '
+            f'`pip install {requirement.install}`.'
+        )
+
+    for requirement in REQUIREMENTS:
+        found = [name for name in requirement.providers if name in installed]
+        for name in found:
+            if SpecifierSet(requirement.versions).contains(installed[name], prereleases=True):
+                continue
+            recommended = name == requirement.providers[0]
+            install = requirement.install if recommended else f'"{name}{requirement.versions}"'
+            raise ImportError(
+                f'mmcrowd {__version__} needs {name}{requirement.versions}, but {name} '
+                f'{installed[name]} is installed; run `pip install {install}`.'
+            )
+        if len(found) > 1:
+            warnings.warn(
+                f'{" and ".join(found)} are installed side by side but own the same module, so '
+                'which one is imported depends on which came last; keep one, for example with '
+                f'`pip uninstall -y {" ".join(found)} && pip install {requirement.install}`.',
+                stacklevel=2,
+            )
+
+    # Only the original is concerned: the fork onedl-mmengine reads such checkpoints.
+    mmengine, torch = installed.get('mmengine'), installed['torch']
+    if mmengine and Version(mmengine).release < (0, 11) and Version(torch).release >= (2, 6):
+        warnings.warn(
+            f'mmengine {mmengine} cannot load or resume its own checkpoints with torch {torch} '
+            '("Weights only load failed"): training works, but run `pip install '
+            '"mmengine>=0.11.0rc3,<1"` before you resume or test.',
+            stacklevel=2,
+        )
+
+
+if __name__ == '__main__':
+    print(*dict.fromkeys(item.install for item in missing_requirements(installed_versions())))

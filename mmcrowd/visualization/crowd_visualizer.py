@@ -1,0 +1,284 @@
+import cv2
+import mmcv
+import numpy as np
+from mmengine.dist import master_only
+from mmengine.visualization import Visualizer
+
+from mmcrowd.registry import VISUALIZERS
+from mmcrowd.structures import CrowdDataSample, to_input_frame, to_original_frame
+
+from .drawing import (
+    GROUND_COLOR,
+    TEXT_COLOR,
+    add_caption,
+    detail_size,
+    draw_points,
+    lay_density,
+    overlay_density,
+    point_radius,
+    side_by_side,
+)
+
+# RGB. Truth and prediction differ in shape too: dots and rings.
+_GT_COLOR = (0, 225, 255)
+_PRED_COLOR = (255, 160, 40)
+
+# Area, in pixels of the image, on which the colour scale counts persons.
+_UNIT_SIDE = 10
+
+
+@VISUALIZERS.register_module()
+class CrowdVisualizer(Visualizer):
+    """Draw an image with its points beside the predicted density, and both counts above.
+
+    The left panel shows the image with true points as dots and predicted points as rings; the right
+    one, there if the sample has a predicted density, shows that density over the image in dark
+    grey. The density is averaged over a few screen pixels, so that heads stay visible where a
+    network puts a whole person on one cell; the colour scale counts persons per 10 x 10 pixels of
+    the image that was passed in.
+
+    Args:
+        name: Name of the instance.
+        vis_backends: Where pictures go, see :class:`mmengine.visualization.Visualizer`.
+        save_dir: Root folder of the backends.
+        min_side: A panel whose longer side would be shorter, in screen pixels, is enlarged.
+        max_side: A panel whose longer side would be longer is reduced.
+        density_max: Upper end of the colour scale, in persons per 10 x 10 pixels. Defaults to
+            None: the density below which 95 % of the predicted persons lie.
+        **kwargs: Further arguments of :class:`mmengine.visualization.Visualizer`.
+
+    Examples:
+        >>> import numpy as np, torch
+        >>> from mmengine.structures import InstanceData, PixelData
+        >>> from mmcrowd.structures import CrowdDataSample
+        >>> sample = CrowdDataSample(
+        ...     gt_instances=InstanceData(points=torch.tensor([[10.0, 20.0]])),
+        ...     pred_density=PixelData(density=torch.full((1, 24, 32), 1 / 768)))
+        >>> image = np.zeros((48, 64, 3), np.uint8)
+        >>> picture = CrowdVisualizer().add_datasample('street', image, sample)
+    """
+
+    def __init__(
+        self,
+        name: str = 'visualizer',
+        vis_backends: list[dict] | None = None,
+        save_dir: str | None = None,
+        min_side: int = 640,
+        max_side: int = 1600,
+        density_max: float | None = None,
+        **kwargs,
+    ):
+        super().__init__(name, vis_backends=vis_backends, save_dir=save_dir, **kwargs)
+        self.min_side = min_side
+        self.max_side = max_side
+        self.density_max = density_max
+
+    @master_only
+    def add_datasample(
+        self,
+        name: str,
+        image: np.ndarray,
+        data_sample: CrowdDataSample,
+        draw_gt: bool = True,
+        draw_pred: bool = True,
+        frame: str = 'original',
+        show: bool = False,
+        wait_time: float = 0,
+        out_file: str | None = None,
+        step: int = 0,
+    ) -> np.ndarray:
+        """Draw one sample; show the picture, and write it to a file or else to the backends.
+
+        Args:
+            name: Name of the picture for the backends and the window.
+            image: RGB uint8 ``(H, W, 3)``.
+            data_sample: Any of ``gt_instances``, ``gt_count``, ``pred_density``,
+                ``pred_instances`` and ``pred_count``, in the frames that
+                :class:`~mmcrowd.structures.CrowdDataSample` states.
+            draw_gt: Draw true points and count.
+            draw_pred: Draw predicted points, density and count.
+            frame: ``'original'`` if ``image`` is the file as decoded, ``'input'`` if it is what the
+                network saw, without padding. The two are one if the sample has no meta information.
+            show: Show the picture in a window.
+            wait_time: Seconds to show it for, 0 for until a key is pressed.
+            out_file: Write the picture here instead of to the backends.
+            step: Step under which the backends file the picture.
+
+        Returns:
+            The picture, RGB uint8 ``(H', W', 3)``; None on other ranks than the first.
+
+        Raises:
+            ValueError: If the image is not RGB uint8, or has another size than the sample states
+                for this frame, or if the density is not finite or does not fit the image.
+        """
+        screen = _Screen(name, image, data_sample, frame, self.min_side, self.max_side)
+        gt_points = _points(data_sample, 'gt_instances') if draw_gt else None
+        pred_points = _points(data_sample, 'pred_instances') if draw_pred else None
+        density = _density(name, data_sample) if draw_pred else None
+        gt_title, pred_title = _titles(
+            data_sample.get('gt_count', _count(gt_points)) if draw_gt else None,
+            data_sample.get('pred_count', _count(pred_points, density)) if draw_pred else None,
+        )
+
+        marked, legend = _mark_points(screen, gt_points, pred_points)
+        if density is None:
+            panels = [add_caption(marked, gt_title + pred_title, legend, screen.em)]
+        else:
+            shaded, scale = _shade_density(name, screen, density, self.density_max)
+            panels = [
+                add_caption(marked, gt_title, legend, screen.em),
+                add_caption(shaded, pred_title, scale, screen.em),
+            ]
+        drawn = side_by_side(panels)
+
+        if show:
+            self.show(drawn, win_name=name, wait_time=wait_time)
+        if out_file is not None:
+            mmcv.imwrite(drawn[..., ::-1], str(out_file))
+        else:
+            self.add_image(name, drawn, step)
+        return drawn
+
+
+class _Screen:
+    """The image at the size it is drawn in, and the way from both frames to its pixels."""
+
+    def __init__(self, name, image, sample, frame, min_side, max_side):
+        if frame not in ('original', 'input'):
+            raise ValueError(f"frame is {frame!r}, expected 'original' or 'input'")
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(
+                f'{name}: image is {image.dtype} {image.shape}, expected uint8 (H, W, 3)'
+            )
+        size = image.shape[:2]
+        stated = sample.get('ori_shape' if frame == 'original' else 'img_shape', size)
+        if tuple(stated) != size:
+            raise ValueError(
+                f'{name}: image is {size}, but the {frame} frame of its sample is {tuple(stated)}'
+            )
+        self.frame = frame
+        self.meta = {'img_shape': size, **sample.metainfo}
+
+        longer = max(size)
+        factor = min(max(longer, min_side), max_side) / longer
+        height, width = (max(1, round(side * factor)) for side in size)
+        self.picture = cv2.resize(
+            image,
+            (width, height),
+            interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR,
+        )
+        # Screen pixels per image pixel, (x, y).
+        self.scale = np.array([width / size[1], height / size[0]])
+        # Size of the letters.
+        self.em = max(width, height) // 34
+
+    def locate(self, points: np.ndarray, frame: str) -> np.ndarray:
+        """Screen positions of points ``(m, 2)`` of a frame."""
+        if self.frame != frame:
+            move = to_original_frame if self.frame == 'original' else to_input_frame
+            points = move(points, self.meta)
+        return (points + 0.5) * self.scale - 0.5
+
+
+def _points(sample: CrowdDataSample, field: str) -> np.ndarray | None:
+    if field not in sample:
+        return None
+    return sample.get(field).points.detach().cpu().numpy().astype(np.float64).reshape(-1, 2)
+
+
+def _density(name: str, sample: CrowdDataSample) -> np.ndarray | None:
+    if 'pred_density' not in sample:
+        return None
+    density = sample.pred_density.density.detach().float().cpu().numpy()[0]
+    if not np.isfinite(density).all():
+        raise ValueError(f'{name}: predicted density is not finite everywhere')
+    return density
+
+
+def _count(points: np.ndarray | None, density: np.ndarray | None = None) -> float | None:
+    """The count that a sample without its own has."""
+    if density is not None:
+        return float(density.sum())
+    return None if points is None else len(points)
+
+
+def _titles(gt_count: int | None, pred_count: float | None) -> tuple[list, list]:
+    gt_title = [] if gt_count is None else [(f'GT {gt_count}', _GT_COLOR)]
+    pred_title = [] if pred_count is None else [(f'pred {pred_count:.1f}', _PRED_COLOR)]
+    if gt_title and pred_title:
+        # Adding 0 turns a rounded -0.0 into 0.0.
+        error = f'{round(pred_count - gt_count, 1) + 0:+.1f}'.replace('-', '\N{MINUS SIGN}')
+        pred_title.append((f'({error})', TEXT_COLOR))
+    return gt_title, pred_title
+
+
+def _mark_points(
+    screen: _Screen, gt_points: np.ndarray | None, pred_points: np.ndarray | None
+) -> tuple[np.ndarray, list]:
+    """Picture with points, and its legend. Dots go over rings: a ring with a dot in it is right."""
+    picture, legend = screen.picture.copy(), []
+    layers = []
+    if pred_points is not None:
+        located = screen.locate(pred_points, 'original')
+        layers.append((located, 'prediction', _PRED_COLOR, True))
+    if gt_points is not None:
+        layers.append((screen.locate(gt_points, 'input'), 'truth', _GT_COLOR, False))
+    sets = [layer[0] for layer in layers]
+    radius = point_radius(max(sets, key=len), max(picture.shape)) if sets else 0
+    side = detail_size(screen.em)
+    for points, label, color, ring in layers:
+        draw_points(picture, points, radius, color, ring)
+        sign = np.full((side + 2, side + 2, 3), GROUND_COLOR, np.uint8)
+        draw_points(sign, np.full((1, 2), (side + 1) / 2), side / (4.5 if ring else 3), color, ring)
+        legend = [sign, label, *legend]
+    return picture, legend
+
+
+def _shade_density(
+    name: str, screen: _Screen, density: np.ndarray, density_max: float | None
+) -> tuple[np.ndarray, list]:
+    """Picture with the density over it, and its colour scale."""
+    size = screen.picture.shape[:2]
+    stride = _infer_stride(name, density.shape, screen.meta['img_shape'])
+    far = np.array(density.shape[::-1]) * stride
+    corners = screen.locate(np.array([[0.0, 0.0], far]) - 0.5, 'input') + 0.5
+    sigma = max(size) / 256
+    laid = cv2.GaussianBlur(lay_density(np.maximum(density, 0), corners, size), (0, 0), sigma)
+
+    # Persons per unit area of the image for one person per screen pixel.
+    unit = _UNIT_SIDE**2 * screen.scale.prod()
+    if density_max is None:
+        # Never so low that the noise of an empty street glows: at least a twentieth of the peak of
+        # one person on one pixel.
+        top = max(_quantile_of_persons(laid, 0.95), 0.05 / (2 * np.pi * sigma**2))
+    else:
+        top = density_max / unit
+    picture = overlay_density(screen.picture, np.minimum(laid / top, 1))
+
+    side = detail_size(screen.em)
+    ramp = np.tile(np.linspace(0, 1, 8 * side, dtype=np.float32), (side, 1))
+    bar = overlay_density(np.full((*ramp.shape, 3), 128, np.uint8), ramp)
+    end = f'{top * unit:.2g}' if top * unit < 100 else f'{top * unit:.0f}'
+    unit_name = f'persons per {_UNIT_SIDE} \N{MULTIPLICATION SIGN} {_UNIT_SIDE} px'
+    return picture, ['0', bar, f'{end} {unit_name}']
+
+
+def _quantile_of_persons(density: np.ndarray, share: float) -> float:
+    """The density below which this share of all persons lies."""
+    values = np.sort(density, axis=None)
+    persons = np.cumsum(values, dtype=np.float64)
+    return float(values[np.searchsorted(persons, share * persons[-1])])
+
+
+def _infer_stride(name: str, size: tuple[int, int], img_shape: tuple[int, int]) -> int:
+    """Stride at which a density of ``size = (h, w)`` just covers an image, a power of two first."""
+    fitting = [
+        stride
+        for stride in range(1, 65)
+        if all(-(-side // stride) == cells for side, cells in zip(img_shape, size, strict=True))
+    ]
+    if not fitting:
+        raise ValueError(
+            f'{name}: a density of {size} cells covers an input of {tuple(img_shape)} at no stride'
+        )
+    return min(fitting, key=lambda stride: (stride & (stride - 1), stride))

@@ -1,0 +1,43 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+from mmengine.utils import ManagerMixin
+
+# Where the images lie when MMCROWD_DATA_ROOT does not say: beside the repository.
+DEFAULT_DATA_ROOT = Path(__file__).resolve().parents[2] / 'shared' / 'data'
+
+
+def _existing(path: Path, what: str) -> Path:
+    if path.is_dir():
+        return path
+    reason = f'{what} not found at {path}; set MMCROWD_DATA_ROOT to the folder of the datasets'
+    # A continuous-integration run that lost its data must not pass by skipping.
+    if os.environ.get('CI') == 'true':
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope='session')
+def data_root() -> Path:
+    """Folder with the real datasets, one subfolder each."""
+    return _existing(Path(os.environ.get('MMCROWD_DATA_ROOT', DEFAULT_DATA_ROOT)), 'datasets')
+
+
+@pytest.fixture(scope='session')
+def golden_root(data_root) -> Path:
+    """Folder with the reference values of the losses, beside the datasets."""
+    return _existing(data_root.parent / 'golden', 'reference values')
+
+
+@pytest.fixture(autouse=True)
+def no_mmengine_state():
+    """Drop MMEngine's global instances after each test: its runners leave a default scope, a
+    logger, a message hub and a visualizer behind, which the next test would otherwise see."""
+    yield
+    managers = ManagerMixin.__subclasses__()
+    for manager in managers:
+        manager._instance_dict.clear()
+        managers.extend(manager.__subclasses__())

@@ -1,0 +1,117 @@
+"""Checkpoints named by URL: where they go, and what is said when they do not come."""
+
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import CheckpointLoader
+
+from mmcrowd.engine.pretrained import fetch_pretrained
+
+# The discard port: nothing listens there, so a download fails at once.
+UNREACHABLE = 'http://127.0.0.1:9/zoo/vgg16-0123.pth'
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """The folder in which MMEngine looks for downloads, empty."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
+    return tmp_path / 'torch' / 'hub' / 'checkpoints'
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Address of a server of the folder ``tmp_path / 'zoo'``."""
+    folder = tmp_path / 'zoo'
+    folder.mkdir()
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as httpd:
+        Thread(target=httpd.serve_forever, daemon=True).start()
+        yield f'http://127.0.0.1:{httpd.server_port}'
+        httpd.shutdown()
+
+
+def config(checkpoint, **kwargs):
+    init_cfg = dict(type='Pretrained', checkpoint=checkpoint, prefix='backbone')
+    return Config(
+        dict(model=dict(type='DensityCounter', backbone=dict(init_cfg=init_cfg)), **kwargs)
+    )
+
+
+def test_failed_download_says_where_to_put_the_file(cache):
+    with pytest.raises(FileNotFoundError) as error:
+        fetch_pretrained(config(UNREACHABLE))
+    message = str(error.value)
+    assert UNREACHABLE in message
+    assert f'put the file at {cache / "vgg16-0123.pth"}' in message
+    assert '--cfg-options model.backbone.init_cfg=None' in message
+
+
+@pytest.mark.parametrize(
+    'model, option',
+    [
+        (dict(init_cfg=dict(checkpoint=UNREACHABLE)), 'model.init_cfg'),
+        (
+            dict(head=dict(init_cfg=[dict(type='Normal'), dict(checkpoint=UNREACHABLE)])),
+            'model.head.init_cfg',
+        ),
+        (
+            dict(necks=[dict(), dict(init_cfg=dict(checkpoint=UNREACHABLE))]),
+            'model.necks.1.init_cfg',
+        ),
+    ],
+    ids=['top', 'list of initialisers', 'list of modules'],
+)
+def test_every_init_cfg_is_found(cache, model, option):
+    with pytest.raises(FileNotFoundError, match=f'--cfg-options {option}=None'):
+        fetch_pretrained(Config(dict(model=model)))
+
+
+def test_load_from(cache):
+    cfg = Config(dict(model=dict(), load_from=UNREACHABLE))
+    with pytest.raises(FileNotFoundError, match='--cfg-options load_from=None'):
+        fetch_pretrained(cfg, training=False)
+
+
+def test_option_turns_the_checkpoint_off(cache):
+    cfg = config(UNREACHABLE)
+    cfg.merge_from_dict({'model.backbone.init_cfg': None})
+    fetch_pretrained(cfg)
+    assert not cache.exists()
+
+
+def test_testing_needs_no_initial_weights(cache):
+    fetch_pretrained(config(UNREACHABLE, load_from='work_dirs/epoch_1.pth'), training=False)
+
+
+def test_local_checkpoints_are_left_to_mmengine(cache):
+    fetch_pretrained(config('weights/vgg16.pth'))
+
+
+def test_only_one_process_of_a_machine_downloads(cache, monkeypatch):
+    monkeypatch.setenv('LOCAL_RANK', '1')
+    fetch_pretrained(config(UNREACHABLE, launcher='pytorch'))
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    with pytest.raises(FileNotFoundError):
+        fetch_pretrained(config(UNREACHABLE, launcher='pytorch'))
+
+
+def test_missing_on_the_server(cache, server):
+    with pytest.raises(FileNotFoundError, match='HTTP Error 404'):
+        fetch_pretrained(config(f'{server}/absent.pth'))
+
+
+def test_download_lands_where_mmengine_looks(cache, server, tmp_path):
+    torch.save({'weight': torch.ones(2)}, tmp_path / 'zoo' / 'vgg.pth')
+    url = f'{server}/vgg.pth'
+    fetch_pretrained(config(url))
+    assert (cache / 'vgg.pth').is_file()
+
+    (tmp_path / 'zoo' / 'vgg.pth').unlink()
+    fetch_pretrained(config(url))
+    checkpoint = CheckpointLoader.load_checkpoint(url, map_location='cpu')
+    assert checkpoint['weight'].tolist() == [1.0, 1.0]

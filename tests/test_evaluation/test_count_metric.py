@@ -1,0 +1,131 @@
+import json
+import math
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from hypothesis import given
+from hypothesis import strategies as st
+from mmengine.dataset import DefaultSampler
+from mmengine.evaluator import Evaluator
+
+from mmcrowd.evaluation import CountMetric
+from mmcrowd.registry import METRICS
+from mmcrowd.structures import CrowdDataSample
+
+PRED = [13.0, 16.0, 100.0, 12.0, 700.0]
+GT = [10, 20, 100, 0, 650]  # errors +3, -4, 0, +12, +50
+
+
+def make_sample(index, pred, gt):
+    sample = CrowdDataSample(metainfo=dict(img_id=f'IMG_{index}'))
+    sample.pred_count, sample.gt_count = pred, gt
+    return sample
+
+
+def make_samples(pred=PRED, gt=GT):
+    return [make_sample(i, p, g) for i, (p, g) in enumerate(zip(pred, gt, strict=True))]
+
+
+def test_hand_computed_through_the_engine():
+    evaluator = Evaluator(METRICS.build(dict(type='CountMetric')))
+    samples = make_samples()
+    evaluator.process(samples[:2])
+    evaluator.process(samples[2:])
+    metrics = evaluator.evaluate(len(samples))
+    rmse = math.sqrt((9 + 16 + 144 + 2500) / 5)
+    assert metrics == pytest.approx(
+        {
+            'count/MAE': 69 / 5,
+            'count/RMSE': rmse,
+            'count/NAE': (3 / 10 + 4 / 20 + 0 + 50 / 650) / 4,
+            'count/selection': 4 * 69 / 5 + rmse,
+        }
+    )
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1e4), st.integers(0, 10_000)), min_size=1),
+    st.sampled_from([None, 'jhu', 'nwpu', {'few': (0, 9)}]),
+)
+def test_calculate_gives_the_numbers_of_the_engine(pairs, count_classes):
+    pred, gt = zip(*pairs, strict=True)
+    evaluator = Evaluator(CountMetric(count_classes))
+    evaluator.process(make_samples(pred, gt))
+    metrics = evaluator.evaluate(len(pairs))
+    plain = CountMetric.calculate(pred, gt, count_classes)
+    assert {key.removeprefix('count/'): value for key, value in metrics.items()} == pytest.approx(
+        plain, nan_ok=True, rel=1e-12
+    )
+
+
+def test_calculate_takes_tensors():
+    assert CountMetric.calculate(torch.tensor(PRED), torch.tensor(GT))['MAE'] == pytest.approx(13.8)
+
+
+def test_count_classes():
+    metrics = CountMetric.calculate(PRED, GT, 'jhu')
+    assert metrics['MAE_low'] == pytest.approx(19 / 3)
+    assert metrics['MAE_medium'] == 0
+    assert metrics['RMSE_high'] == 50
+
+
+def test_one_compact_result_per_image():
+    metric = CountMetric()
+    metric.process(None, [sample.to_dict() for sample in make_samples()])
+    assert metric.results == [
+        (f'IMG_{i}', p, g) for i, (p, g) in enumerate(zip(PRED, GT, strict=True))
+    ]
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_prediction_not_finite_names_the_image(value):
+    with pytest.raises(ValueError, match=f"image 'IMG_7': pred_count is {value}"):
+        CountMetric().process(None, [make_sample(7, value, 3).to_dict()])
+
+
+def test_negative_truth_names_the_image():
+    with pytest.raises(ValueError, match="image 'IMG_7': gt_count is -3"):
+        CountMetric().process(None, [make_sample(7, 1.0, -3).to_dict()])
+
+
+@pytest.mark.parametrize('field', ['pred_count', 'gt_count'])
+def test_missing_count_names_the_image(field):
+    sample = make_sample(7, 1.0, 3).to_dict()
+    del sample[field]
+    with pytest.raises(KeyError, match=f"image 'IMG_7': CountMetric needs {field}"):
+        CountMetric().process(None, [sample])
+
+
+def test_bad_classes():
+    with pytest.raises(ValueError, match=r"'qnrf': expected one of \['jhu', 'nwpu'\]"):
+        CountMetric('qnrf')
+    with pytest.raises(ValueError, match=r"\['few'\] is \(9, 0\)"):
+        CountMetric({'few': (9, 0)})
+
+
+def evaluate_on_rank(rank, world_size, folder):
+    """Evaluate one rank's share of the five images and write down what it got."""
+    dist.init_process_group(
+        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=world_size
+    )
+    samples = make_samples()
+    # The sampler of MMEngine's configs: pads to equal shares by starting over.
+    share = list(DefaultSampler(samples, shuffle=False))
+    evaluator = Evaluator(CountMetric('jhu', collect_dir=f'{folder}/parts'))
+    for i in range(0, len(share), 2):
+        evaluator.process([samples[j] for j in share[i : i + 2]])
+    metrics = evaluator.evaluate(len(samples))
+    with open(f'{folder}/rank{rank}.json', 'w') as file:
+        json.dump([len(share), metrics], file)
+    dist.destroy_process_group()
+
+
+def test_two_processes_count_each_of_five_images_once(tmp_path):
+    mp.spawn(evaluate_on_rank, (2, str(tmp_path)), nprocs=2)
+    expected = CountMetric.calculate(PRED, GT, 'jhu')
+    for rank in range(2):
+        share, metrics = json.loads((tmp_path / f'rank{rank}.json').read_text())
+        assert share == 3
+        assert metrics == pytest.approx({f'count/{key}': v for key, v in expected.items()})

@@ -1,0 +1,138 @@
+"""The tools in two gloo processes give what they give in one."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+REPO = Path(__file__).resolve().parents[2]
+
+# Images without random transforms, so that two processes with one image each see the batches that
+# one process sees with two. The number of test images is odd: one process has to pad its share.
+CONFIG = """
+custom_imports = dict(imports=['mmcrowd', 'mmcrowd.datasets.synthetic', 'dump_parameters'])
+default_scope = 'mmcrowd'
+
+model = dict(
+    type='DensityCounter',
+    data_preprocessor=dict(
+        type='CrowdDataPreprocessor', to_gray=True, mean=[0.0], std=[255.0], pad_size_divisor=4
+    ),
+    backbone=dict(type='MCNN', in_channels=1),
+    head=dict(type='DensityHead', in_channels=30, mid_channels=(), in_stride=4, out_stride=4),
+    loss=dict(type='PMLLoss'),
+)
+
+
+def dataloader(split, num_images):
+    dataset = dict(
+        type='SyntheticCrowdDataset',
+        split=split,
+        num_images=num_images,
+        img_size=(96, 64),
+        max_count=20,
+        pipeline=[dict(type='LoadCrowdImage'), dict(type='PackCrowdInputs')],
+        test_mode=split == 'test',
+    )
+    sampler = dict(type='DefaultSampler', shuffle=split == 'train')
+    return dict(batch_size=1, num_workers=0, sampler=sampler, dataset=dataset)
+
+
+train_dataloader = dataloader('train', 6)
+test_dataloader = dataloader('test', 5)
+del dataloader
+test_evaluator = dict(type='CountMetric')
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=1e-3, momentum=0.9))
+train_cfg = dict(by_epoch=True, max_epochs=2)
+test_cfg = dict()
+default_hooks = dict(checkpoint=dict(type='CheckpointHook'))
+custom_hooks = [dict(type='DumpParameters')]
+randomness = dict(seed=0)
+"""
+
+HOOK = """
+import torch
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+
+from mmcrowd.registry import HOOKS
+
+
+@HOOKS.register_module()
+class DumpParameters(Hook):
+    def after_train(self, runner):
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        torch.save(model.state_dict(), f'{runner.work_dir}/rank{get_rank()}.pth')
+"""
+
+pytestmark = pytest.mark.skipif(
+    torch.cuda.is_available(), reason='gloo is for machines without a GPU'
+)
+
+
+def run(folder: Path, *command: str) -> None:
+    environment = dict(
+        os.environ,
+        PYTHON=sys.executable,
+        PYTHONPATH=os.pathsep.join([str(REPO), str(folder)]),
+        OMP_NUM_THREADS='1',
+    )
+    result = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """Folder with ``one`` and ``two``, the work dirs of a training in one and in two processes."""
+    folder = tmp_path_factory.mktemp('dist')
+    (folder / 'tiny.py').write_text(CONFIG)
+    (folder / 'dump_parameters.py').write_text(HOOK)
+    run(
+        folder,
+        *(sys.executable, str(REPO / 'tools/train.py'), 'tiny.py', '--work-dir', 'one'),
+        *('--cfg-options', 'train_dataloader.batch_size=2'),
+    )
+    run(folder, str(REPO / 'tools/dist_train.sh'), 'tiny.py', '2', '--work-dir', 'two')
+    return folder
+
+
+def test_training_in_two_processes_equals_one(folder):
+    one = torch.load(folder / 'one' / 'rank0.pth')
+    first, second = (torch.load(folder / 'two' / f'rank{rank}.pth') for rank in range(2))
+    assert not (folder / 'one' / 'rank1.pth').exists()
+    for name, value in one.items():
+        torch.testing.assert_close(first[name], second[name], rtol=0, atol=0)
+        torch.testing.assert_close(first[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_testing_in_two_processes_equals_one(folder):
+    checkpoint = 'two/epoch_2.pth'
+    run(
+        folder,
+        *(sys.executable, str(REPO / 'tools/test.py'), 'tiny.py', checkpoint),
+        *('--work-dir', 'test_one', '--out', 'one.pkl'),
+    )
+    run(
+        folder,
+        *(str(REPO / 'tools/dist_test.sh'), 'tiny.py', checkpoint, '2'),
+        *('--work-dir', 'test_two', '--out', 'two.pkl'),
+    )
+
+    def metrics(work_dir):
+        (path,) = (folder / work_dir).glob('*/*.json')
+        return {k: v for k, v in json.loads(path.read_text()).items() if k.startswith('count/')}
+
+    assert metrics('test_one')['count/MAE'] > 0
+    assert metrics('test_two') == pytest.approx(metrics('test_one'), rel=1e-5)
+
+    one, two = (pickle.loads((folder / name).read_bytes()) for name in ('one.pkl', 'two.pkl'))
+    assert [sample['img_id'] for sample in two] == [sample['img_id'] for sample in one]
+    assert len(two) == 5

@@ -1,0 +1,110 @@
+"""The check of the packages below mmcrowd, with injected versions."""
+
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+import mmcrowd
+from mmcrowd.version import check_versions, missing_requirements
+
+GOOD = {
+    'torch': '2.14.1',
+    'torchvision': '0.29.1',
+    'mmengine': '0.11.0rc3',
+    'mmcv-lite': '2.2.0',
+    'mmpretrain': '1.2.0',
+}
+
+
+def without(*names):
+    return {name: version for name, version in GOOD.items() if name not in names}
+
+
+def test_version_is_the_released_one():
+    assert mmcrowd.__version__ == '0.1.0'
+
+
+@pytest.mark.parametrize(
+    'installed',
+    [
+        GOOD,
+        {**GOOD, 'torch': '2.5.1+cu121', 'mmengine': '0.10.7'},
+        {**without('mmcv-lite'), 'mmcv': '2.0.0'},
+        {
+            'torch': '2.14.1',
+            'torchvision': '0.29.1',
+            'onedl-mmengine': '0.10.12',
+            'onedl-mmcv': '2.3.6',
+            'onedl-mmpretrain': '1.3.6',
+        },
+    ],
+    ids=['lite', 'older', 'full', 'forks'],
+)
+def test_accepts_compatible_sets_silently(installed):
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        check_versions(installed)
+
+
+@pytest.mark.parametrize(
+    'name, command',
+    [
+        ('torch', 'pip install torch torchvision'),
+        ('torchvision', 'pip install torch torchvision'),
+        ('mmengine', 'pip install "mmengine>=0.11.0rc3,<1"'),
+        ('mmcv-lite', 'pip install "mmcv-lite>=2.0,<2.4"'),
+        ('mmpretrain', 'pip install "mmpretrain>=1.2,<2"'),
+    ],
+)
+def test_missing_package_is_named_with_the_command(name, command):
+    with pytest.raises(ImportError, match=f'{name}.* is not installed') as error:
+        check_versions(without(name))
+    assert command in str(error.value)
+
+
+@pytest.mark.parametrize(
+    'name, seen, wanted, command',
+    [
+        ('torch', '1.13.1+cu117', '>=2.0', 'pip install torch torchvision'),
+        ('mmengine', '0.10.5', '>=0.10.7,<1', 'pip install "mmengine>=0.11.0rc3,<1"'),
+        ('mmengine', '1.0.0', '>=0.10.7,<1', 'pip install "mmengine>=0.11.0rc3,<1"'),
+        ('mmcv-lite', '2.4.0', '>=2.0,<2.4', 'pip install "mmcv-lite>=2.0,<2.4"'),
+        ('mmcv-lite', '2.0.0rc4', '>=2.0,<2.4', 'pip install "mmcv-lite>=2.0,<2.4"'),
+        ('mmpretrain', '1.0.0', '>=1.2,<2', 'pip install "mmpretrain>=1.2,<2"'),
+    ],
+)
+def test_incompatible_version_is_named_with_the_command(name, seen, wanted, command):
+    with pytest.raises(ImportError) as error:
+        check_versions({**GOOD, name: seen})
+    for part in (f'needs {name}{wanted}', f'{name} {seen} is installed', command):
+        assert part in str(error.value)
+
+
+def test_command_keeps_the_distribution_that_is_there():
+    with pytest.raises(ImportError, match='pip install "mmcv>=2.0,<2.4"'):
+        check_versions({**without('mmcv-lite'), 'mmcv': '1.7.2'})
+
+
+def test_two_owners_of_one_module_warn():
+    with pytest.warns(UserWarning, match='mmcv-lite and mmcv are installed side by side'):
+        check_versions({**GOOD, 'mmcv': '2.1.0'})
+
+
+def test_mmengine_that_cannot_read_checkpoints_warns():
+    with pytest.warns(UserWarning, match='mmengine 0.10.7 cannot load or resume .* torch 2.6.0'):
+        check_versions({**GOOD, 'torch': '2.6.0+cu124', 'mmengine': '0.10.7'})
+
+
+def test_missing_requirements():
+    assert missing_requirements(GOOD) == []
+    missing = missing_requirements(without('mmcv-lite', 'torch'))
+    assert [item.providers[0] for item in missing] == ['torch', 'mmcv-lite']
+
+
+def test_import_is_cheap():
+    heavy = ('mmcv', 'mmpretrain', 'torchvision', 'mmcrowd.models', 'mmcrowd.datasets')
+    code = f'import sys, mmcrowd; print([name for name in {heavy} if name in sys.modules])'
+    printed = subprocess.check_output([sys.executable, '-c', code], text=True)
+    assert printed.strip() == '[]'

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Train on a Slurm cluster with GPUs, one process for each.
+#   [GPUS=8] tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [arguments of train.py]
+# GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS are taken from the environment too.
+set -euo pipefail
+
+PARTITION=$1
+JOB_NAME=$2
+CONFIG=$3
+WORK_DIR=$4
+GPUS=${GPUS:-1}
+GPUS_PER_NODE=${GPUS_PER_NODE:-$((GPUS < 8 ? GPUS : 8))}
+TOOLS=$(dirname "${BASH_SOURCE[0]}")
+
+# SRUN_ARGS holds several arguments, so it is left unquoted.
+# shellcheck disable=SC2086
+PYTHONPATH="$TOOLS/..:${PYTHONPATH:-}" exec srun --partition="$PARTITION" --job-name="$JOB_NAME" \
+    --gres="gpu:$GPUS_PER_NODE" --ntasks="$GPUS" --ntasks-per-node="$GPUS_PER_NODE" \
+    --cpus-per-task="${CPUS_PER_TASK:-5}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
+    "${PYTHON:-python}" -u "$TOOLS/train.py" "$CONFIG" --work-dir "$WORK_DIR" --launcher slurm "${@:5}"
