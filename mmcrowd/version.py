@@ -22,9 +22,9 @@ class Requirement(NamedTuple):
     """One module that mmcrowd needs.
 
     Args:
-        providers (tuple[str]): Distributions that provide the module, the recommended one first.
-        versions (str): Accepted versions, as a PEP 440 specifier; pre-releases are accepted too.
-        install (str): Arguments of the ``pip install`` that adds the recommended one.
+        providers: Distributions that provide the module, the recommended one first.
+        versions: Accepted versions, as a PEP 440 specifier; pre-releases are accepted too.
+        install: Arguments of the ``pip install`` that adds the recommended one.
     """
 
     providers: tuple[str, ...]
@@ -63,7 +63,7 @@ def check_versions(installed: Mapping[str, str]) -> None:
     """Check that the packages mmcrowd stands on are there and compatible.
 
     Args:
-        installed (Mapping[str, str]): Version of each installed distribution, by name.
+        installed: Version of each installed distribution, by name.
 
     Raises:
         ImportError: If a package is missing or has a version outside the accepted range. The

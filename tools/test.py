@@ -13,7 +13,7 @@ from mmcrowd.engine.distributed import prepare_distributed
 from mmcrowd.engine.pretrained import fetch_pretrained
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test a model')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file or URL')
@@ -21,7 +21,10 @@ def parse_args() -> argparse.Namespace:
         '--work-dir', help='folder of logs and metrics; default: ./work_dirs/<config name>'
     )
     parser.add_argument('--out', help='write the predictions to this .pkl file')
-    parser.add_argument('--show-dir', help='write a picture of each prediction to this folder')
+    parser.add_argument('--show-dir', help='write pictures of the predictions to this folder')
+    parser.add_argument(
+        '--interval', type=int, default=1, help='draw every INTERVAL-th image; default: 1'
+    )
     parser.add_argument(
         '--amp', action='store_true', help='mixed precision: bfloat16 on every device'
     )
@@ -36,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # Given by older launchers; newer ones set the variable.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         parser.error(f'--out must end in .pkl or .pickle, got {args.out}')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -56,7 +59,14 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.amp:
         cfg.model.precision = 'bf16'
     if args.show_dir:
-        cfg.default_hooks.visualization.update(enable=True, out_dir=args.show_dir)
+        hook = dict(
+            type='CrowdVisualizationHook',
+            enable=True,
+            interval=args.interval,
+            max_images=None,
+            out_dir=args.show_dir,
+        )
+        cfg.merge_from_dict({'default_hooks.visualization': hook})
     return cfg
 
 

@@ -14,7 +14,7 @@ from mmcrowd.engine.distributed import prepare_distributed
 from mmcrowd.engine.pretrained import fetch_pretrained
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a model')
     parser.add_argument('config', help='config file')
     parser.add_argument(
@@ -42,7 +42,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # Given by older launchers; newer ones set the variable.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
@@ -58,25 +58,29 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
-    if args.amp:
-        enable_amp(cfg)
     return cfg
 
 
 def enable_amp(cfg: Config) -> None:
     """Turn on mixed precision in the form that the machine supports."""
-    if torch.cuda.is_available():
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    else:
+    if not torch.cuda.is_available():
         # MMEngine's AMP wrapper insists on an accelerator, the counter's own autocast does not.
         cfg.model.precision = 'bf16'
-        print_log('--amp without CUDA: model.precision is set to bf16', 'current')
+        print_log("--amp without CUDA: model.precision='bf16'", 'current')
+        return
+    wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if wrapper not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise ValueError(f"--amp needs optim_wrapper.type='OptimWrapper', got {wrapper!r}")
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 
 def main() -> None:
-    cfg = load_config(parse_args())
+    args = parse_args()
+    cfg = load_config(args)
     prepare_distributed(cfg)
+    if args.amp:
+        enable_amp(cfg)
     fetch_pretrained(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.train()

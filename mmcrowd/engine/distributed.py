@@ -20,7 +20,7 @@ def prepare_distributed(cfg: Config) -> None:
     ``WORLD_SIZE``, ``MASTER_ADDR``, ``MASTER_PORT``) and ``cfg.model_wrapper_cfg`` is completed.
 
     Args:
-        cfg (Config): Config of the run, changed in place.
+        cfg: Config of the run, changed in place.
 
     Raises:
         ValueError: If the launcher is not ``'pytorch'``, the only one that starts gloo processes.

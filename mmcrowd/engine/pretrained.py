@@ -20,9 +20,9 @@ def fetch_pretrained(cfg: Config, training: bool = True) -> None:
     machine downloads; the others wait for it where the runner first synchronises.
 
     Args:
-        cfg (Config): Config of the run. Looked at are ``load_from``, ``launcher`` and, below
+        cfg: Config of the run. Looked at are ``load_from``, ``launcher`` and, below
             ``model``, every ``init_cfg``.
-        training (bool): Whether the run will initialise the model. Otherwise only ``load_from``
+        training: Whether the run will initialise the model. Otherwise only ``load_from``
             matters. Defaults to True.
 
     Raises:

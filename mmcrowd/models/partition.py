@@ -83,19 +83,15 @@ def partition_batch(points: list[Tensor], size: tuple[int, int], stride: int) ->
         bad = int((~every.isfinite()).any(1).nonzero()[0])
         raise ValueError(f'points must be finite, but image {int(image[bad])} has {every[bad].tolist()}')
 
-    x, y = every.double().unbind(1)
-    owner = _search(x.contiguous(), y.contiguous(), image, (len(points), h, w), stride)
-    dtype = torch.promote_types(every.dtype, torch.float32)
-    if len(every) == 0:
-        return Partition(owner, owner.new_full(owner.shape, torch.inf, dtype=dtype))
-    found = owner >= 0
-    cell = owner.clamp(min=0).flatten()
-    dx = x.index_select(0, cell).view_as(owner) - _centres(w, 1, stride, every.device)[0]
-    dy = y.index_select(0, cell).view_as(owner) - _centres(h, 1, stride, every.device)[0][:, None]
-    distance = (dx.square_() + dy.square_()).sqrt_().to(dtype).masked_fill_(~found, torch.inf)
-    first = counts.cumsum(0) - counts
-    index = (owner - first[:, None, None]).masked_fill_(~found, -1)
-    return Partition(index, distance)
+    x, y = every.double().T.contiguous()
+    owner = _search(x, y, image, (len(points), h, w), stride)
+    # The cells of an image without points are owned by one that is infinitely far.
+    far = x.new_full((1, ), torch.inf)
+    dx = torch.cat((x, far)).index_select(0, owner.flatten()).view_as(owner) - _centres(w, 1, stride, x.device)[0]
+    dy = torch.cat((y, far)).index_select(0, owner.flatten()).view_as(owner) - _centres(h, 1, stride, x.device)[0][:, None]
+    distance = (dx.square_() + dy.square_()).sqrt_()
+    first = torch.where(counts > 0, counts.cumsum(0) - counts, len(x) + 1)
+    return Partition(owner - first[:, None, None], distance.to(torch.promote_types(every.dtype, torch.float32)))
 
 
 def _centres(length: int, side: int, stride: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -125,12 +121,12 @@ def _search(x: Tensor, y: Tensor, image: Tensor, shape: tuple[int, int, int], st
         stride (int): Input pixels per cell.
 
     Returns:
-        Tensor: ``(N, h, w)`` int64, the nearest among the M points; -1 where the image has none.
+        Tensor: ``(N, h, w)`` int64, the nearest among the M points; M where the image has none.
     """
     n, h, w = shape
     m = len(x)
     if m == 0:
-        return image.new_full(shape, -1)
+        return image.new_full(shape, m)
     device = x.device
     # Of coinciding points only the first can own a cell: sort by place (stably), and drop those equal to the one before.
     point = torch.argsort(y, stable=True)
@@ -143,7 +139,7 @@ def _search(x: Tensor, y: Tensor, image: Tensor, shape: tuple[int, int, int], st
     while -(-h // side) * -(-w // side) * m > m + FIRST_TRIALS and side < max(h, w):
         side *= 2
     rows, cols = -(-h // side), -(-w // side)
-    owner = image.new_full((n, rows, cols), -1)
+    owner = image.new_full((n, rows, cols), m)
     row, col, point = _product(
         torch.arange(rows, device=device)[:, None, None], torch.arange(cols, device=device)[:, None], point)
     while True:

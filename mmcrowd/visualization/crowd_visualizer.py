@@ -23,7 +23,7 @@ from .drawing import (
 _GT_COLOR = (0, 225, 255)
 _PRED_COLOR = (255, 160, 40)
 
-# Area, in pixels of the image, on which the colour scale counts persons.
+# Side, in pixels of the image, of the square on which the colour scale counts persons.
 _UNIT_SIDE = 10
 
 

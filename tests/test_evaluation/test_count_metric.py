@@ -1,11 +1,13 @@
 import json
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.dataset import DefaultSampler
 from mmengine.evaluator import Evaluator
@@ -45,6 +47,7 @@ def test_hand_computed_through_the_engine():
     )
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0, 1e4), st.integers(0, 10_000)), min_size=1),
     st.sampled_from([None, 'jhu', 'nwpu', {'few': (0, 9)}]),
@@ -123,9 +126,24 @@ def evaluate_on_rank(rank, world_size, folder):
 
 
 def test_two_processes_count_each_of_five_images_once(tmp_path):
-    mp.spawn(evaluate_on_rank, (2, str(tmp_path)), nprocs=2)
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, __file__, str(rank), str(tmp_path)],
+            env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path), 'OMP_NUM_THREADS': '1'},
+        )
+        for rank in range(2)
+    ]
+    try:
+        assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
+    finally:
+        for rank in ranks:
+            rank.kill()
     expected = CountMetric.calculate(PRED, GT, 'jhu')
     for rank in range(2):
         share, metrics = json.loads((tmp_path / f'rank{rank}.json').read_text())
         assert share == 3
         assert metrics == pytest.approx({f'count/{key}': v for key, v in expected.items()})
+
+
+if __name__ == '__main__':
+    evaluate_on_rank(int(sys.argv[1]), 2, sys.argv[2])

@@ -1,5 +1,5 @@
 # An hour on two CPU cores: AdamW, a short warm-up, one cosine to zero, EMA of the weights.
-max_epochs = 18
+max_epochs = 25
 
 optim_wrapper = dict(
     type='OptimWrapper',
@@ -13,6 +13,6 @@ param_scheduler = [
 ]
 custom_hooks = [dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=0.01, gamma=20)]
 
-train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=3)
+train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=5)
 val_cfg = dict()
 test_cfg = dict()

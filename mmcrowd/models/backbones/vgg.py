@@ -1,4 +1,6 @@
-"""VGG with feature maps before the pooling layers."""
+from collections.abc import Sequence
+
+import torch
 from mmpretrain.models.backbones import VGG as MMPretrainVGG
 from torch import nn
 
@@ -7,102 +9,86 @@ from mmcrowd.registry import MODELS
 
 @MODELS.register_module()
 class VGG(MMPretrainVGG):
-    """VGG (Simonyan and Zisserman, ICLR 2015) whose outputs are taken before the pooling layers.
+    """VGG (Simonyan and Zisserman, ICLR 2015) with its feature maps before the pooling layers.
 
-    Stage ``i`` (0 to 4) is the group of convolutions between two pooling layers. Its output, after
-    the last ReLU and before the pool, has
+    Stage ``i`` is the ``i``-th group of convolutions between pooling layers, counted from 0. Its
+    map after the last ReLU has stride ``2 ** i`` and ``64, 128, 256, 512, 512`` channels. Nothing
+    behind the last chosen stage is built.
 
-    =====  ========  ======
-    stage  channels  stride
-    =====  ========  ======
-    0      64        1
-    1      128       2
-    2      256       4
-    3      512       8
-    4      512       16
-    =====  ========  ======
-
-    Nothing behind the last chosen stage is built. Parameter names are those of
-    ``mmpretrain.VGG``, so its published checkpoints load with
+    Parameters are named as in ``mmpretrain.VGG``, so that its checkpoints load with
     ``init_cfg=dict(type='Pretrained', checkpoint=..., prefix='backbone')``.
 
     Args:
-        depth (int): 11, 13, 16 or 19.
-        out_stages (Sequence[int]): Stages to return, ascending. Defaults to (3, 4): the maps
-            before pool4 and pool5.
-        frozen_stages (int): The first so many stages keep their parameters and run in eval mode.
-            Defaults to -1 (none, as 0).
-        norm_cfg (dict, optional): Normalisation layer, e.g. ``dict(type='BN')``. Defaults to None.
-        norm_eval (bool): Keep BN layers in eval mode while training. Defaults to False.
-        init_cfg (dict | list[dict], optional): MMEngine initialisation. Defaults to None, which
-            leaves the Kaiming initialisation of ``mmcv.cnn.ConvModule``.
+        depth: 11, 13, 16 or 19.
+        out_stages: Stages to return, ascending. Default (3, 4): before pool4 and before pool5.
+        frozen_stages: This many stages, from the first on, are not trained. Default -1, none.
+        norm_cfg: Normalisation after each convolution. Default None; ``dict(type='BN')`` for the
+            VGG-bn networks.
+        norm_eval: Keep the running statistics of BN as they are. Default False.
+        init_cfg: Default None: Kaiming for the convolutions, as ``mmcv.cnn.ConvModule`` does it.
 
     Attributes:
-        out_channels (tuple[int]): Channels of each output.
-        out_strides (tuple[int]): Stride of each output, input pixels per cell.
+        out_channels (tuple[int]): Channels of the returned maps.
+        out_strides (tuple[int]): Their strides, input pixels per cell.
 
     Raises:
-        ValueError: If ``depth``, ``out_stages`` or ``frozen_stages`` has no meaning.
+        ValueError: If ``depth``, ``out_stages`` or ``frozen_stages`` is none of the above.
     """
 
-    def __init__(self,
-                 depth,
-                 out_stages=(3, 4),
-                 frozen_stages=-1,
-                 norm_cfg=None,
-                 norm_eval=False,
-                 init_cfg=None):
+    def __init__(
+        self,
+        depth: int,
+        out_stages: Sequence[int] = (3, 4),
+        frozen_stages: int = -1,
+        norm_cfg: dict | None = None,
+        norm_eval: bool = False,
+        init_cfg: dict | list[dict] | None = None,
+    ):
         out_stages = tuple(out_stages)
         if depth not in self.arch_settings:
-            raise ValueError(f'VGG: depth={depth!r}, wanted one of {sorted(self.arch_settings)}')
+            raise ValueError(f'depth={depth!r}, expected one of {tuple(self.arch_settings)}')
         if not out_stages or out_stages != tuple(sorted(set(out_stages) & set(range(5)))):
-            raise ValueError(f'VGG: out_stages={out_stages}, wanted ascending stages from 0 to 4')
+            raise ValueError(f'out_stages={out_stages!r}, expected some of 0 to 4, ascending')
         num_stages = out_stages[-1] + 1
         if not -1 <= frozen_stages <= num_stages:
-            raise ValueError(f'VGG: frozen_stages={frozen_stages}, wanted -1 to {num_stages}, '
-                             'the number of stages built')
+            raise ValueError(f'frozen_stages={frozen_stages!r}, expected -1 to {num_stages}')
         super().__init__(
             depth,
             num_stages=num_stages,
-            dilations=(1, ) * num_stages,
+            dilations=(1,) * num_stages,
             out_indices=out_stages,
             frozen_stages=frozen_stages,
             norm_cfg=norm_cfg,
             norm_eval=norm_eval,
             with_last_pool=False,
-            init_cfg=init_cfg)
-        self.out_stages = out_stages
-        self.out_channels = tuple(64 * 2**min(stage, 3) for stage in out_stages)
+            init_cfg=init_cfg,
+        )
+        self.out_channels = tuple(64 * 2 ** min(stage, 3) for stage in out_stages)
         self.out_strides = tuple(2**stage for stage in out_stages)
-        self._freeze_stages()  # before an optimizer or DDP looks at requires_grad
+        self._freeze_stages()  # now, for the optimizer and DDP look before the first train()
 
-    def forward(self, x):
-        """Compute the chosen feature maps.
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Feature maps of the chosen stages.
 
         Args:
-            x (Tensor): Images, (N, 3, H, W).
+            x: Images ``(N, 3, H, W)``.
 
         Returns:
-            tuple[Tensor]: Per output stage (N, C, H // stride, W // stride).
+            For each stage ``(N, C, H // stride, W // stride)``.
         """
         outs = []
         stage = 0
         for layer in self.features:
+            # A pool is the only layer between stages, and does not work in place: the map that is
+            # kept here stays what the last ReLU made it.
             if isinstance(layer, nn.MaxPool2d):
-                if stage in self.out_stages:
+                if stage in self.out_indices:
                     outs.append(x)
                 stage += 1
             x = layer(x)
         return (*outs, x)
 
-    def train(self, mode=True):
-        """Set the mode, keep frozen stages (and BN, with ``norm_eval``) in eval mode.
-
-        Args:
-            mode (bool): True to train. Defaults to True.
-
-        Returns:
-            VGG: self, as in PyTorch.
-        """
-        super().train(mode)
+    def train(self, mode: bool = True) -> 'VGG':
+        """Set the mode; frozen stages, and BN under ``norm_eval``, stay in evaluation mode."""
+        super().train(mode)  # returns None in mmpretrain
         return self

@@ -33,7 +33,7 @@ class PointCases(NamedTuple):
 
     def sum(self, values: Tensor) -> Tensor:
         """Sum of a value per cell ``(N * h * w,)`` over each case -> ``(K,)``; 0 for a case without cells."""
-        return values.new_zeros(len(self.target)).scatter_add(0, self.case, values)
+        return values.new_zeros(len(self.target)).index_add(0, self.case, values)
 
     def mean(self, values: Tensor) -> Tensor:
         """As :meth:`sum`, divided by the number of cells."""
@@ -64,7 +64,7 @@ def point_cases(points: list[Tensor], partition: Partition, dtype: torch.dtype) 
     image = torch.cat((images.repeat_interleave(counts, output_size=total), images))
     target = (torch.arange(len(image), device=index.device) < total).to(dtype)
     return PointCases((index + first[:, None, None]).flatten(),
-                      distance.to(dtype).masked_fill(index < 0, 0).flatten(), target, image, counts)
+                      distance.to(dtype).masked_fill((counts == 0)[:, None, None], 0).flatten(), target, image, counts)
 
 
 def pml_cost(cases: PointCases, cost: str = 'clamped') -> Tensor:
@@ -129,7 +129,7 @@ def pml_loss(density: Tensor,
     background = torch.where(empty, density.abs().sum(1), (density * weight).sum(1).masked_fill(dead, 0))
 
     error = (cases.sum(density.flatten()) - cases.target).abs()
-    count = epsilon * error.new_zeros(num_images).scatter_add(0, cases.image, error)
+    count = epsilon * error.new_zeros(num_images).index_add(0, cases.image, error)
     count = torch.where(empty | dead, (total - cases.counts).abs(), count)
     return background, count
 

@@ -1,0 +1,66 @@
+"""How the command line of tools/train.py changes a config."""
+
+import pytest
+import torch
+from mmengine.config import Config
+
+
+@pytest.fixture
+def train(load_tool):
+    return load_tool('train.py')
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / 'tiny.py'
+    path.write_text("model = dict(type='DensityCounter', backbone=dict(init_cfg=dict(a=1)))\n")
+    return str(path)
+
+
+def load(train, *argv):
+    return train.load_config(train.parse_args(list(argv)))
+
+
+def test_defaults(train, config):
+    cfg = load(train, config)
+    assert cfg.work_dir == 'work_dirs/tiny'
+    assert cfg.launcher == 'none'
+    assert not cfg.get('resume') and cfg.get('load_from') is None
+
+
+def test_work_dir(train, config):
+    assert load(train, config, '--cfg-options', 'work_dir=a').work_dir == 'a'
+    assert load(train, config, '--cfg-options', 'work_dir=a', '--work-dir', 'b').work_dir == 'b'
+
+
+def test_resume(train, config):
+    cfg = load(train, config, '--resume')
+    assert cfg.resume is True and cfg.load_from is None
+    cfg = load(train, config, '--resume', 'epoch_3.pth')
+    assert cfg.resume is True and cfg.load_from == 'epoch_3.pth'
+
+
+def test_cfg_options(train, config):
+    cfg = load(train, config, '--cfg-options', 'model.backbone.init_cfg=None', 'x=1,2')
+    assert cfg.model.backbone.init_cfg is None
+    assert cfg.x == [1, 2]
+
+
+def test_amp_without_cuda(train, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    cfg = Config(dict(model=dict(), optim_wrapper=dict(optimizer=dict(type='Adam'))))
+    train.enable_amp(cfg)
+    assert cfg.model == dict(precision='bf16')
+    assert 'type' not in cfg.optim_wrapper
+
+
+def test_amp_with_cuda(train, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    cfg = Config(dict(model=dict(), optim_wrapper=dict(optimizer=dict(type='Adam'))))
+    train.enable_amp(cfg)
+    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
+    assert cfg.optim_wrapper.loss_scale == 'dynamic'
+
+    cfg.optim_wrapper.type = 'MyWrapper'
+    with pytest.raises(ValueError, match="optim_wrapper.type='OptimWrapper', got 'MyWrapper'"):
+        train.enable_amp(cfg)
