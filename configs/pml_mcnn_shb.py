@@ -6,3 +6,8 @@ _base_ = [
 ]
 
 model = dict(loss=dict(type='PMLLoss', cost='clamped', epsilon=1.0))
+
+# The density of this model is coarser than that of the others.
+train_pipeline = _base_.train_pipeline
+train_pipeline[-2].stride = 4
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -70,8 +70,8 @@ def load_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
     cfg = load_config(args)
     prepare_distributed(cfg)
     fetch_pretrained(cfg, training=False)

@@ -7,7 +7,11 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     # The authors keep the model with the smallest 4 * MAE + RMSE on the validation images.
     checkpoint=dict(
-        type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='count/selection', rule='less'
+        type='CheckpointHook',
+        interval=1,
+        max_keep_ckpts=1,
+        save_best='count/selection',
+        rule='less',
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='CrowdVisualizationHook', enable=False),

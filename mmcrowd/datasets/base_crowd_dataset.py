@@ -59,21 +59,15 @@ class BaseCrowdDataset(BaseDataset):
         is_val = self.split == 'val'
         return [path for i, path in enumerate(paths) if (i % 10 == 9) == is_val]
 
-    def full_init(self) -> None:
-        if self._fully_initialized:
-            return
-        super().full_init()
-        if len(self) == 0:
-            raise ValueError(
-                f'{type(self).__name__}: no image in split {self.split!r} under '
-                f'{self.data_root or self.ann_file}'
-            )
-
     def _finish(self, data_list: list[dict]) -> list[dict]:
         """Check the points of every image and apply the rule for points outside.
 
         Reads no more of an image than the header with its size.
         """
+        if not data_list:
+            raise ValueError(
+                f'{type(self).__name__}: no image in split {self.split!r} of {self.data_root!r}'
+            )
         outside, affected = 0, 0
         for info in data_list:
             info['points'] = check_points(info['points'], source=info['ann_path'])

@@ -55,7 +55,9 @@ class CrowdDataset(BaseCrowdDataset):
         self._metainfo.update(content.get('metainfo', {}))
 
         entries = content['data_list']
-        data_list = [self._parse(entry, f'{path}: data_list[{i}]') for i, entry in enumerate(entries)]
+        data_list = [
+            self._parse(entry, f'{path}: data_list[{i}]') for i, entry in enumerate(entries)
+        ]
         self._check_unique([info['img_id'] for info in data_list], path)
         if any('split' in entry for entry in entries):
             wanted = ('train', 'val') if self.split == 'trainval' else (self.split,)

@@ -42,8 +42,7 @@ class ShanghaiTechDataset(BaseCrowdDataset):
             )
         images = list_files(folder / 'images', r'IMG_\d+\.jpg')
         annotations = {
-            path.stem.removeprefix('GT_'): path
-            for path in list_files(truth[0], r'GT_IMG_\d+\.mat')
+            path.stem.removeprefix('GT_'): path for path in list_files(truth[0], r'GT_IMG_\d+\.mat')
         }
         pairs = self._select_split(pair_files(images, annotations, folder))
         return self._finish(

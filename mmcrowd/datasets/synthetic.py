@@ -432,8 +432,8 @@ def _shadows(scene: CrowdScene, sun: float) -> np.ndarray:
     """Strength 0 to 255 of the shadows on the ground."""
     width, height = scene.size
     head, (x, y) = scene.head_heights, scene.points.T
-    discs = np.stack([x - 2.2 * sun * head, scene.foot_row(y), (0.9 + 2 * abs(sun)) * head,
-                      0.55 * head], axis=1)  # fmt: skip
+    long = (0.9 + 2 * abs(sun)) * head
+    discs = np.stack([x - 2.2 * sun * head, scene.foot_row(y), long, 0.55 * head], axis=1)
     extra = [
         (x - 0.5 * sun * wide, y, 0.6 * wide, 0.15 * wide)
         for kind, x, y, _ in scene.props
@@ -449,12 +449,11 @@ def _shadows(scene: CrowdScene, sun: float) -> np.ndarray:
 def _draw_skyline(rng: np.random.Generator, image: np.ndarray) -> None:
     """Sky with clouds, buildings and a row of trees, whose feet are on the last row."""
     height, width = image.shape[:2]
-    high, low = [((195, 160, 120), (225, 215, 205)), ((185, 180, 175), (200, 200, 200))][
-        rng.integers(2)
-    ]
+    skies = ((195, 160, 120), (225, 215, 205)), ((185, 180, 175), (200, 200, 200))
+    high, low = np.array(skies[rng.integers(2)])
     ramp = np.linspace(0, 1, height)[:, None, None]
     clouds = _noise(rng, (width, height), 40) + 0.4 * _noise(rng, (width, height), 12)
-    sky = np.array(high) * (1 - ramp) + np.array(low) * ramp
+    sky = high * (1 - ramp) + low * ramp
     image[:] = np.clip(sky + 40 * np.clip(clouds, 0, 1)[..., None], 0, 255)
     left = -int(rng.integers(0, 30))
     while left < width:
@@ -566,9 +565,8 @@ class _PeoplePainter:
         """Fixed-point outlines ``(m, k, 2)``, ``wide`` times as wide, lower end ``hem`` as low."""
         wide, hem = np.reshape(wide, (-1, 1)), np.reshape(hem, (-1, 1))
         x = self.points[:, :1] + self.head[:, None] * wide * shape[:, 0]
-        y = self.points[:, 1:] + self.head[:, None] * shape[:, 1] * np.where(
-            shape[:, 1] > 3, hem, 1
-        )
+        down = shape[:, 1] * np.where(shape[:, 1] > 3, hem, 1)
+        y = self.points[:, 1:] + self.head[:, None] * down
         return _fixed(np.stack([x, y], axis=-1))
 
     def _polygon(self, outlines: np.ndarray, i: int, colour: str) -> None:

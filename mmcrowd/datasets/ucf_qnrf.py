@@ -30,8 +30,7 @@ class UCFQNRFDataset(BaseCrowdDataset):
             )
         images = list_files(folder, r'img_\d+\.jpg')
         annotations = {
-            path.stem.removesuffix('_ann'): path
-            for path in list_files(folder, r'img_\d+_ann\.mat')
+            path.stem.removesuffix('_ann'): path for path in list_files(folder, r'img_\d+_ann\.mat')
         }
         pairs = self._select_split(pair_files(images, annotations, folder))
         return self._finish(

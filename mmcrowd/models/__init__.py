@@ -1,6 +1,17 @@
-from .backbones import *  # noqa: F403
-from .counters import *  # noqa: F403
+from .backbones import MCNN, VGG, CSRNet
+from .counters import DensityCounter
 from .data_preprocessor import CrowdDataPreprocessor
-from .heads import *  # noqa: F403
-from .losses import *  # noqa: F403
-from .necks import *  # noqa: F403
+from .heads import DensityHead
+from .losses import PMLLoss
+from .necks import TopDownFusion
+
+__all__ = [
+    'CSRNet',
+    'CrowdDataPreprocessor',
+    'DensityCounter',
+    'DensityHead',
+    'MCNN',
+    'PMLLoss',
+    'TopDownFusion',
+    'VGG',
+]

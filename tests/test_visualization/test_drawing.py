@@ -21,7 +21,7 @@ def centroid(weights):
 
 @pytest.mark.parametrize('ring', [False, True])
 def test_points_lie_where_they_should(ring):
-    for point in [(20.0, 30.0), (20.5, 30.25), (59.0, 5.75)]:
+    for point in [(20.0, 30.0), (20.5, 30.25), (59.0, 15.75)]:
         picture = np.zeros((80, 100, 3), np.uint8)
         draw_points(picture, np.array([point]), 4, (255, 200, 100), ring)
         assert centroid(picture[..., 0].astype(float)) == pytest.approx(point, abs=0.1)

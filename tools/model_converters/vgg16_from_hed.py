@@ -12,7 +12,8 @@ neither the package nor TensorFlow is installed::
 
 The source network takes BGR minus a mean, in grey levels; the configs of mmcrowd feed RGB minus
 another mean, over a standard deviation. The first convolution of the result takes the difference
-into account, so the checkpoint serves every VGG-16 config as it is.
+into account, so the checkpoint serves every VGG-16 config as it is. Its activations, hundreds of
+grey levels strong in the source, are brought to the unit scale that learning rates are made for.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import h5py
 import numpy as np
 import torch
 from checkpoint import read_array, save_checkpoint
+from torch.nn import functional
 
 HED_SHA256 = '4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f'
 HED_MEAN = (122.67892, 116.66877, 104.00699)  # RGB, grey levels
@@ -64,7 +66,37 @@ def convert(path: str | Path) -> dict[str, torch.Tensor]:
                 state_dict[f'{name}.bias'] = torch.from_numpy(bias)
                 index, in_channels = index + 1, out_channels
             index += 1  # the pooling layer
+    balance(state_dict)
     return state_dict
+
+
+@torch.no_grad()
+def balance(state_dict: dict[str, torch.Tensor]) -> None:
+    """Scale every layer, in place, so that its output has a mean square of about 1.
+
+    With ReLU a factor on one layer passes through to the next, so each layer is divided by the
+    factor of the layer before: the network computes the same maps up to one factor for each of
+    them. The factors are measured on a picture with the spectrum of natural images (amplitude
+    proportional to 1 / frequency, seeded).
+    """
+    size = 256
+    noise = torch.randn(3, size, size, generator=torch.Generator().manual_seed(0))
+    frequency = torch.fft.fftfreq(size).square()
+    frequency = (frequency[:, None] + frequency).sqrt().clamp(min=1 / size)
+    x = torch.fft.ifft2(torch.fft.fft2(noise) / frequency).real
+    x = (x / x.std())[None]
+
+    index, scale = 0, 1.0
+    for widths in VGG16_STAGES:
+        for _ in widths:
+            name = f'backbone.features.{index}.conv'
+            weight, bias = state_dict[f'{name}.weight'], state_dict[f'{name}.bias']
+            out = functional.conv2d(x, weight / scale, bias, padding=1).relu_()
+            previous, scale = scale, out.square().mean().rsqrt().item()
+            weight.mul_(scale / previous)
+            bias.mul_(scale)
+            x, index = out * scale, index + 1
+        x, index = functional.max_pool2d(x, 2), index + 1
 
 
 def fold_normalisation(weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -54,9 +54,7 @@ class RandomScaleCrop(BaseTransform):
         return results
 
     def __repr__(self) -> str:
-        return (
-            f'{type(self).__name__}(crop_size={self.crop_size}, scale_range={self.scale_range})'
-        )
+        return f'{type(self).__name__}(crop_size={self.crop_size}, scale_range={self.scale_range})'
 
 
 @TRANSFORMS.register_module()
@@ -224,9 +222,9 @@ def _shift(results: dict, dx: float, dy: float) -> None:
 def _keep_inside(results: dict, size: tuple[int, int]) -> None:
     """Drop the points (and what belongs to them) outside an image of ``size = (h, w)``."""
     points = results['points']
-    inside = (
-        (points >= -0.5) & (points < np.array([size[1], size[0]], np.float32) - 0.5)
-    ).all(axis=1)
+    inside = ((points >= -0.5) & (points < np.array([size[1], size[0]], np.float32) - 0.5)).all(
+        axis=1
+    )
     for key in ('points', 'boxes', 'sigmas'):
         if key in results:
             results[key] = results[key][inside]

@@ -78,9 +78,9 @@ class CrowdVisualizationHook(Hook):
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[CrowdDataSample]
     ) -> None:
-        # Not runner.train_loop, which builds the training dataset if it is not there yet.
-        by_iter = isinstance(runner._train_loop, IterBasedTrainLoop)
-        step = runner.iter if by_iter else runner.epoch
+        # Not runner.train_loop, which would build the training dataset where there is no training.
+        loop = runner._train_loop
+        step = getattr(loop, 'iter' if isinstance(loop, IterBasedTrainLoop) else 'epoch', 0)
         self._draw_batch(runner.visualizer, data_batch, outputs, 'val', step)
 
     def after_test_iter(

@@ -15,7 +15,7 @@ class CSRNet(VGG):
     :class:`VGG`: a VGG-16 checkpoint loads with
     ``init_cfg=dict(type='Pretrained', checkpoint=..., prefix='backbone')``. The back end, six 3x3
     convolutions with dilation 2, sees more of the image at the same stride. It starts from a normal
-    distribution of standard deviation 0.01, as in the paper.
+    distribution of standard deviation 0.01, as in the paper, and biases of 0.
 
     Args:
         frozen_stages: This many stages of the front end are not trained. Default -1, none.
@@ -47,14 +47,13 @@ class CSRNet(VGG):
         channels = (*self.out_channels, *self.BACK_END_CHANNELS)
         self.back_end = nn.Sequential(
             *(
-                ConvModule(c_in, c_out, 3, padding=2, dilation=2, bias=True, norm_cfg=norm_cfg)
+                ConvModule(c_in, c_out, 3, padding=2, dilation=2, norm_cfg=norm_cfg)
                 for c_in, c_out in zip(channels[:-1], channels[1:], strict=True)
             )
         )
-        # Here rather than by init_cfg, so that a pretrained front end does not replace it.
+        # Here rather than in a default init_cfg, whose place a caller's `Pretrained` would take.
         for layer in self.back_end:
             nn.init.normal_(layer.conv.weight, std=0.01)
-            nn.init.zeros_(layer.conv.bias)
         self.out_channels = channels[-1:]
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor]:

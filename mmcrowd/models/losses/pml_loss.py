@@ -1,5 +1,6 @@
-"""Proximal Mapping Loss (Lin, Wan, Chan: *Proximal Mapping Loss: Understanding Loss Functions in Crowd Counting &
-Localization*, ICLR 2025)."""
+"""Proximal Mapping Loss (Lin, Wan, Chan: *Proximal Mapping Loss: Understanding Loss Functions in
+Crowd Counting & Localization*, ICLR 2025)."""
+
 from typing import NamedTuple
 
 import torch
@@ -12,68 +13,75 @@ COSTS = ('clamped', 'max_normalized')
 
 
 class PointCases(NamedTuple):
-    """The point-neighbour cases of a batch (eq. 1-2): the cells, and the one point, of each.
+    """The point-neighbour cases of a batch (eq. 1-2): one point, and the cells nearest to it.
 
-    The K cases are the points of all images in order, and after them one dummy per image, with point mass 0, that
-    takes the cells of an image without points.
+    The K cases are the points of all images in order and, after them, one dummy per image with
+    point mass 0; it takes the cells of an image without points, and none of another.
 
     Attributes:
         case (Tensor): ``(N * h * w,)`` int64, the case of each cell.
-        distance (Tensor): ``(N * h * w,)`` from each cell to its point, in input pixels; 0 in a dummy.
-        target (Tensor): ``(K,)`` mass of the point: 1, in a dummy 0.
+        distance (Tensor): ``(N * h * w,)`` from each cell to its point in input pixels; 0 in a
+            dummy.
+        mass (Tensor): ``(K,)`` mass of the point: 1, in a dummy 0.
         image (Tensor): ``(K,)`` int64, the image of each case.
-        counts (Tensor): ``(N,)`` int64, points of each image.
+        counts (Tensor): ``(N,)`` int64, number of points of each image.
     """
 
     case: Tensor
     distance: Tensor
-    target: Tensor
+    mass: Tensor
     image: Tensor
     counts: Tensor
 
     def sum(self, values: Tensor) -> Tensor:
-        """Sum of a value per cell ``(N * h * w,)`` over each case -> ``(K,)``; 0 for a case without cells."""
-        return values.new_zeros(len(self.target)).index_add(0, self.case, values)
+        """Sum a value per cell over each case: ``(N * h * w,) -> (K,)``, 0 without cells."""
+        return values.new_zeros(len(self.mass)).index_add(0, self.case, values)
 
     def mean(self, values: Tensor) -> Tensor:
-        """As :meth:`sum`, divided by the number of cells."""
+        """Average a value per cell over each case: ``(N * h * w,) -> (K,)``, 0 without cells."""
         return self.sum(values) / self.sum(torch.ones_like(values)).clamp(min=1)
 
     def max(self, values: Tensor) -> Tensor:
-        """Largest of a non-negative value over each case -> ``(K,)``; 0 for a case without cells."""
-        return values.new_zeros(len(self.target)).scatter_reduce(0, self.case, values, 'amax')
+        """Largest non-negative value of each case: ``(N * h * w,) -> (K,)``, 0 without cells."""
+        return values.new_zeros(len(self.mass)).scatter_reduce(0, self.case, values, 'amax')
 
 
 def point_cases(points: list[Tensor], partition: Partition, dtype: torch.dtype) -> PointCases:
-    """Number the point-neighbour cases of a batch, without a look at any value on the host.
+    """Number the point-neighbour cases of a batch; the host looks at no value.
 
     Args:
-        points (list[Tensor]): For each image the ``(m_i, 2)`` positions; only their number is used.
+        points (list[Tensor]): For each image the ``(m_i, 2)`` positions; only m_i matters.
         partition (Partition): Nearest point of every cell.
-        dtype (torch.dtype): Of distances and targets.
+        dtype (torch.dtype): Of distances and masses.
 
     Returns:
-        PointCases: Cells, points and images of the cases.
+        PointCases: The cases of the batch.
     """
     index, distance = partition
-    num_images = len(index)
-    counts = torch.tensor([len(p) for p in points]).to(index.device, non_blocking=True)
+    device = index.device
     total = sum(len(p) for p in points)
-    images = torch.arange(num_images, device=index.device)
-    first = torch.where(counts > 0, counts.cumsum(0) - counts, total + 1 + images)  # a dummy's cells have index -1
+    counts = torch.tensor([len(p) for p in points]).to(device, non_blocking=True)
+    images = torch.arange(len(points), device=device)
+    empty = counts == 0
+    first = torch.where(empty, total + 1 + images, counts.cumsum(0) - counts)  # index is -1 there
     image = torch.cat((images.repeat_interleave(counts, output_size=total), images))
-    target = (torch.arange(len(image), device=index.device) < total).to(dtype)
-    return PointCases((index + first[:, None, None]).flatten(),
-                      distance.to(dtype).masked_fill((counts == 0)[:, None, None], 0).flatten(), target, image, counts)
+    return PointCases(
+        case=(index + first[:, None, None]).flatten(),
+        distance=distance.to(dtype).masked_fill(empty[:, None, None], 0).flatten(),
+        mass=(torch.arange(len(image), device=device) < total).to(dtype),
+        image=image,
+        counts=counts,
+    )
 
 
 def pml_cost(cases: PointCases, cost: str = 'clamped') -> Tensor:
-    """Transport cost C from each cell to its point.
+    """Cost C of moving mass from each cell to its point.
 
     Args:
-        cases (PointCases): The cases of the batch, with distances d in input pixels; D is the largest d of a case.
-        cost (str): ``'clamped'``: ``exp(d / max(D, 32)) - 1``, as in the authors' program, which gave the reported
-            numbers. ``'max_normalized'``: ``exp(d - D)``, which is ``exp(d) / max exp(d)`` of eq. 24 without its overflow.
+        cases (PointCases): The cases of the batch, with distances d and D the largest of the case.
+        cost (str): ``'clamped'``: ``exp(d / max(D, 32)) - 1``, from the authors' program, which
+            gave the reported numbers. ``'max_normalized'``: ``exp(d - D)``, the
+            ``exp(d) / max exp(d)`` of eq. 24 without its overflow. Defaults to ``'clamped'``.
 
     Returns:
         Tensor: ``(N * h * w,)`` costs.
@@ -85,51 +93,55 @@ def pml_cost(cases: PointCases, cost: str = 'clamped') -> Tensor:
         raise ValueError(f'cost must be one of {COSTS}, but got {cost!r}')
     farthest = cases.max(cases.distance)
     if cost == 'clamped':
-        return torch.exp(cases.distance / farthest.clamp(min=32).index_select(0, cases.case)) - 1
-    return torch.exp(cases.distance - farthest.index_select(0, cases.case))
+        return (cases.distance / farthest.clamp(min=32).index_select(0, cases.case)).exp() - 1
+    return (cases.distance - farthest.index_select(0, cases.case)).exp()
 
 
-def pml_loss(density: Tensor,
-             points: list[Tensor],
-             partition: Partition,
-             cost: str = 'clamped',
-             epsilon: float = 1.0) -> tuple[Tensor, Tensor]:
+def pml_loss(
+    density: Tensor,
+    points: list[Tensor],
+    partition: Partition,
+    cost: str = 'clamped',
+    epsilon: float = 1.0,
+) -> tuple[Tensor, Tensor]:
     r"""Proximal Mapping Loss in its L1 form.
 
     .. math::
         L(a) = \tilde C^\top a + \epsilon \sum_j | a_j^\top 1 - 1 |      \qquad \text{(eq. 14, 24)}
 
-    with :math:`\tilde C` the cost of each cell minus its mean over the cell's case, and :math:`a_j` the cells of
-    point j. A point that owns no cell adds the constant 1 to the sum. Two kinds of image are special, as in the
-    authors' program, and :math:`\epsilon` does not enter there: without points
-    :math:`L = \| a \|_1 + | a^\top 1 |`; otherwise, with a total density of at most 1 (a network that is still dead at
-    the start), :math:`L = | a^\top 1 - m |`.
+    Here :math:`\tilde C` is the cost of each cell minus its mean over the cell's case, and
+    :math:`a_j` the cells of point j; a point without cells adds the constant 1 to the sum. Two
+    kinds of image are special, as in the authors' program, and :math:`\epsilon` has no part in
+    them. Without points :math:`L = \| a \|_1 + | a^\top 1 |`. With points but a total density of at
+    most 1, from a network that is still dead, :math:`L = | a^\top 1 - m |`.
 
     Args:
         density (Tensor): ``(N, 1, h, w)`` persons per cell.
         points (list[Tensor]): For each image the ``(m_i, 2)`` positions ``(x, y)`` in input pixels.
-        partition (Partition): Nearest point of every cell.
+        partition (Partition): Nearest point of every cell, of the same points and size.
         cost (str): See :func:`pml_cost`. Defaults to ``'clamped'``.
         epsilon (float): Weight of the count term. Defaults to 1.0.
 
     Returns:
-        tuple[Tensor, Tensor]: Background and count term of each image, ``(N,)`` each, in float32 (float64 for a float64
-        density).
+        tuple[Tensor, Tensor]: Background and count term of each image, ``(N,)`` each; float32, or
+        float64 for a float64 density.
+
+    Raises:
+        ValueError: Unknown cost.
     """
-    num_images = len(density)
-    density = density.to(torch.promote_types(density.dtype, torch.float32)).reshape(num_images, -1)
+    density = density.to(torch.promote_types(density.dtype, torch.float32)).flatten(1)
     cases = point_cases(points, partition, density.dtype)
-    empty = cases.counts == 0
     with torch.no_grad():
         weight = pml_cost(cases, cost)
         weight = (weight - cases.mean(weight).index_select(0, cases.case)).view_as(density)
 
     total = density.sum(1)
+    empty = cases.counts == 0
     dead = ~empty & (total <= 1)
-    background = torch.where(empty, density.abs().sum(1), (density * weight).sum(1).masked_fill(dead, 0))
-
-    error = (cases.sum(density.flatten()) - cases.target).abs()
-    count = epsilon * error.new_zeros(num_images).index_add(0, cases.image, error)
+    background = (density * weight).sum(1).masked_fill(dead, 0)
+    background = torch.where(empty, density.abs().sum(1), background)
+    error = (cases.sum(density.flatten()) - cases.mass).abs()
+    count = epsilon * error.new_zeros(len(total)).index_add(0, cases.image, error)
     count = torch.where(empty | dead, (total - cases.counts).abs(), count)
     return background, count
 
@@ -139,9 +151,10 @@ class PMLLoss(nn.Module):
     """Proximal Mapping Loss, see :func:`pml_loss`.
 
     Args:
-        cost (str): ``'clamped'`` (the authors' program) or ``'max_normalized'`` (their paper), see :func:`pml_cost`.
-            Defaults to ``'clamped'``.
-        epsilon (float): Weight of the count term; the paper found 2 best (fig. 10a). Defaults to 1.0.
+        cost (str): ``'clamped'`` (the authors' program) or ``'max_normalized'`` (their paper), see
+            :func:`pml_cost`. Defaults to ``'clamped'``.
+        epsilon (float): Weight of the count term; the paper found 2 best (fig. 10a). Defaults to
+            1.0.
 
     Raises:
         ValueError: Unknown cost.
@@ -154,37 +167,47 @@ class PMLLoss(nn.Module):
         self.cost = cost
         self.epsilon = epsilon
 
-    def forward(self,
-                density: Tensor,
-                points: list[Tensor],
-                stride: int,
-                partition: Partition | None = None) -> dict[str, Tensor]:
+    def forward(
+        self,
+        density: Tensor,
+        points: list[Tensor],
+        stride: int,
+        partition: Partition | None = None,
+    ) -> dict[str, Tensor]:
         """Compute the loss of a batch.
 
         Args:
             density (Tensor): ``(N, 1, h, w)`` persons per cell.
-            points (list[Tensor]): For each image the ``(m_i, 2)`` positions ``(x, y)`` in input pixels.
+            points (list[Tensor]): For each image the ``(m_i, 2)`` positions ``(x, y)`` in input
+                pixels.
             stride (int): Input pixels per cell.
-            partition (Partition, optional): Nearest point of every cell, of the same points, size and stride; with it
-                nothing in the loss waits for the device. Defaults to None: it is computed here.
+            partition (Partition, optional): Nearest point of every cell, for the same points, size
+                and stride; with it, nothing in the loss waits for the device. Defaults to None, to
+                compute it here.
 
         Returns:
             dict[str, Tensor]: ``loss_background`` and ``loss_count``, means over the N images.
 
         Raises:
-            ValueError: The number of point lists or the shape of the partition does not fit the density.
+            ValueError: The number of images in points or partition, or the size of the partition,
+                does not fit the density.
         """
         num_images, _, h, w = density.shape
         if len(points) != num_images:
-            raise ValueError(f'PMLLoss: {num_images} density maps need as many lists of points, but got {len(points)}')
+            raise ValueError(
+                f'PMLLoss: {num_images} density maps need as many lists of points, '
+                f'but got {len(points)}'
+            )
         if partition is None:
-            # a float64 density deserves float64 distances
-            dtype = torch.promote_types(density.dtype, torch.float32)
-            partition = partition_batch([p.to(torch.promote_types(p.dtype, dtype)) for p in points], (h, w), stride)
+            # so that a float64 density meets float64 distances
+            dtype = torch.promote_types(points[0].dtype, density.dtype)
+            partition = partition_batch([p.to(dtype) for p in points], (h, w), stride)
         elif partition.index.shape != (num_images, h, w):
             raise ValueError(
-                f'PMLLoss: the partition has shape {tuple(partition.index.shape)}, but the density map has '
-                f'{(num_images, h, w)} cells; put PadToMultiple before PartitionByNearestPoint in the pipeline and give '
-                f"PartitionByNearestPoint the head's output stride, {stride}")
+                f'PMLLoss: the partition has the shape {tuple(partition.index.shape)}, but the '
+                f'density map needs {(num_images, h, w)}; put PadToMultiple before '
+                f'PartitionByNearestPoint in the pipeline, and give both the stride of the head, '
+                f'{stride}'
+            )
         background, count = pml_loss(density, points, partition, self.cost, self.epsilon)
         return dict(loss_background=background.mean(), loss_count=count.mean())

@@ -35,7 +35,9 @@ class TopDownFusion(BaseModule):
     ):
         super().__init__(init_cfg)
         if len(in_channels) != 2:
-            raise ValueError(f'in_channels={in_channels!r}, expected one number for each of 2 levels')
+            raise ValueError(
+                f'in_channels={in_channels!r}, expected one number for each of 2 levels'
+            )
         self.in_channels = tuple(in_channels)
         self.lateral_fine, self.lateral_coarse = (
             nn.Conv2d(channels, out_channels, 1) for channels in in_channels

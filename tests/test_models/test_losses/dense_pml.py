@@ -1,10 +1,13 @@
-"""The Proximal Mapping Loss of one image as its formula reads, on dense (cells x points) matrices."""
+"""The Proximal Mapping Loss of one image as its formula reads: dense (cells x points) matrices."""
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def dense_pml(density: Tensor, points: Tensor, stride: int, cost: str = 'clamped', epsilon: float = 1.0) -> Tensor:
+def dense_pml(
+    density: Tensor, points: Tensor, stride: int, cost: str = 'clamped', epsilon: float = 1.0
+) -> Tensor:
     """Eq. 24 with the special cases of the authors' program.
 
     Args:
@@ -26,7 +29,9 @@ def dense_pml(density: Tensor, points: Tensor, stride: int, cost: str = 'clamped
 
     y, x = torch.meshgrid(torch.arange(h).to(a), torch.arange(w).to(a), indexing='ij')
     cells = torch.stack((x, y), -1).view(-1, 2) * stride + (stride - 1) / 2
-    distance = torch.cdist(cells, points.to(a), compute_mode='donot_use_mm_for_euclid_dist')  # (n, m)
+    distance = torch.cdist(
+        cells, points.to(a), compute_mode='donot_use_mm_for_euclid_dist'
+    )  # (n, m)
     P = F.one_hot(distance.argmin(1), len(points)).to(a)  # (n, m)
     farthest = (P * distance).amax(0)
     if cost == 'clamped':

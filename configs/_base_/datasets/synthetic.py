@@ -1,0 +1,59 @@
+# Drawn crowds: nothing to download.
+dataset_type = 'SyntheticCrowdDataset'
+img_size = (384, 288)  # width, height
+crop_size = 224
+
+train_pipeline = [
+    dict(type='LoadCrowdImage'),
+    dict(type='RandomScaleCrop', crop_size=crop_size, scale_range=(0.8, 1.25)),
+    dict(type='RandomHorizontalFlip'),
+    dict(type='PartitionByNearestPoint', stride=2),
+    dict(type='PackCrowdInputs'),
+]
+test_pipeline = [dict(type='LoadCrowdImage'), dict(type='PackCrowdInputs')]
+
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=1,
+    persistent_workers=True,
+    drop_last=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type=dataset_type,
+        num_images=400,
+        split='train',
+        img_size=img_size,
+        cache=True,
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        num_images=40,
+        split='val',
+        img_size=img_size,
+        pipeline=test_pipeline,
+        test_mode=True,
+    ),
+)
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        num_images=100,
+        split='test',
+        img_size=img_size,
+        pipeline=test_pipeline,
+        test_mode=True,
+    ),
+)
+
+val_evaluator = dict(type='CountMetric')
+test_evaluator = val_evaluator

@@ -1,0 +1,98 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from mmcrowd.datasets import CrowdDataset
+
+
+def write(root, data_list, **extra):
+    (root / 'images').mkdir(exist_ok=True)
+    for entry in data_list:
+        if isinstance(entry, dict) and isinstance(entry.get('img_path'), str):
+            cv2.imwrite(str(root / entry['img_path']), np.zeros((20, 30, 3), np.uint8))
+    (root / 'annotations.json').write_text(json.dumps(dict(data_list=data_list, **extra)))
+    return str(root)
+
+
+def images(num, **extra):
+    return [dict(img_path=f'images/{k}.png', points=[[1, 2]] * k, **extra) for k in range(num)]
+
+
+def test_reads_the_documented_format(tmp_path):
+    entry = dict(
+        img_path='images/a.png',
+        points=[[1.5, 2], [3, 4]],
+        boxes=[[0, 0, 2, 4], [2, 2, 4, 6]],
+        attributes=dict(weather='rain'),
+    )
+    root = write(tmp_path, [entry], metainfo=dict(dataset_name='station'))
+    dataset = CrowdDataset(data_root=root)
+    info = dataset.get_data_info(0)
+    assert dataset.metainfo['dataset_name'] == 'station'
+    assert info['points'].tolist() == [[1.5, 2], [3, 4]] and info['boxes'].shape == (2, 4)
+    assert info['img_id'] == 'images/a' and info['attributes'] == dict(weather='rain')
+
+
+def test_every_tenth_is_val_without_splits(tmp_path):
+    root = write(tmp_path, images(10))
+    sizes = [
+        len(CrowdDataset(data_root=root, split=s)) for s in ('train', 'val', 'trainval', 'test')
+    ]
+    assert sizes == [9, 1, 10, 10]
+
+
+def test_given_splits(tmp_path):
+    data = images(6)
+    for entry, split in zip(data, ('train', 'train', 'train', 'val', 'test', 'test'), strict=True):
+        entry['split'] = split
+    root = write(tmp_path, data)
+    sizes = [
+        len(CrowdDataset(data_root=root, split=s)) for s in ('train', 'val', 'trainval', 'test')
+    ]
+    assert sizes == [3, 1, 4, 2]
+
+
+@pytest.mark.parametrize(
+    'entry, message',
+    [
+        (dict(img_path='images/x.png'), 'no key "points"'),
+        (dict(points=[]), '"img_path"'),
+        ('images/x.png', '"img_path"'),
+        (dict(img_path='images/x.png', points=[[1, 2, 3]]), r'\(1, 3\), expected \(m, 2\)'),
+        (dict(img_path='images/x.png', points=[1, 2]), r'\(2,\), expected \(m, 2\)'),
+        (dict(img_path='images/x.png', points=[['a', 'b']]), 'not numbers'),
+        (dict(img_path='images/x.png', points=[[1, 2], [3]]), 'not numbers'),
+        (dict(img_path='images/x.png', points=[[1, float('nan')]]), 'not finite'),
+        (dict(img_path='images/x.png', points=[], split='dev'), "split='dev'"),
+        (dict(img_path='images/x.png', points=[[1, 2]], boxes=[[1, 2]]), r'expected \(1, 4\)'),
+        (dict(img_path='images/x.png', points=[[1, 2]], boxes=3), 'boxes'),
+    ],
+)
+def test_bad_entry_is_named(tmp_path, entry, message):
+    root = write(tmp_path, [dict(img_path='images/0.png', points=[]), entry])
+    with pytest.raises(ValueError, match=rf'annotations\.json: data_list\[1\].*{message}'):
+        CrowdDataset(data_root=root, split='trainval')
+
+
+def test_duplicate_ids(tmp_path):
+    root = write(tmp_path, images(2, img_id='same'))
+    with pytest.raises(ValueError, match=r"unique.*\['same'\]"):
+        CrowdDataset(data_root=root)
+
+
+@pytest.mark.parametrize('text', ['{', '[]', '{"data_list": 3}'])
+def test_not_our_format(tmp_path, text):
+    (tmp_path / 'annotations.json').write_text(text)
+    with pytest.raises(ValueError, match=r'annotations\.json: '):
+        CrowdDataset(data_root=str(tmp_path))
+
+
+def test_missing_files(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'annotations\.json'):
+        CrowdDataset(data_root=str(tmp_path))
+    root = write(tmp_path, images(1))
+    (tmp_path / 'images' / '0.png').unlink()
+    with pytest.raises(FileNotFoundError, match=r'0\.png'):
+        CrowdDataset(data_root=root)

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+import torch
+from scipy.spatial import cKDTree
+
+from mmcrowd.datasets.transforms import PackCrowdInputs, PartitionByNearestPoint
+
+from .test_processing import make_results
+
+
+def test_partition_of_the_cells():
+    results = PartitionByNearestPoint(stride=4)(make_results(64, 96))
+    index, distance = results['gt_partition']['index'], results['gt_partition']['distance']
+    assert index.shape == distance.shape == (16, 24)
+    assert (index.dtype, distance.dtype) == (np.int64, np.float32)
+    y, x = np.mgrid[:16, :24] * 4 + 1.5
+    expected, _ = cKDTree(results['points']).query(np.stack([x, y], -1))
+    np.testing.assert_allclose(distance, expected, rtol=1e-6)
+
+
+def test_partition_needs_whole_cells():
+    with pytest.raises(ValueError, match='PadToMultiple'):
+        PartitionByNearestPoint(stride=2)(make_results(61, 80))
+
+
+def test_pack():
+    results = make_results(64, 96)
+    results.update(img_id='x', attributes=dict(level=2), boxes=np.zeros((50, 4), np.float32))
+    packed = PackCrowdInputs()(PartitionByNearestPoint(2)(results))
+    inputs, sample = packed['inputs'], packed['data_samples']
+    assert inputs.shape == (3, 64, 96) and inputs.dtype == torch.uint8
+    np.testing.assert_array_equal(inputs.permute(1, 2, 0), results['img'])
+    assert sample.gt_count == 50 and sample.gt_instances.points.dtype == torch.float32
+    assert sample.gt_instances.boxes.shape == (50, 4)
+    assert sample.gt_partition.index.shape == (1, 32, 48)
+    assert sample.img_id == 'x' and sample.attributes == dict(level=2)
+
+
+def test_pack_without_points_has_no_truth():
+    results = make_results()
+    del results['points']
+    sample = PackCrowdInputs()(results)['data_samples']
+    assert 'gt_instances' not in sample and 'gt_count' not in sample

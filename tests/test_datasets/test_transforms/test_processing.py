@@ -1,0 +1,180 @@
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmengine.dataset import Compose
+
+from mmcrowd.datasets.transforms import (
+    LimitSide,
+    PadToMultiple,
+    PhotometricDistortion,
+    RandomHorizontalFlip,
+    RandomScaleCrop,
+)
+from mmcrowd.registry import TRANSFORMS
+from mmcrowd.structures import to_original_frame
+
+
+def make_results(height=60, width=80, points=None, img=None):
+    if points is None:
+        points = np.random.default_rng(0).uniform(-0.5, (width - 0.5, height - 0.5), (50, 2))
+    if img is None:
+        img = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return dict(
+        img=img,
+        img_path='made.png',
+        points=np.asarray(points, np.float32).reshape(-1, 2),
+        ori_shape=(height, width),
+        img_shape=(height, width),
+        scale_factor=(1.0, 1.0),
+        crop_offset=(0.0, 0.0),
+        flip=False,
+    )
+
+
+GEOMETRIC = st.lists(
+    st.sampled_from(
+        [
+            dict(type='RandomScaleCrop', crop_size=(32, 48), scale_range=(0.5, 2.0)),
+            dict(type='RandomScaleCrop', crop_size=96, scale_range=(0.9, 1.1)),
+            dict(type='RandomHorizontalFlip', prob=1.0),
+            dict(type='LimitSide', longest=40),
+            dict(type='LimitSide', shortest=128),
+            dict(type='PadToMultiple', divisor=32),
+        ]
+    ),
+    max_size=5,
+)
+
+
+@given(GEOMETRIC, st.integers(0, 2**31))
+@settings(deadline=None)
+def test_round_trip_through_the_meta_information(chain, seed):
+    """What survives any chain returns to where it was (to 0.01 px)."""
+    np.random.seed(seed)
+    results = make_results()
+    original = results['points'].copy()
+    # A box of no size at every point tells which points have survived.
+    results['sigmas'] = np.arange(len(original), dtype=np.float32)[:, None].repeat(2, 1)
+    results['boxes'] = np.tile(original, 2)
+    ids = np.arange(len(original))
+
+    pipeline = Compose([TRANSFORMS.build(cfg) for cfg in chain])
+    out = pipeline(results)
+
+    assert out['img'].shape[:2] == tuple(out['img_shape'])
+    back = to_original_frame(out['points'], out)
+    nearest = np.abs(original[None] - back[:, None]).sum(-1).argmin(1)
+    assert len(set(nearest)) == len(back)
+    assert set(nearest) <= set(ids)
+    np.testing.assert_allclose(back, original[nearest], atol=0.01)
+    np.testing.assert_allclose(out['boxes'][:, :2], out['points'], atol=1e-3)
+    height, width = out['img_shape']
+    assert ((out['points'] >= -0.51) & (out['points'] < (width, height))).all()
+
+
+@pytest.mark.parametrize('size', [(60, 80), (61, 83)])
+def test_points_stay_on_their_pixels(size):
+    """A bright dot is found where the transforms have put its point."""
+    height, width = size
+    img = np.zeros((height, width, 3), np.uint8)
+    cv2.circle(img, (40, 30), 3, (255, 255, 255), -1)
+    np.random.seed(3)
+    for transform in (
+        RandomScaleCrop(crop_size=(48, 64), scale_range=(0.8, 1.3)),
+        RandomHorizontalFlip(prob=1.0),
+        LimitSide(longest=50),
+        LimitSide(shortest=150),
+        PadToMultiple(64),
+    ):
+        results = transform(make_results(height, width, [[40, 30]], img.copy()))
+        weight = results['img'][..., 0].astype(float)
+        ys, xs = np.mgrid[: weight.shape[0], : weight.shape[1]]
+        centre = [(xs * weight).sum() / weight.sum(), (ys * weight).sum() / weight.sum()]
+        np.testing.assert_allclose(results['points'][0], centre, atol=0.15, err_msg=repr(transform))
+
+
+@given(
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.integers(1, 64),
+    st.floats(0.05, 4),
+    st.integers(0, 99),
+)
+@settings(deadline=None)
+def test_crop_has_its_size_for_any_image(height, width, crop, scale, seed):
+    np.random.seed(seed)
+    results = RandomScaleCrop(crop, (scale, scale))(make_results(height, width, [[0, 0]]))
+    assert results['img'].shape == (crop, crop, 3)
+    assert results['img_shape'] == (crop, crop)
+
+
+def test_crop_draws_within_the_scale_range():
+    np.random.seed(0)
+    transform = RandomScaleCrop(20, (0.5, 1.5))
+    scales = np.array([transform(make_results(200, 200))['scale_factor'] for _ in range(300)])
+    assert scales.min() >= 0.49 and scales.max() <= 1.55
+    assert np.ptp(scales) > 0.8
+
+
+def test_crop_drops_points_outside_and_what_belongs_to_them():
+    results = make_results(10, 10, [[0, 0], [9, 9], [4, 4]])
+    results['boxes'] = np.zeros((3, 4), np.float32)
+    np.random.seed(0)
+    out = RandomScaleCrop(5, (1, 1))(results)
+    x0, y0 = out['crop_offset']
+    expected = [p for p in ([0, 0], [9, 9], [4, 4]) if x0 <= p[0] < x0 + 5 and y0 <= p[1] < y0 + 5]
+    assert len(out['points']) == len(out['boxes']) == len(expected)
+
+
+@pytest.mark.parametrize(
+    'kwargs, shape, expected',
+    [
+        (dict(longest=40), (60, 80), (30, 40)),
+        (dict(longest=100), (60, 80), (60, 80)),
+        (dict(shortest=120), (60, 80), (120, 160)),
+        (dict(longest=40, shortest=35), (60, 80), (35, 47)),
+        (dict(longest=10), (1, 2000), (1, 10)),
+    ],
+)
+def test_limit_side(kwargs, shape, expected):
+    out = LimitSide(**kwargs)(make_results(*shape, points=[]))
+    assert out['img'].shape[:2] == out['img_shape'] == expected
+    assert out['points'].shape == (0, 2)
+
+
+def test_photometric_keeps_geometry_and_type():
+    np.random.seed(0)
+    results = make_results()
+    before = results['img'].copy()
+    out = PhotometricDistortion()(results)
+    assert out['img'].dtype == np.uint8 and out['img'].shape == before.shape
+    assert not np.array_equal(out['img'], before)
+    identity = PhotometricDistortion(0, 0, 0, 0)(make_results())
+    np.testing.assert_array_equal(identity['img'], before)
+    gray = PhotometricDistortion(0, 0, 0, gray_prob=1.0)(make_results())['img']
+    assert (gray == gray[..., :1]).all()
+
+
+def test_flip_of_boxes_keeps_corners_in_order():
+    results = make_results(10, 20, [[3, 4]])
+    results['boxes'] = np.array([[1, 2, 5, 6]], np.float32)
+    out = RandomHorizontalFlip(1.0)(results)
+    assert out['boxes'].tolist() == [[14, 2, 18, 6]]
+    assert out['points'].tolist() == [[16, 4]]
+
+
+@pytest.mark.parametrize(
+    'make, message',
+    [
+        (lambda: RandomScaleCrop(0), 'crop_size=0'),
+        (lambda: RandomScaleCrop(10, (0, 1)), 'scale_range'),
+        (lambda: RandomHorizontalFlip(1.5), 'prob=1.5'),
+        (lambda: LimitSide(10, 20), 'shortest=20'),
+        (lambda: PadToMultiple(0), 'divisor=0'),
+    ],
+)
+def test_bad_arguments(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

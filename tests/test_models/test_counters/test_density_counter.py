@@ -1,0 +1,176 @@
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData, PixelData
+
+from mmcrowd.models import DensityCounter
+from mmcrowd.models.partition import nearest_point_partition
+from mmcrowd.registry import MODELS
+from mmcrowd.structures import CrowdDataSample
+
+BACKBONES = {
+    'vgg': dict(
+        backbone=dict(type='VGG', depth=11),
+        neck=dict(type='TopDownFusion', in_channels=[512, 512], out_channels=16),
+        head=dict(type='DensityHead', in_channels=16, mid_channels=(8,)),
+    ),
+    'hrnet': dict(
+        backbone=dict(type='mmpretrain.HRNet', arch='w18'),
+        neck=dict(type='TopDownFusion', in_channels=[18, 36], out_channels=16),
+        head=dict(type='DensityHead', in_channels=16, mid_channels=(8,), in_stride=4),
+    ),
+    'mcnn': dict(
+        data_preprocessor=dict(type='CrowdDataPreprocessor', to_gray=True, mean=[0], std=[255]),
+        backbone=dict(type='MCNN'),
+        head=dict(type='DensityHead', in_channels=30, mid_channels=(), in_stride=4, out_stride=4),
+    ),
+    'csrnet': dict(
+        backbone=dict(type='CSRNet'),
+        head=dict(type='DensityHead', in_channels=64, mid_channels=(), in_stride=8, out_stride=8),
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def crowd_scope():
+    init_default_scope('mmcrowd')
+
+
+def build(name, **kwargs):
+    torch.manual_seed(0)
+    model = MODELS.build(
+        dict(type='DensityCounter', loss=dict(type='PMLLoss'), **BACKBONES[name], **kwargs)
+    )
+    model.init_weights()
+    return model
+
+
+def make_sample(points, shape, stride=None):
+    points = torch.as_tensor(points, dtype=torch.float32).reshape(-1, 2)
+    sample = CrowdDataSample(metainfo=dict(img_shape=shape))
+    sample.gt_instances = InstanceData(points=points)
+    sample.gt_count = len(points)
+    if stride:
+        size = (shape[0] // stride, shape[1] // stride)
+        index, distance = nearest_point_partition(points, size, stride)
+        sample.gt_partition = PixelData(index=index[None], distance=distance[None])
+    return sample
+
+
+def mixed_batch(stride=None):
+    """No point, one point, duplicates, points outside the frame."""
+    points = ([], [[3, 4]], [[9, 9], [9, 9]], [[-40, 7], [31, 31], [100, 100]])
+    samples = [make_sample(p, (32, 32), stride) for p in points]
+    images = [torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8) for _ in points]
+    return dict(inputs=images, data_samples=samples)
+
+
+@pytest.mark.parametrize('precision', ['fp32', 'bf16'])
+@pytest.mark.parametrize('name', BACKBONES)
+def test_one_step_on_the_mixed_batch(name, precision):
+    model = build(name, precision=precision).train()
+    losses = {}
+    for given in (False, True):
+        torch.manual_seed(1)
+        data = model.data_preprocessor(mixed_batch(model.stride if given else None), True)
+        model.zero_grad()
+        losses[given] = model(**data, mode='loss')
+        assert all(key.startswith('loss_') for key in losses[given])
+        sum(losses[given].values()).backward()
+        for key, parameter in model.named_parameters():
+            assert parameter.grad is None or torch.isfinite(parameter.grad).all(), key
+        assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+    for key, value in losses[True].items():
+        assert value.dtype == torch.float32
+        torch.testing.assert_close(value, losses[False][key], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize('name', BACKBONES)
+def test_density_has_the_stride_of_the_head(name):
+    model = build(name).eval()
+    channels = 1 if name == 'mcnn' else 3
+    with torch.no_grad():
+        density = model(torch.rand(2, channels, 64, 96))
+    assert density.shape == (2, 1, 64 // model.stride, 96 // model.stride)
+    assert (density >= 0).all()
+
+
+@pytest.mark.parametrize('shape', [(40, 50), (1, 1), (33, 64)])
+def test_predict_counts_the_unpadded_area_only(shape):
+    model = build('vgg').eval()
+    with torch.no_grad():
+        model.head.predict.bias.fill_(1.0)  # people in the padding, too
+    image = torch.randint(0, 256, (3, *shape), dtype=torch.uint8)
+    data = model.data_preprocessor(
+        dict(inputs=[image], data_samples=[make_sample([], shape)]), False
+    )
+    with torch.no_grad():
+        density = model(data['inputs'])
+        (sample,) = model(**data, mode='predict')
+    height, width = (-(-side // 2) for side in shape)
+    assert sample.pad_shape == data['inputs'].shape[-2:]
+    assert sample.pred_density.density.shape == (1, height, width)
+    torch.testing.assert_close(sample.pred_density.density, density[0, :, :height, :width])
+    assert sample.pred_count == pytest.approx(density[0, :, :height, :width].double().sum().item())
+    assert sample.pred_count < density.sum().item()
+    assert isinstance(sample.pred_count, float)
+
+
+def test_predict_without_samples_takes_all():
+    model = build('mcnn').eval()
+    with torch.no_grad():
+        samples = model(torch.rand(2, 1, 32, 32), mode='predict')
+    assert [s.pred_density.density.shape for s in samples] == [(1, 8, 8)] * 2
+
+
+def test_images_of_different_size_in_a_training_batch():
+    """The loader's partitions do not fit the padded batch; the loss then makes its own."""
+    model = build('mcnn').train()
+    samples = [make_sample([[5, 5]], shape, stride=4) for shape in ((32, 32), (48, 40))]
+    images = [torch.zeros(3, *s.img_shape, dtype=torch.uint8) for s in samples]
+    data = model.data_preprocessor(dict(inputs=images, data_samples=samples), True)
+    losses = model(**data, mode='loss')
+    assert all(torch.isfinite(value) for value in losses.values())
+
+
+def test_wrong_stride_of_the_partition_is_told():
+    model = build('mcnn').train()
+    data = model.data_preprocessor(mixed_batch(stride=2), True)
+    with pytest.raises(ValueError, match="head's output stride, 4"):
+        model(**data, mode='loss')
+
+
+def test_unknown_loss_names_it():
+    cfg = ConfigDict(type='DensityCounter', **{**BACKBONES['mcnn'], 'loss': dict(type='PLMLoss')})
+    with pytest.raises(KeyError, match='PLMLoss is not in the mmcrowd::model registry'):
+        MODELS.build(cfg)
+
+
+def test_unknown_precision_and_mode():
+    with pytest.raises(ValueError, match="precision='fp8'"):
+        build('mcnn', precision='fp8')
+    with pytest.raises(ValueError, match="mode='train'"):
+        build('mcnn')(torch.rand(1, 1, 8, 8), mode='train')
+
+
+def test_bf16_is_channels_last_and_close_to_fp32():
+    exact, fast = build('vgg').eval(), build('vgg', precision='bf16').eval()
+    fast.load_state_dict(exact.state_dict())
+    weight = next(p for p in fast.parameters() if p.ndim == 4 and p.shape[1] > 1)
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        for model in (exact, fast):
+            model.head.predict.bias.fill_(0.1)
+        image = torch.randn(1, 3, 64, 64)
+        a, b = exact(image), fast(image)
+    assert b.dtype == torch.float32
+    torch.testing.assert_close(b, a, rtol=0.05, atol=0.01)
+
+
+def test_built_from_another_scope():
+    init_default_scope('mmengine')
+    from mmengine.registry import MODELS as ROOT
+
+    assert ROOT.build(dict(type='mmcrowd.PMLLoss')).epsilon == 1.0
+    assert ROOT.get('mmcrowd.DensityCounter') is DensityCounter

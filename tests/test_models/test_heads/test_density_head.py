@@ -1,0 +1,59 @@
+import pytest
+import torch
+
+from mmcrowd.models import DensityHead
+
+
+@pytest.mark.parametrize('upsample', DensityHead.UPSAMPLES)
+@pytest.mark.parametrize('out_stride', [1, 2, 4, 8])
+def test_output_stride(upsample, out_stride):
+    head = DensityHead(6, (5,), in_stride=8, out_stride=out_stride, upsample=upsample)
+    head.init_weights()
+    density = head(torch.rand(2, 6, 3, 4))
+    assert density.shape == (2, 1, 24 // out_stride, 32 // out_stride)
+    assert (density >= 0).all()
+
+
+def test_pixel_shuffle_puts_channel_k_at_its_cell():
+    head = DensityHead(1, (), in_stride=4, out_stride=2)
+    with torch.no_grad():
+        head.predict.weight.zero_()
+        head.predict.bias.copy_(torch.arange(4.0))
+    density = head(torch.zeros(1, 1, 1, 1))
+    assert density[0, 0].tolist() == [[0, 1], [2, 3]]
+
+
+def test_bilinear_keeps_the_count():
+    head = DensityHead(1, (), in_stride=8, out_stride=2, upsample='bilinear')
+    with torch.no_grad():
+        head.predict.weight.fill_(1)
+        head.predict.bias.zero_()
+    features = torch.rand(1, 1, 6, 7)
+    # Away from the border interpolation keeps the sum; a constant map has no border.
+    constant = torch.full_like(features, 0.25)
+    assert head(constant).sum().item() == pytest.approx(constant.sum().item(), rel=1e-6)
+    features[..., 0, :] = features[..., -1, :] = 0
+    features[..., 0] = features[..., -1] = 0
+    assert head(features).sum().item() == pytest.approx(features.sum().item(), rel=1e-6)
+
+
+def test_initial_density_is_small_and_bias_zero():
+    head = DensityHead(64, (32,))
+    head.init_weights()
+    assert (head.predict.bias == 0).all()
+    assert head.predict.weight.abs().max() <= 1 / 32**0.5 / 100
+    assert head(torch.rand(1, 64, 8, 8)).max() < 0.05
+
+
+def test_levels_of_a_backbone_are_taken():
+    head = DensityHead(4, (), in_stride=4, out_stride=4)
+    fine, coarse = torch.rand(1, 4, 4, 4), torch.rand(1, 4, 2, 2)
+    torch.testing.assert_close(head((fine, coarse)), head(fine))
+
+
+@pytest.mark.parametrize(
+    'kwargs', [dict(out_stride=3), dict(out_stride=0), dict(upsample='nearest')]
+)
+def test_bad_arguments(kwargs):
+    with pytest.raises(ValueError, match=next(iter(kwargs))):
+        DensityHead(4, **kwargs)

@@ -1,0 +1,227 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmcrowd.models.losses.pml_loss import COSTS, PMLLoss
+from mmcrowd.models.partition import Partition, partition_batch
+from mmcrowd.registry import MODELS
+
+from .dense_pml import dense_pml
+
+GOLDEN_NAMES = dict(clamped='official', max_normalized='paper')
+
+
+def random_batch(sizes=((3, 5), (0, 4), (40, 7), (1, 0.5)), shape=(24, 32), stride=2, seed=0):
+    """Images of so many points and such a total density, float64."""
+    rng = torch.Generator().manual_seed(seed)
+    points, density = [], []
+    for m, total in sizes:
+        frame = torch.tensor([shape[1], shape[0]]) * stride
+        points.append(torch.rand(m, 2, generator=rng, dtype=torch.float64) * (frame + 8) - 4)
+        a = torch.rand(1, *shape, generator=rng, dtype=torch.float64)
+        density.append(a * total / a.sum())
+    return torch.stack(density), points
+
+
+def value_and_grad(loss, density, points, stride=2, partition=None):
+    """All terms of the loss, and the gradient of their sum to the density."""
+    density = density.detach().clone().requires_grad_()
+    terms = loss(density, points, stride, partition)
+    sum(terms.values()).backward()
+    return {key: value.detach() for key, value in terms.items()}, density.grad
+
+
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
+@pytest.mark.parametrize('cost', COSTS)
+@pytest.mark.parametrize('k', range(7))
+def test_golden(golden_root, k, cost, dtype):
+    with np.load(golden_root / 'pml.npz') as golden:
+        case = {key[2:]: golden[key] for key in golden if key.startswith(f'{k}/')}
+    density = torch.from_numpy(case['density']).to(dtype)[None, None]
+    points = torch.from_numpy(case['points_xy']).to(dtype)
+    stride = int(case['stride'])
+    name = GOLDEN_NAMES[cost]
+    rtol = 1e-6 if dtype == torch.float64 else 1e-4
+
+    def check(actual, key):
+        expected = torch.as_tensor(case[f'{name}/{key}']).to(dtype)
+        atol = rtol * float(expected.abs().max())
+        torch.testing.assert_close(actual.squeeze(), expected, rtol=rtol, atol=atol)
+
+    partition = partition_batch([points], density.shape[2:], stride)
+    np.testing.assert_array_equal(partition.index[0], case['nearest'])
+    loss = PMLLoss(cost=cost)
+    terms, grad = value_and_grad(loss, density, [points], stride)
+    check(terms['loss_background'], 'background')
+    check(terms['loss_count'], 'count')
+    check(grad, 'grad')
+    # the background term is linear in the density, with the weights as its gradient
+    density.requires_grad_()
+    loss(density, [points], stride)['loss_background'].backward()
+    check(density.grad, 'weight')
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    images=st.lists(
+        st.tuples(st.integers(0, 30), st.sampled_from([0.0, 0.9, 4.0, 30.0])),
+        min_size=1,
+        max_size=4,
+    ),
+    shape=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    stride=st.sampled_from([1, 2, 4, 8]),
+    cost=st.sampled_from(COSTS),
+    epsilon=st.sampled_from([1.0, 2.0]),
+    given_partition=st.booleans(),
+)
+def test_dense_formula(seed, images, shape, stride, cost, epsilon, given_partition):
+    density, points = random_batch(images, shape, stride, seed)
+    partition = partition_batch(points, shape, stride) if given_partition else None
+    terms, grad = value_and_grad(PMLLoss(cost, epsilon), density, points, stride, partition)
+
+    density.requires_grad_()
+    expected = torch.stack(
+        [dense_pml(a[0], p, stride, cost, epsilon) for a, p in zip(density, points, strict=True)]
+    ).mean()
+    expected.backward()
+    torch.testing.assert_close(sum(terms.values()), expected.detach(), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(grad, density.grad, rtol=1e-9, atol=1e-9)
+
+
+def test_by_hand():
+    # Two points, each on a cell of its pair; the pairs hold the masses 1.5 and 0.5.
+    density = torch.tensor([[[[1.0, 0.5, 0.5, 0.0]]]], dtype=torch.float64)
+    points = [torch.tensor([[0.0, 0.0], [3.0, 0.0]], dtype=torch.float64)]
+    near, far = 0.0, np.exp(1 / 32) - 1  # distances 0 and 1
+    mean = (near + far) / 2
+    weight = np.array([near - mean, far - mean, far - mean, near - mean])
+    terms, grad = value_and_grad(PMLLoss(epsilon=2), density, points, stride=1)
+    assert terms['loss_background'].item() == pytest.approx(weight @ [1, 0.5, 0.5, 0])
+    assert terms['loss_count'].item() == pytest.approx(2 * (0.5 + 0.5))
+    np.testing.assert_allclose(grad.flatten(), weight + [2, 2, -2, -2])
+
+
+def empty_partition(shape):
+    return Partition(torch.full(shape, -1), torch.full(shape, torch.inf))
+
+
+@pytest.mark.parametrize('epsilon', [1.0, 2.0])
+@pytest.mark.parametrize('cost', COSTS)
+@pytest.mark.parametrize('partition', [None, empty_partition((1, 2, 3))])
+def test_image_without_points(partition, cost, epsilon):
+    loss = PMLLoss(cost, epsilon)
+    density = torch.arange(6.0).view(1, 1, 2, 3) / 8  # sums to 15/8
+    for scale in (1.0, 0.1):  # a sum below 1 makes no difference
+        terms, grad = value_and_grad(loss, density * scale, [torch.zeros(0, 2)], 2, partition)
+        assert sum(terms.values()).item() == pytest.approx(2 * 15 / 8 * scale)
+        assert (grad.flatten()[1:] == 2).all()
+    terms, grad = value_and_grad(loss, density * 0, [torch.zeros(0, 2)], 2, partition)
+    assert sum(terms.values()) == 0
+    assert grad.isfinite().all()
+
+
+@pytest.mark.parametrize('total', [0.0, 0.5, 1.0])
+def test_dead_network(total):
+    density = torch.full((1, 1, 2, 4), total / 8)
+    points = [torch.tensor([[1.0, 1.0], [5.0, 2.0], [6.0, 3.0]])]
+    terms, grad = value_and_grad(PMLLoss(epsilon=2), density, points)
+    assert terms['loss_background'] == 0
+    assert terms['loss_count'].item() == pytest.approx(3 - total)
+    assert (grad == -1).all()
+
+
+def test_point_without_cells_costs_one_and_moves_nothing():
+    density, points = random_batch(((5, 6.0),))
+    once, grad_once = value_and_grad(PMLLoss(), density, points)
+    twice, grad_twice = value_and_grad(PMLLoss(), density, [torch.cat((points[0], points[0][:2]))])
+    torch.testing.assert_close(twice['loss_count'], once['loss_count'] + 2)
+    torch.testing.assert_close(twice['loss_background'], once['loss_background'])
+    torch.testing.assert_close(grad_twice, grad_once)
+
+
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
+@pytest.mark.parametrize('cost', COSTS)
+def test_bad_batch_is_the_mean_of_its_images(cost, dtype):
+    # none, one, far more points than cells, twice the same, far outside; zero and dead maps
+    density, points = random_batch(
+        ((0, 0.0), (0, 3.0), (1, 4.0), (500, 30.0), (2, 0.0), (3, 0.4), (6, 9.0)), shape=(8, 8)
+    )
+    points.extend([torch.tensor([[3.0, 3.0]] * 4).double(), torch.tensor([[-4e5, 1e7]]).double()])
+    density = torch.cat((density, density[:1] + 0.1, density[:1] + 0.1)).to(dtype)
+    points = [p.to(dtype) for p in points]
+    loss = PMLLoss(cost)
+    terms, grad = value_and_grad(loss, density, points)
+    assert grad.isfinite().all()
+    single = [value_and_grad(loss, a[None], [p]) for a, p in zip(density, points, strict=True)]
+    for key, value in terms.items():
+        assert value.isfinite()
+        torch.testing.assert_close(value, torch.stack([s[0][key] for s in single]).mean())
+    torch.testing.assert_close(grad, torch.cat([s[1] for s in single]) / len(points))
+
+
+@pytest.mark.parametrize('cost', COSTS)
+def test_given_partition_changes_nothing(cost):
+    density, points = random_batch()
+    density, points = density.float(), [p.float() for p in points]
+    computed = value_and_grad(PMLLoss(cost), density, points)
+    partition = partition_batch(points, density.shape[2:], 2)
+    given = value_and_grad(PMLLoss(cost), density, points, partition=partition)
+    assert computed[0] == given[0]
+    assert torch.equal(computed[1], given[1])
+
+
+def test_autocast_computes_in_float32():
+    density, points = random_batch()
+    density = density.bfloat16()
+    with torch.autocast('cpu', torch.bfloat16):
+        terms, grad = value_and_grad(PMLLoss(), density, points)
+    expected, _ = value_and_grad(PMLLoss(), density.float(), points)
+    assert grad.dtype == torch.bfloat16 and grad.isfinite().all()
+    for key, value in terms.items():
+        assert value.dtype == torch.float32
+        torch.testing.assert_close(value, expected[key])
+
+
+def test_float64_stays_float64():
+    density, points = random_batch()
+    for value in PMLLoss()(density, [p.float() for p in points], 2).values():
+        assert value.dtype == torch.float64
+
+
+@pytest.mark.parametrize('cost', COSTS)
+def test_compiles_to_one_graph(cost):
+    # One graph also means that no value of the batch is looked at on the host.
+    loss = PMLLoss(cost)
+    compiled = torch.compile(loss, fullgraph=True, backend='aot_eager')
+    for sizes in (((3, 5), (0, 4)), ((4, 0.5), (9, 12))):
+        density, points = random_batch(sizes)
+        partition = partition_batch(points, density.shape[2:], 2)
+        expected = value_and_grad(loss, density, points, partition=partition)
+        actual = value_and_grad(compiled, density, points, partition=partition)
+        torch.testing.assert_close(actual, expected)
+
+
+def test_built_from_a_config():
+    loss = MODELS.build(dict(type='PMLLoss', cost='max_normalized', epsilon=2.0))
+    assert (loss.cost, loss.epsilon) == ('max_normalized', 2.0)
+
+
+def test_unknown_cost():
+    with pytest.raises(ValueError, match="cost must be .*'clamped', 'max_normalized'.*'exp'"):
+        PMLLoss(cost='exp')
+
+
+def test_partition_that_does_not_fit():
+    density, points = random_batch()
+    partition = partition_batch(points, (12, 16), 4)
+    with pytest.raises(ValueError, match=r'\(4, 12, 16\).*\(4, 24, 32\).*PadToMultiple'):
+        PMLLoss()(density, points, 2, partition)
+
+
+def test_number_of_point_lists():
+    density, points = random_batch()
+    with pytest.raises(ValueError, match='4 density maps.*got 3'):
+        PMLLoss()(density, points[:3], 2)
