@@ -91,7 +91,10 @@ def test_hed_gives_the_source_features(hed_file, run, tmp_path, capsys):
     x = (img[..., ::-1] - np.array(MEAN_RGB)) / np.array(STD_RGB)
     x = torch.from_numpy(x.astype(np.float32)).permute(2, 0, 1)[None]
     with torch.no_grad():
-        first, fine, coarse = hed_forward(hed_file, img)
+        gains = [checkpoint['meta']['gains'][i] for i in (0, 9, 12)]
+        first, fine, coarse = (
+            gain * x for gain, x in zip(gains, hed_forward(hed_file, img), strict=True)
+        )
         our_first = backbone.features[0](x)
         our_fine, our_coarse = backbone(x)
     inside = (..., slice(1, -1), slice(1, -1))
@@ -105,6 +108,9 @@ def test_hed_gives_the_source_features(hed_file, run, tmp_path, capsys):
     centre = (..., slice(6, -6), slice(6, -6))
     torch.testing.assert_close(our_fine[centre], fine[centre], rtol=1e-3, atol=1e-3)
     assert (our_coarse - coarse).abs().max() < 0.05 * coarse.max()
+    # The unit scale that learning rates are made for.
+    for out in (our_first, our_fine, our_coarse):
+        assert 0.1 < out.square().mean().sqrt() < 10
 
 
 def test_hed_checks_the_file(hed_file, run, tmp_path):

