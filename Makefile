@@ -11,14 +11,17 @@ ifneq ($(PYTHON)$(filter-out $(CURDIR)/.venv,$(VIRTUAL_ENV))$(CONDA_PREFIX),)
 PYTHON ?= python
 installed = install-missing
 installed-for-tests = install-missing-for-tests
+installed-for-lint = install-lint
 else
 PYTHON = .venv/bin/python
 installed = .venv/installed
 installed-for-tests = .venv/installed-for-tests
+installed-for-lint = .venv/installed-for-lint
 endif
 
 pip = $(PYTHON) -m pip
 tests = requirements/tests.txt requirements/convert.txt
+lint = requirements/lint.txt
 config = configs/pml_mcnn_synthetic.py
 work_dir = work_dirs/demo
 
@@ -26,7 +29,7 @@ work_dir = work_dirs/demo
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint format clean install-missing install-missing-for-tests
+.PHONY: demo test lint format clean install-missing install-missing-for-tests install-lint
 
 demo: $(installed)
 	$(PYTHON) tools/train.py $(config) --work-dir $(work_dir)
@@ -37,11 +40,11 @@ demo: $(installed)
 test: $(installed-for-tests)
 	$(PYTHON) -m pytest
 
-lint: $(installed-for-tests)
+lint: $(installed-for-lint)
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 
-format: $(installed-for-tests)
+format: $(installed-for-lint)
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
@@ -51,7 +54,7 @@ clean:
 
 # --- .venv: made once, and again only when a requirement changes
 
-.venv/installed: setup.py pyproject.toml mmcrowd/version.py $(filter-out $(tests),$(wildcard requirements/*.txt))
+.venv/installed: setup.py pyproject.toml mmcrowd/version.py $(filter-out $(tests) $(lint),$(wildcard requirements/*.txt))
 	@python3 -c 'import sys; v = sys.version_info; v >= (3, 10) or sys.exit(f"mmcrowd needs Python >= 3.10, but python3 is {v.major}.{v.minor}; name another one with PYTHON=/path/to/python")'
 	python3 -m venv .venv
 	$(pip) install -r requirements/pinned.txt -r requirements/runtime.txt
@@ -66,6 +69,10 @@ clean:
 	$(pip) install $(tests:%=-r %)
 	touch $@
 
+.venv/installed-for-lint: .venv/installed $(lint)
+	$(pip) install -r $(lint)
+	touch $@
+
 # --- An environment of yours: what is there is a constraint, so pip can only add to it
 
 install-missing:
@@ -75,6 +82,9 @@ install-missing:
 	@$(PYTHON) mmcrowd/version.py | xargs -t -r $(pip) install -c build/present.txt
 	@$(PYTHON) -c 'import cv2' || { echo 'cv2 does not load: install the libraries it names, or opencv-python-headless'; exit 1; }
 	PYTHONPATH= $(pip) show -q mmcrowd || $(pip) install --no-deps -e .
+
+install-lint:
+	$(pip) install -r $(lint)
 
 install-missing-for-tests: install-missing
 	$(pip) install -c build/present.txt $(tests:%=-r %)

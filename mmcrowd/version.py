@@ -70,8 +70,9 @@ def check_versions(installed: Mapping[str, str]) -> None:
             message names the package, the version seen and wanted, and the command that mends it.
 
     Warns:
-        UserWarning: If two distributions own the same module, or if mmengine cannot read its own
-            checkpoints with this torch. Both are warnings, because much works all the same.
+        UserWarning: If two distributions own the same module, if torch and torchvision are no pair,
+            or if mmengine cannot read its own checkpoints with this torch. These are warnings,
+            because much may work all the same.
     """
     for requirement in missing_requirements(installed):
         raise ImportError(
@@ -99,11 +100,20 @@ def check_versions(installed: Mapping[str, str]) -> None:
                 stacklevel=2,
             )
 
-    # Only the original is concerned: the fork onedl-mmengine reads such checkpoints.
-    mmengine, torch = installed.get('mmengine'), installed['torch']
-    if mmengine and Version(mmengine).release < (0, 11) and Version(torch).release >= (2, 6):
+    torch, torchvision = (Version(installed[name]).release for name in ('torch', 'torchvision'))
+    # Since torch 2.0 its minor version is torchvision's less 15; other pairs fail to load operators.
+    if torch[0] == 2 and torchvision[:2] != (0, torch[1] + 15):
         warnings.warn(
-            f'mmengine {mmengine} cannot load or resume its own checkpoints with torch {torch} '
+            f'torch {installed["torch"]} and torchvision {installed["torchvision"]} are no pair '
+            f'("operator torchvision::nms does not exist"): run `pip install '
+            f'"torchvision==0.{torch[1] + 15}.*"`.',
+            stacklevel=2,
+        )
+    # Only the original is concerned: the fork onedl-mmengine reads such checkpoints.
+    mmengine = installed.get('mmengine')
+    if mmengine and Version(mmengine).release < (0, 11) and torch >= (2, 6):
+        warnings.warn(
+            f'mmengine {mmengine} cannot load or resume its own checkpoints with torch 2.6 or later '
             '("Weights only load failed"): training works, but run `pip install '
             '"mmengine>=0.11.0rc3,<1"` before you resume or test.',
             stacklevel=2,

@@ -4,6 +4,8 @@
 # Several machines: set NNODES, NODE_RANK, MASTER_ADDR and PORT on each of them.
 set -euo pipefail
 
+[[ $# -ge 3 ]] || { echo 'usage: tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [arguments of test.py]' >&2; exit 2; }
+
 CONFIG=$1
 CHECKPOINT=$2
 PROCESSES=$3

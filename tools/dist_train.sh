@@ -4,6 +4,8 @@
 # Several machines: set NNODES, NODE_RANK, MASTER_ADDR and PORT on each of them.
 set -euo pipefail
 
+[[ $# -ge 2 ]] || { echo 'usage: tools/dist_train.sh CONFIG PROCESSES [arguments of train.py]' >&2; exit 2; }
+
 CONFIG=$1
 PROCESSES=$2
 TOOLS=$(dirname "${BASH_SOURCE[0]}")

@@ -4,6 +4,8 @@
 # GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS are taken from the environment too.
 set -euo pipefail
 
+[[ $# -ge 4 ]] || { echo 'usage: [GPUS=8] tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [arguments of test.py]' >&2; exit 2; }
+
 PARTITION=$1
 JOB_NAME=$2
 CONFIG=$3

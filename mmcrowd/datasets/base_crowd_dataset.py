@@ -1,4 +1,5 @@
 import re
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,8 @@ class BaseCrowdDataset(BaseDataset):
         data_root: Folder of the dataset as downloaded.
         split: One of ``'train'``, ``'val'``, ``'trainval'``, ``'test'``.
         pipeline: Transforms, see :class:`mmengine.dataset.BaseDataset`.
-        **kwargs: Other arguments of :class:`mmengine.dataset.BaseDataset`.
+        **kwargs: Other arguments of :class:`mmengine.dataset.BaseDataset`, but for
+            ``data_prefix``: each dataset knows its own folders.
 
     Raises:
         ValueError: For an unknown split, points that are not finite or not ``(m, 2)``.
@@ -45,6 +47,8 @@ class BaseCrowdDataset(BaseDataset):
     def __init__(self, data_root: str = '', split: str = 'train', pipeline=(), **kwargs):
         if split not in SPLITS:
             raise ValueError(f'{type(self).__name__}: split={split!r}, expected one of {SPLITS}')
+        if 'data_prefix' in kwargs:
+            raise TypeError(f'{type(self).__name__} takes no data_prefix, only data_root')
         self.split = split
         # An image without people is a valid training image: nothing is ever filtered.
         super().__init__(data_root=data_root, pipeline=list(pipeline), **kwargs)
@@ -92,7 +96,7 @@ def check_points(points, source: str) -> np.ndarray:
         points = np.asarray(points, dtype=np.float32)
     except (TypeError, ValueError):
         raise ValueError(f'{source}: points are not numbers, expected (m, 2) pixels') from None
-    if points.size == 0:
+    if points.ndim > 0 and len(points) == 0:
         return np.zeros((0, 2), np.float32)
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f'{source}: points have shape {points.shape}, expected (m, 2)')
@@ -108,10 +112,10 @@ def check_points(points, source: str) -> np.ndarray:
 def check_boxes(boxes, num_points: int, source: str) -> np.ndarray:
     """Boxes as float32 ``(m, 4)`` xyxy, one per point, or a ``ValueError`` naming ``source``."""
     try:
-        boxes = np.asarray(boxes, dtype=np.float32).reshape(len(boxes), -1)
+        boxes = np.asarray(boxes, dtype=np.float32)
     except (TypeError, ValueError):
         raise ValueError(f'{source}: boxes are not numbers, expected (m, 4) xyxy') from None
-    if num_points == len(boxes) == 0:
+    if num_points == boxes.size == 0:
         return np.zeros((0, 4), np.float32)
     if boxes.shape != (num_points, 4) or not np.isfinite(boxes).all():
         raise ValueError(
@@ -157,7 +161,7 @@ def load_mat(path: Path, key: str):
     """Variable ``key`` of a MATLAB file, or an error that names file and key."""
     try:
         variables = loadmat(path)
-    except (MatReadError, NotImplementedError, ValueError, TypeError, OSError) as error:
+    except (MatReadError, NotImplementedError, ValueError, TypeError, OSError, zlib.error) as error:
         raise ValueError(f'{path}: not a readable MATLAB 5 file ({error})') from error
     if key not in variables:
         found = sorted(k for k in variables if not k.startswith('__'))

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from mmcrowd.registry import DATASETS
 
-from .base_crowd_dataset import BaseCrowdDataset, check_boxes
+from .base_crowd_dataset import BaseCrowdDataset, check_boxes, check_points
 
 
 @DATASETS.register_module()
@@ -23,9 +23,11 @@ class CrowdDataset(BaseCrowdDataset):
     ``img_path`` is relative to ``data_root``; a point is ``[x, y]`` in pixels, integer coordinates
     being pixel centres. Optional keys of an image: ``img_id`` (default: the path without its
     ending), ``split`` (``"train"``, ``"val"`` or ``"test"``), ``boxes`` (xyxy, one per point),
-    ``attributes`` (any labels). Where no image has a ``split``, ``'train'``, ``'val'`` and
-    ``'trainval'`` follow the every-tenth rule of :class:`BaseCrowdDataset` in the order of the
-    file and ``'test'`` is the whole file.
+    ``attributes`` (any labels).
+
+    An image without a ``split`` is for training. Where no image says ``"val"``, the training images
+    are divided by the every-tenth rule of :class:`BaseCrowdDataset`, in the order of the file. A
+    file in which no image has a ``split`` is as a whole what ``'test'`` reads.
 
     Args:
         ann_file: The JSON file, relative to ``data_root`` or absolute.
@@ -36,8 +38,6 @@ class CrowdDataset(BaseCrowdDataset):
     Raises:
         ValueError: For JSON that does not parse or does not fit the format, naming file and entry.
     """
-
-    METAINFO = dict(dataset_name='custom')
 
     def __init__(self, ann_file: str = 'annotations.json', **kwargs):
         super().__init__(ann_file=ann_file, **kwargs)
@@ -52,7 +52,11 @@ class CrowdDataset(BaseCrowdDataset):
             raise ValueError(f'{path}: not valid JSON ({error})') from error
         if not isinstance(content, dict) or not isinstance(content.get('data_list'), list):
             raise ValueError(f'{path}: expected an object with the list "data_list"')
-        self._metainfo.update(content.get('metainfo', {}))
+        metainfo = content.get('metainfo', {})
+        if not isinstance(metainfo, dict):
+            raise ValueError(f'{path}: "metainfo" is {metainfo!r}, expected an object')
+        # As in MMEngine, what the config says goes before what the file says.
+        self._metainfo = {**metainfo, **self._metainfo}
 
         entries = content['data_list']
         data_list = [
@@ -60,11 +64,17 @@ class CrowdDataset(BaseCrowdDataset):
         ]
         self._check_unique([info['img_id'] for info in data_list], path)
         if any('split' in entry for entry in entries):
-            wanted = ('train', 'val') if self.split == 'trainval' else (self.split,)
-            data_list = [info for info in data_list if info['split'] in wanted]
+            data_list = self._select_given_split(data_list)
         else:
             data_list = self._select_split(data_list)
         return self._finish(data_list)
+
+    def _select_given_split(self, data_list: list[dict]) -> list[dict]:
+        given = {info['split'] for info in data_list}
+        if 'val' not in given and self.split != 'test':
+            return self._select_split([info for info in data_list if info['split'] == 'train'])
+        wanted = ('train', 'val') if self.split == 'trainval' else (self.split,)
+        return [info for info in data_list if info['split'] in wanted]
 
     def _parse(self, entry: dict, where: str) -> dict:
         if not isinstance(entry, dict) or not isinstance(entry.get('img_path'), str):
@@ -83,7 +93,8 @@ class CrowdDataset(BaseCrowdDataset):
             attributes=entry.get('attributes', {}),
         )
         if 'boxes' in entry:
-            info['boxes'] = check_boxes(entry['boxes'], len(entry['points']), where)
+            num_points = len(check_points(entry['points'], where))
+            info['boxes'] = check_boxes(entry['boxes'], num_points, where)
         return info
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -65,10 +66,15 @@ def _fetch(url: str, option: str) -> None:
     print(f'Downloading {url} to {path}', flush=True)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, path, progress=os.isatty(2))
-    except OSError as error:
-        # All of urllib's errors are OSErrors; their chain of sockets would hide the sentence.
+        # OpenMMLab's names end in the first digits of the sha256, which tells a cut-off download.
+        digits = torch.hub.HASH_REGEX.search(path.name)
+        torch.hub.download_url_to_file(
+            url, path, hash_prefix=digits and digits[1], progress=os.isatty(2)
+        )
+    except (OSError, HTTPException, RuntimeError) as error:
+        # The chain of sockets behind it would hide the sentence.
+        without = f', or do without it by `--cfg-options {option}=None`'
         raise FileNotFoundError(
-            f'cannot download {url} ({error}): put the file at {path}, or do without it by '
-            f'`--cfg-options {option}=None`'
+            f'cannot download {url} ({error}): put the file at {path}'
+            + ('' if option == 'load_from' else without)
         ) from None

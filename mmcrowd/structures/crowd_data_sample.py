@@ -31,9 +31,9 @@ class CrowdDataSample(BaseDataElement):
     - ``pred_instances``: ``points`` ``(k, 2)`` in the original frame and ``scores`` ``(k,)``.
     - ``pred_count``: float, sum of the density (or number of accepted points).
 
-    Meta information: ``img_id``, ``img_path``, ``ori_shape``, ``img_shape`` (un-padded),
-    ``pad_shape``, ``scale_factor``, ``crop_offset``, ``flip`` (see :mod:`mmcrowd.structures.frame`)
-    and ``attributes``, the labels that the benchmark gives to the image.
+    Meta information: ``img_id``, ``img_path``, ``ori_shape``, ``img_shape`` (before the batch is
+    padded), ``pad_shape``, ``scale_factor``, ``crop_offset``, ``flip`` (see
+    :mod:`mmcrowd.structures.frame`) and ``attributes``, the benchmark's labels of the image.
 
     Examples:
         >>> import torch

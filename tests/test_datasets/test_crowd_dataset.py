@@ -68,12 +68,42 @@ def test_given_splits(tmp_path):
         (dict(img_path='images/x.png', points=[], split='dev'), "split='dev'"),
         (dict(img_path='images/x.png', points=[[1, 2]], boxes=[[1, 2]]), r'expected \(1, 4\)'),
         (dict(img_path='images/x.png', points=[[1, 2]], boxes=3), 'boxes'),
+        (dict(img_path='images/x.png', points=3, boxes=[]), r'\(\), expected \(m, 2\)'),
+        (dict(img_path='images/x.png', points=[[], []]), r'\(2, 0\), expected \(m, 2\)'),
     ],
 )
 def test_bad_entry_is_named(tmp_path, entry, message):
     root = write(tmp_path, [dict(img_path='images/0.png', points=[]), entry])
     with pytest.raises(ValueError, match=rf'annotations\.json: data_list\[1\].*{message}'):
         CrowdDataset(data_root=root, split='trainval')
+
+
+def test_training_images_are_divided_where_none_is_for_validation(tmp_path):
+    data = images(12)
+    data[3]['split'] = data[5]['split'] = 'test'
+    root = write(tmp_path, data)
+    splits = ('train', 'val', 'trainval', 'test')
+    assert [len(CrowdDataset(data_root=root, split=s)) for s in splits] == [9, 1, 10, 2]
+
+
+def test_nobody_and_no_boxes(tmp_path):
+    root = write(tmp_path, [dict(img_path='images/a.png', points=[], boxes=[])])
+    info = CrowdDataset(data_root=root, split='test').get_data_info(0)
+    assert info['points'].shape == (0, 2) and info['boxes'].shape == (0, 4)
+
+
+def test_metainfo_of_the_config_goes_first(tmp_path):
+    root = write(tmp_path, images(1), metainfo=dict(dataset_name='file', place='here'))
+    dataset = CrowdDataset(data_root=root, metainfo=dict(place='there'))
+    assert dataset.metainfo['place'] == 'there'
+    root = write(tmp_path, images(1), metainfo=['x'])
+    with pytest.raises(ValueError, match='"metainfo"'):
+        CrowdDataset(data_root=root)
+
+
+def test_data_prefix_is_refused(tmp_path):
+    with pytest.raises(TypeError, match='data_prefix'):
+        CrowdDataset(data_root=write(tmp_path, images(1)), data_prefix=dict(img='x'))
 
 
 def test_duplicate_ids(tmp_path):

@@ -140,6 +140,17 @@ def test_bad_annotation_is_named(tmp_path, write, error, message):
         ShanghaiTechDataset(data_root=str(root))
 
 
+def test_damaged_annotation_is_named(tmp_path):
+    root = make_part(tmp_path / 'part_B', num_images=1)
+    path = root / 'train_data/ground-truth/GT_IMG_1.mat'
+    savemat(path, dict(image_info=np.random.default_rng(0).random((50, 50))), do_compression=True)
+    content = bytearray(path.read_bytes())
+    content[400:420] = bytes(20)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match='GT_IMG_1.*not a readable MATLAB'):
+        ShanghaiTechDataset(data_root=str(root))
+
+
 @pytest.mark.parametrize('content', [b'', b'text'])
 def test_unreadable_image_is_named(tmp_path, content):
     root = make_part(tmp_path / 'part_B')

@@ -112,7 +112,7 @@ def test_far_heads_are_smaller_and_denser(scenes):
 def test_heads_do_not_hide_each_other(scenes):
     points, head = crowded(scenes).points, crowded(scenes).head_heights
     dx, dy = np.moveaxis(points[:, None] - points, -1, 0)
-    # The larger of the two heads, in the ellipse of the documented least distance.
+    # The smaller of the two heads, in the ellipse of the documented least distance.
     size = np.minimum(head[:, None], head)
     apart = (dx / 0.9) ** 2 + (dy / 0.62) ** 2 >= size**2 * (1 - 1e-4)
     assert (apart | np.eye(len(points), dtype=bool)).all()

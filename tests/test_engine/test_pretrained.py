@@ -73,7 +73,7 @@ def test_every_init_cfg_is_found(cache, model, option):
 
 def test_load_from(cache):
     cfg = Config(dict(model=dict(), load_from=UNREACHABLE))
-    with pytest.raises(FileNotFoundError, match='--cfg-options load_from=None'):
+    with pytest.raises(FileNotFoundError, match=r'put the file at \S+vgg16-0123\.pth$'):
         fetch_pretrained(cfg, training=False)
 
 

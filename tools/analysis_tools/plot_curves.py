@@ -8,6 +8,7 @@ loss and the validation errors. A resumed run is one curve. ::
 
 import argparse
 import json
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib
@@ -57,7 +58,7 @@ def draw(runs: dict[str, list[dict]], metrics: list[str], out: str) -> None:
     for name, scalars in runs.items():
         train = [entry for entry in scalars if 'loss' in entry]
         left.plot([e['step'] for e in train], [e['loss'] for e in train], label=name)
-        for metric, style in zip(metrics, ('-', '--', ':', '-.'), strict=False):
+        for metric, style in zip(metrics, cycle(('-', '--', ':', '-.')), strict=False):
             val = [entry for entry in scalars if metric in entry]
             right.plot(
                 [e['step'] for e in val],
@@ -78,7 +79,7 @@ def draw(runs: dict[str, list[dict]], metrics: list[str], out: str) -> None:
 
 def main() -> None:
     args = parse_args()
-    runs = {Path(work_dir).name: read_scalars(work_dir) for work_dir in args.work_dirs}
+    runs = {work_dir: read_scalars(work_dir) for work_dir in args.work_dirs}
     draw(runs, args.metrics, args.out)
     print(args.out)
 

@@ -1,5 +1,5 @@
 # The authors' schedule: Adam 3e-5 (the backbone half of it), weight decay 1e-4, linear warm-up over
-# 1 % of the epochs from a thousandth, then exponential decay, step by step, to 2e-5.
+# 1 % of the epochs from a thousandth, then exponential decay, epoch by epoch, to 2e-5.
 max_epochs = 3000
 warmup_epochs = 30
 
@@ -21,7 +21,6 @@ param_scheduler = [
         gamma=(2e-5 / 3e-5) ** (1 / (max_epochs - warmup_epochs)),
         begin=warmup_epochs,
         end=max_epochs,
-        convert_to_iter_based=True,
     ),
 ]
 

@@ -1,3 +1,5 @@
+import re
+
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -9,6 +11,10 @@ from mmcrowd.registry import TRANSFORMS
 # EXIF orientations that swap width and height, and the tag that holds the orientation.
 _TRANSPOSED = (5, 6, 7, 8)
 _ORIENTATION_TAG = 0x0112
+
+# In coded data FF is followed by 00 or by a restart mark, FF may be repeated, FF01 stands alone.
+_JPEG_MARKER = re.compile(rb'\xff[^\x00\x01\xd0-\xd7\xff]', re.DOTALL)
+_END_OF_IMAGE = 0xD9
 
 
 @TRANSFORMS.register_module()
@@ -83,11 +89,22 @@ def read_image_shape(path: str) -> tuple[int, int]:
 def _is_truncated(content: bytes) -> bool:
     """Whether a JPEG or PNG lacks its end mark.
 
-    OpenCV decodes such a file without complaint and fills the rest with grey. In a JPEG the mark
-    must follow the last start of scan: an embedded thumbnail brings marks of its own.
+    OpenCV decodes such a file without complaint and fills the rest with grey. What follows the end
+    mark (the film of a "motion photo", say) does not matter.
     """
     if content.startswith(b'\xff\xd8'):
-        return content.rfind(b'\xff\xd9') < content.rfind(b'\xff\xda')
-    if content.startswith(b'\x89PNG'):
-        return b'IEND' not in content[-64:]
+        return not _reaches_end_of_jpeg(content)
+    return content.startswith(b'\x89PNG') and b'IEND' not in content
+
+
+def _reaches_end_of_jpeg(content: bytes) -> bool:
+    """Walk the segments of a JPEG (ITU-T T.81, annex B) to its end mark."""
+    position = 2
+    while marker := _JPEG_MARKER.search(content, position):
+        code, position = content[marker.end() - 1], marker.end()
+        if code == _END_OF_IMAGE:
+            return True
+        # The length of a segment counts its own two bytes. Coded data follow a scan's header; the
+        # search for the next marker passes over them.
+        position += int.from_bytes(content[position : position + 2], 'big')
     return False

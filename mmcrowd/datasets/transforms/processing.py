@@ -1,5 +1,5 @@
 """Transforms of pixels. Points, boxes and sigmas move with the pixels, by the rules of
-:mod:`mmcrowd.structures.frame`."""
+:mod:`mmcrowd.structures.frame`; an unlabelled image has none of them."""
 
 import cv2
 import numpy as np
@@ -106,7 +106,8 @@ class RandomHorizontalFlip(BaseTransform):
             return results
         results['img'] = cv2.flip(results['img'], 1)
         right = results['img'].shape[1] - 1
-        results['points'][:, 0] = right - results['points'][:, 0]
+        if 'points' in results:
+            results['points'][:, 0] = right - results['points'][:, 0]
         if 'boxes' in results:
             results['boxes'][:, [0, 2]] = right - results['boxes'][:, [2, 0]]
         compose_flip(results)
@@ -205,7 +206,8 @@ def _resize(results: dict, size: tuple[int, int]) -> None:
         interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
     )
     scale = np.array([sx, sy], np.float32)
-    results['points'] = (results['points'] + 0.5) * scale - 0.5
+    if 'points' in results:
+        results['points'] = (results['points'] + 0.5) * scale - 0.5
     if 'boxes' in results:
         results['boxes'] = (results['boxes'] + 0.5) * np.tile(scale, 2) - 0.5
     if 'sigmas' in results:
@@ -214,13 +216,16 @@ def _resize(results: dict, size: tuple[int, int]) -> None:
 
 
 def _shift(results: dict, dx: float, dy: float) -> None:
-    results['points'] = results['points'] + np.array([dx, dy], np.float32)
+    if 'points' in results:
+        results['points'] = results['points'] + np.array([dx, dy], np.float32)
     if 'boxes' in results:
         results['boxes'] = results['boxes'] + np.array([dx, dy, dx, dy], np.float32)
 
 
 def _keep_inside(results: dict, size: tuple[int, int]) -> None:
     """Drop the points (and what belongs to them) outside an image of ``size = (h, w)``."""
+    if 'points' not in results:
+        return
     points = results['points']
     inside = ((points >= -0.5) & (points < np.array([size[1], size[0]], np.float32) - 0.5)).all(
         axis=1

@@ -206,8 +206,8 @@ class PMLLoss(nn.Module):
             raise ValueError(
                 f'PMLLoss: the partition has the shape {tuple(partition.index.shape)}, but the '
                 f'density map needs {(num_images, h, w)}; put PadToMultiple before '
-                f'PartitionByNearestPoint in the pipeline, and give both the stride of the head, '
-                f'{stride}'
+                f'PartitionByNearestPoint in the pipeline, and give the latter the stride of the '
+                f'head, {stride}'
             )
         background, count = pml_loss(density, points, partition, self.cost, self.epsilon)
         return dict(loss_background=background.mean(), loss_count=count.mean())

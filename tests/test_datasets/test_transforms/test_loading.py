@@ -104,6 +104,20 @@ def test_truncated_file_with_a_whole_thumbnail(tmp_path):
         load_image(path)
 
 
+@pytest.mark.parametrize('quality', [30, 95])
+@pytest.mark.parametrize('progressive', [False, True])
+def test_bytes_behind_the_image_do_not_matter(tmp_path, quality, progressive):
+    noise = np.random.default_rng(0).integers(0, 256, (80, 80, 3), dtype=np.uint8)
+    path = tmp_path / 'motion.jpg'
+    Image.fromarray(noise).save(path, quality=quality, progressive=progressive)
+    content = path.read_bytes()
+    path.write_bytes(content + b'film\xff\xda\xff\xc0 and more')
+    assert load_image(path).shape == (80, 80, 3)
+    path.write_bytes(content[:-2])
+    with pytest.raises(ValueError, match='cut off'):
+        load_image(path)
+
+
 @pytest.mark.parametrize('content', [b'', b'not an image', b'\x00' * 100])
 def test_other_bytes_are_named(tmp_path, content):
     path = tmp_path / 'text.jpg'

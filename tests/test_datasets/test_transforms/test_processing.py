@@ -13,7 +13,7 @@ from mmcrowd.datasets.transforms import (
     RandomScaleCrop,
 )
 from mmcrowd.registry import TRANSFORMS
-from mmcrowd.structures import to_original_frame
+from mmcrowd.structures import to_input_frame, to_original_frame
 
 
 def make_results(height=60, width=80, points=None, img=None):
@@ -55,10 +55,7 @@ def test_round_trip_through_the_meta_information(chain, seed):
     np.random.seed(seed)
     results = make_results()
     original = results['points'].copy()
-    # A box of no size at every point tells which points have survived.
-    results['sigmas'] = np.arange(len(original), dtype=np.float32)[:, None].repeat(2, 1)
     results['boxes'] = np.tile(original, 2)
-    ids = np.arange(len(original))
 
     pipeline = Compose([TRANSFORMS.build(cfg) for cfg in chain])
     out = pipeline(results)
@@ -67,10 +64,16 @@ def test_round_trip_through_the_meta_information(chain, seed):
     back = to_original_frame(out['points'], out)
     nearest = np.abs(original[None] - back[:, None]).sum(-1).argmin(1)
     assert len(set(nearest)) == len(back)
-    assert set(nearest) <= set(ids)
     np.testing.assert_allclose(back, original[nearest], atol=0.01)
     np.testing.assert_allclose(out['boxes'][:, :2], out['points'], atol=1e-3)
+    # Exactly those survive that no crop has cut off; no operation brings a point back.
     height, width = out['img_shape']
+    final = to_input_frame(original, out)
+    if not any(cfg['type'] in ('RandomScaleCrop', 'PadToMultiple') for cfg in chain):
+        assert len(back) == len(original)
+    elif sum(cfg['type'] == 'RandomScaleCrop' for cfg in chain) <= 1:
+        inside = (final > -0.49).all(1) & (final < (width - 0.51, height - 0.51)).all(1)
+        assert set(np.flatnonzero(inside)) <= set(nearest)
     assert ((out['points'] >= -0.51) & (out['points'] < (width, height))).all()
 
 
@@ -126,6 +129,17 @@ def test_crop_drops_points_outside_and_what_belongs_to_them():
     x0, y0 = out['crop_offset']
     expected = [p for p in ([0, 0], [9, 9], [4, 4]) if x0 <= p[0] < x0 + 5 and y0 <= p[1] < y0 + 5]
     assert len(out['points']) == len(out['boxes']) == len(expected)
+
+
+@pytest.mark.parametrize(
+    'transform',
+    [RandomScaleCrop(16), LimitSide(20), RandomHorizontalFlip(1.0), PadToMultiple(64)],
+    ids=repr,
+)
+def test_unlabelled_image(transform):
+    results = make_results()
+    del results['points']
+    assert 'points' not in transform(results)
 
 
 @pytest.mark.parametrize(

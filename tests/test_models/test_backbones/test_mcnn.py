@@ -46,6 +46,12 @@ def test_every_parameter_gets_a_gradient():
         assert parameter.grad.isfinite().all(), name
 
 
+def test_norm():
+    backbone = MCNN(norm_cfg=dict(type='BN'))
+    norms = [m.num_features for m in backbone.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert norms == [width for column in COLUMNS for _, width in column]
+
+
 def test_bad_in_channels():
     with pytest.raises(ValueError, match='in_channels=0, expected a positive number'):
         MCNN(in_channels=0)

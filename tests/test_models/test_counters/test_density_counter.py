@@ -137,7 +137,7 @@ def test_images_of_different_size_in_a_training_batch():
 def test_wrong_stride_of_the_partition_is_told():
     model = build('mcnn').train()
     data = model.data_preprocessor(mixed_batch(stride=2), True)
-    with pytest.raises(ValueError, match="head's output stride, 4"):
+    with pytest.raises(ValueError, match='stride of the head, 4'):
         model(**data, mode='loss')
 
 

@@ -1,0 +1,117 @@
+"""Time PMLLoss against the same formula on dense (cells x points) matrices, side by side.
+
+Forward and backward of one image run in turn in three forms: the dense one, which is also the
+oracle of the tests, PMLLoss with the partition computed inside, and PMLLoss with the partition
+given, as the loader workers make it. The table gives the median milliseconds, how many times
+faster than the dense form that is, and the peak of the memory that a call allocates. ::
+
+    python tools/analysis_tools/benchmark_losses.py --points 54 400 1250
+"""
+
+import argparse
+import runpy
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+
+from mmcrowd.models.losses import PMLLoss
+from mmcrowd.models.partition import partition_batch
+
+ORACLE = Path(__file__).parents[2] / 'tests' / 'test_models' / 'test_losses' / 'dense_pml.py'
+REPEATS = dict(dense=1, inside=3, given=6)  # calls per round: the dense form takes most of the time
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Time PMLLoss against its dense formula')
+    parser.add_argument('--size', type=int, default=256, help='side of the map; default: 256')
+    parser.add_argument('--stride', type=int, default=2, help='pixels per cell; default: 2')
+    parser.add_argument(
+        '--points', type=int, nargs='+', default=[54, 400, 1250], help='default: 54 400 1250'
+    )
+    parser.add_argument('--cost', default='clamped', help='cost of PMLLoss; default: clamped')
+    parser.add_argument('--device', default='cpu', help='default: cpu')
+    parser.add_argument(
+        '--seconds', type=float, default=5, help='time for each number of points; default: 5'
+    )
+    return parser.parse_args()
+
+
+def make_calls(num_points: int, args: argparse.Namespace) -> dict:
+    """The three forms, as functions of no argument that run forward and backward."""
+    generator = torch.Generator().manual_seed(0)
+    points = torch.rand(num_points, 2, generator=generator) * args.size * args.stride
+    density = torch.rand(1, 1, args.size, args.size, generator=generator)
+    density *= num_points / density.sum()
+    points, density = points.to(args.device), density.to(args.device).requires_grad_()
+    partition = partition_batch([points], density.shape[2:], args.stride)
+    loss = PMLLoss(args.cost)
+    dense_pml = runpy.run_path(str(ORACLE))['dense_pml']
+
+    def backward(value: Tensor):
+        density.grad = None
+        value.backward()
+
+    def sparse(partition=None):
+        backward(sum(loss(density, [points], args.stride, partition).values()))
+
+    return dict(
+        dense=lambda: backward(dense_pml(density[0, 0], points, args.stride, args.cost)),
+        inside=sparse,
+        given=lambda: sparse(partition),
+    )
+
+
+def seconds(call, device: str) -> float:
+    start = time.perf_counter()
+    call()
+    if device != 'cpu':
+        torch.accelerator.synchronize()
+    return time.perf_counter() - start
+
+
+def peak_memory(call, device: str) -> float:
+    """Largest memory in MiB that is allocated at one time during a call, beyond that before it."""
+    if device != 'cpu':
+        torch.accelerator.reset_peak_memory_stats()
+        before = torch.accelerator.memory_allocated()
+        call()
+        return (torch.accelerator.max_memory_allocated() - before) / 2**20
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+        call()
+    now = peak = 0
+    for event in sorted(recorded.events(), key=lambda e: e.time_range.start):
+        now += event.self_cpu_memory_usage
+        peak = max(peak, now)
+    return peak / 2**20
+
+
+def main():
+    args = parse_args()
+    print(
+        f'{args.size} x {args.size} cells, stride {args.stride}, {args.cost}, {args.device}, '
+        f'{torch.get_num_threads()} threads'
+    )
+    print(f'{"points":>6} {"form":>7} {"ms":>9} {"ratio":>7} {"MiB":>9}', flush=True)
+    for num_points in args.points:
+        calls = make_calls(num_points, args)
+        memory = {form: peak_memory(call, args.device) for form, call in calls.items()}
+        times = {form: [] for form in calls}
+        end = time.perf_counter() + args.seconds
+        while time.perf_counter() < end or len(times['dense']) < 3:
+            for form, call in calls.items():
+                times[form] += [seconds(call, args.device) for _ in range(REPEATS[form])]
+        median = {form: statistics.median(t) for form, t in times.items()}
+        for form in calls:
+            print(
+                f'{num_points:6} {form:>7} {1e3 * median[form]:9.2f} '
+                f'{median["dense"] / median[form]:7.1f} {memory[form]:9.1f}',
+                flush=True,
+            )
+
+
+if __name__ == '__main__':
+    main()
