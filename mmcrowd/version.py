@@ -101,7 +101,7 @@ def check_versions(installed: Mapping[str, str]) -> None:
             )
 
     torch, torchvision = (Version(installed[name]).release for name in ('torch', 'torchvision'))
-    # Since torch 2.0 its minor version is torchvision's less 15; other pairs fail to load operators.
+    # Since torch 2.0 and torchvision 0.15 their minor versions go together.
     if torch[0] == 2 and torchvision[:2] != (0, torch[1] + 15):
         warnings.warn(
             f'torch {installed["torch"]} and torchvision {installed["torchvision"]} are no pair '
@@ -113,9 +113,9 @@ def check_versions(installed: Mapping[str, str]) -> None:
     mmengine = installed.get('mmengine')
     if mmengine and Version(mmengine).release < (0, 11) and torch >= (2, 6):
         warnings.warn(
-            f'mmengine {mmengine} cannot load or resume its own checkpoints with torch 2.6 or later '
-            '("Weights only load failed"): training works, but run `pip install '
-            '"mmengine>=0.11.0rc3,<1"` before you resume or test.',
+            f'mmengine {mmengine} cannot load or resume its own checkpoints with torch '
+            f'{installed["torch"]} ("Weights only load failed"): training works, but run '
+            '`pip install "mmengine>=0.11.0rc3,<1"` before you resume or test.',
             stacklevel=2,
         )
 

@@ -30,7 +30,7 @@ def test_version_is_the_released_one():
     'installed',
     [
         GOOD,
-        {**GOOD, 'torch': '2.5.1+cu121', 'mmengine': '0.10.7'},
+        {**GOOD, 'torch': '2.5.1+cu121', 'torchvision': '0.20.1+cu121', 'mmengine': '0.10.7'},
         {**without('mmcv-lite'), 'mmcv': '2.0.0'},
         {
             'torch': '2.14.1',
@@ -94,7 +94,14 @@ def test_two_owners_of_one_module_warn():
 
 def test_mmengine_that_cannot_read_checkpoints_warns():
     with pytest.warns(UserWarning, match='mmengine 0.10.7 cannot load or resume .* torch 2.6.0'):
-        check_versions({**GOOD, 'torch': '2.6.0+cu124', 'mmengine': '0.10.7'})
+        check_versions(
+            {**GOOD, 'torch': '2.6.0+cu124', 'torchvision': '0.21.0', 'mmengine': '0.10.7'}
+        )
+
+
+def test_torch_and_torchvision_that_are_no_pair_warn():
+    with pytest.warns(UserWarning, match=r'no pair .*torchvision==0\.28\.\*'):
+        check_versions({**GOOD, 'torch': '2.13.0+cpu'})
 
 
 def test_missing_requirements():
