@@ -11,3 +11,6 @@ model = dict(loss=dict(type='PMLLoss', cost='clamped', epsilon=1.0))
 train_pipeline = _base_.train_pipeline
 train_pipeline[-2].stride = 4
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+
+# Nothing is pretrained, so nothing learns at half the rate.
+optim_wrapper = dict(paramwise_cfg=None)

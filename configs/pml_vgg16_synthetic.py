@@ -1,4 +1,4 @@
-# Fine-tunes a pretrained VGG-16 on drawn crowds, in a quarter of an hour on two CPU cores.
+# Fine-tunes a pretrained VGG-16 on drawn crowds.
 _base_ = [
     '_base_/models/vgg16.py',
     '_base_/datasets/synthetic.py',

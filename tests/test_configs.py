@@ -62,6 +62,8 @@ def test_config(name):
     after = [p for p in model.parameters() if p.requires_grad]
     assert torch.isfinite(logs['loss'])
     assert any(not torch.equal(a, b) for a, b in zip(after, before, strict=True))
+    # Weight decay moves parameters, too; a live network also has gradients at its end.
+    assert model.head.predict.bias.grad.any()
 
     model.eval()
     with torch.no_grad():
@@ -70,6 +72,6 @@ def test_config(name):
     metric.process(batches['test'], [sample.to_dict() for sample in samples])
     assert metric.evaluate(2)['count/MAE'] >= 0
 
-    for hook in cfg.default_hooks.values():
+    for hook in (*cfg.default_hooks.values(), *cfg.get('custom_hooks', ())):
         HOOKS.build(hook)
     VISUALIZERS.build(cfg.visualizer)

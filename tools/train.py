@@ -4,9 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-import torch
 from mmengine.config import Config, DictAction
-from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -29,7 +27,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--amp',
         action='store_true',
-        help='mixed precision: float16 with loss scaling on CUDA, bfloat16 elsewhere',
+        help='mixed precision: bfloat16 on every device',
     )
     parser.add_argument(
         '--cfg-options',
@@ -58,29 +56,15 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
-    return cfg
-
-
-def enable_amp(cfg: Config) -> None:
-    """Turn on mixed precision in the form that the machine supports."""
-    if not torch.cuda.is_available():
-        # MMEngine's AMP wrapper insists on an accelerator, the counter's own autocast does not.
+    if args.amp:
         cfg.model.precision = 'bf16'
-        print_log("--amp without CUDA: model.precision='bf16'", 'current')
-        return
-    wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
-    if wrapper not in ('OptimWrapper', 'AmpOptimWrapper'):
-        raise ValueError(f"--amp needs optim_wrapper.type='OptimWrapper', got {wrapper!r}")
-    cfg.optim_wrapper.type = 'AmpOptimWrapper'
-    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    return cfg
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = load_config(args)
     prepare_distributed(cfg)
-    if args.amp:
-        enable_amp(cfg)
     fetch_pretrained(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.train()

@@ -8,7 +8,7 @@ default_hooks = dict(
     # The authors keep the model with the smallest 4 * MAE + RMSE on the validation images.
     checkpoint=dict(
         type='CheckpointHook',
-        interval=1,
+        interval=5,
         max_keep_ckpts=1,
         save_best='count/selection',
         rule='less',

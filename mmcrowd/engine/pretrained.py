@@ -27,8 +27,8 @@ def fetch_pretrained(cfg: Config, training: bool = True) -> None:
             matters. Defaults to True.
 
     Raises:
-        FileNotFoundError: If a download fails. The message gives the URL, the reason, the path
-            where to put the file, and the option that does without it.
+        FileNotFoundError: If a file is missing or a download fails. The message gives the URL, the
+            reason, the path where to put the file, and the option that does without it.
     """
     launcher = cfg.get('launcher', 'none')
     if launcher != 'none' and int(os.environ.get(LOCAL_RANK[launcher], 0)) != 0:
@@ -39,6 +39,10 @@ def fetch_pretrained(cfg: Config, training: bool = True) -> None:
     for option, checkpoint in wanted:
         if str(checkpoint).startswith(('http://', 'https://')):
             _fetch(checkpoint, option)
+        elif checkpoint and '://' not in str(checkpoint) and not Path(checkpoint).exists():
+            raise FileNotFoundError(
+                f'no checkpoint file {checkpoint}: put it there' + _without(option)
+            )
 
 
 def _pretrained_checkpoints(node, key: str) -> Iterator[tuple[str, str]]:
@@ -73,8 +77,13 @@ def _fetch(url: str, option: str) -> None:
         )
     except (OSError, HTTPException, RuntimeError) as error:
         # The chain of sockets behind it would hide the sentence.
-        without = f', or do without it by `--cfg-options {option}=None`'
         raise FileNotFoundError(
-            f'cannot download {url} ({error}): put the file at {path}'
-            + ('' if option == 'load_from' else without)
+            f'cannot download {url} ({error}): put the file at {path}' + _without(option)
         ) from None
+
+
+def _without(option: str) -> str:
+    """What else can be done: nothing for ``load_from``, which the command line has named itself."""
+    if option == 'load_from':
+        return ''
+    return f', or do without it by `--cfg-options {option}=None`'

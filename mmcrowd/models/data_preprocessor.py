@@ -51,7 +51,8 @@ class CrowdDataPreprocessor(ImgDataPreprocessor):
             dict: ``inputs`` float32 ``(N, C, H, W)`` and ``data_samples`` on the model's device.
         """
         if self.to_gray:
-            data = {**data, 'inputs': [self._gray(img) for img in data['inputs']]}
+            data = self.cast_data(data)
+            data['inputs'] = [self._gray(img) for img in data['inputs']]
         data = super().forward(data, training)
         for sample in data['data_samples'] or ():
             sample.set_metainfo(dict(pad_shape=tuple(data['inputs'].shape[-2:])))
@@ -60,5 +61,6 @@ class CrowdDataPreprocessor(ImgDataPreprocessor):
     @staticmethod
     def _gray(img: torch.Tensor) -> torch.Tensor:
         # Whole grey levels, as an image file or OpenCV would hold them.
-        luma = img.new_tensor(_LUMA, dtype=torch.float32)
-        return torch.einsum('chw,c->hw', img.float(), luma).round().unsqueeze(0)
+        return sum(weight * channel for weight, channel in zip(_LUMA, img, strict=True)).round()[
+            None
+        ]

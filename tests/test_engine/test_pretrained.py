@@ -115,3 +115,8 @@ def test_download_lands_where_mmengine_looks(cache, server, tmp_path):
     fetch_pretrained(config(url))
     checkpoint = CheckpointLoader.load_checkpoint(url, map_location='cpu')
     assert checkpoint['weight'].tolist() == [1.0, 1.0]
+
+
+def test_missing_local_file(cache):
+    with pytest.raises(FileNotFoundError, match=r'no checkpoint file gone\.pth.*init_cfg=None'):
+        fetch_pretrained(config('gone.pth'))

@@ -1,8 +1,6 @@
 """How the command line of tools/train.py changes a config."""
 
 import pytest
-import torch
-from mmengine.config import Config
 
 
 @pytest.fixture
@@ -46,21 +44,6 @@ def test_cfg_options(train, config):
     assert cfg.x == [1, 2]
 
 
-def test_amp_without_cuda(train, monkeypatch):
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    cfg = Config(dict(model=dict(), optim_wrapper=dict(optimizer=dict(type='Adam'))))
-    train.enable_amp(cfg)
-    assert cfg.model == dict(precision='bf16')
-    assert 'type' not in cfg.optim_wrapper
-
-
-def test_amp_with_cuda(train, monkeypatch):
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    cfg = Config(dict(model=dict(), optim_wrapper=dict(optimizer=dict(type='Adam'))))
-    train.enable_amp(cfg)
-    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
-    assert cfg.optim_wrapper.loss_scale == 'dynamic'
-
-    cfg.optim_wrapper.type = 'MyWrapper'
-    with pytest.raises(ValueError, match="optim_wrapper.type='OptimWrapper', got 'MyWrapper'"):
-        train.enable_amp(cfg)
+def test_amp(train, config):
+    assert 'precision' not in load(train, config).model
+    assert load(train, config, '--amp').model.precision == 'bf16'

@@ -98,6 +98,8 @@ def balance(state_dict: dict[str, torch.Tensor]) -> list[float]:
             weight, bias = state_dict[f'{name}.weight'], state_dict[f'{name}.bias']
             out = functional.conv2d(x, weight / scale, bias, padding=1).relu_()
             previous, scale = scale, out.square().mean().rsqrt().item()
+            if not 0 < scale < float('inf'):
+                raise ValueError(f'{name}: the layer is dead or not finite, cannot be scaled')
             weight.mul_(scale / previous)
             bias.mul_(scale)
             gains.append(scale)

@@ -27,3 +27,6 @@ model = dict(
     head=dict(type='DensityHead', in_channels=256, in_stride=4, out_stride=2),
     precision='fp32',  # 'bf16': autocast and channels-last, see docs/speed.md
 )
+
+# HRNet fuses all four branches at its end, and the neck takes two: the others get no gradient.
+find_unused_parameters = True

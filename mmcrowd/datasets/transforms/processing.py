@@ -45,6 +45,7 @@ class RandomScaleCrop(BaseTransform):
         return x0, y0, w, h
 
     def transform(self, results: dict) -> dict:
+        _no_partition(results)
         x0, y0, w, h = self._draw_window(*results['img'].shape[:2])
         results['img'] = results['img'][y0 : y0 + h, x0 : x0 + w]
         compose_crop(results, (x0, y0), (h, w))
@@ -81,6 +82,7 @@ class LimitSide(BaseTransform):
         if self.shortest is not None:
             scale = max(scale, self.shortest / min(height, width))
         if scale != 1.0:
+            _no_partition(results)
             _resize(results, (max(round(height * scale), 1), max(round(width * scale), 1)))
         return results
 
@@ -104,6 +106,7 @@ class RandomHorizontalFlip(BaseTransform):
     def transform(self, results: dict) -> dict:
         if not self._draw():
             return results
+        _no_partition(results)
         results['img'] = cv2.flip(results['img'], 1)
         right = results['img'].shape[1] - 1
         if 'points' in results:
@@ -182,6 +185,7 @@ class PadToMultiple(BaseTransform):
         height, width = results['img'].shape[:2]
         bottom, right = -height % self.divisor, -width % self.divisor
         if bottom or right:
+            _no_partition(results)
             results['img'] = cv2.copyMakeBorder(
                 results['img'], 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=self.pad_value
             )
@@ -191,6 +195,11 @@ class PadToMultiple(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(divisor={self.divisor}, pad_value={self.pad_value})'
+
+
+def _no_partition(results: dict) -> None:
+    if 'gt_partition' in results:
+        raise ValueError('PartitionByNearestPoint must come after the last geometric transform')
 
 
 def _resize(results: dict, size: tuple[int, int]) -> None:

@@ -64,8 +64,15 @@ class DensityHead(BaseModule):
             self.upsample = nn.Upsample(scale_factor=ratio, mode='bilinear', align_corners=False)
         self.is_shuffled = upsample == 'pixel_shuffle'
 
+    @property
+    def _is_pretrained(self) -> bool:
+        configs = self.init_cfg if isinstance(self.init_cfg, list) else [self.init_cfg or {}]
+        return any(config.get('type') == 'Pretrained' for config in configs)
+
     def init_weights(self) -> None:
         super().init_weights()
+        if self._is_pretrained:
+            return
         with torch.no_grad():
             self.predict.reset_parameters()
             self.predict.weight.div_(100)

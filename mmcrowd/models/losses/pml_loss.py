@@ -205,9 +205,9 @@ class PMLLoss(nn.Module):
         elif partition.index.shape != (num_images, h, w):
             raise ValueError(
                 f'PMLLoss: the partition has the shape {tuple(partition.index.shape)}, but the '
-                f'density map needs {(num_images, h, w)}; put PadToMultiple before '
-                f'PartitionByNearestPoint in the pipeline, and give the latter the stride of the '
-                f'head, {stride}'
+                f'density map needs {(num_images, h, w)}; end the pipeline with '
+                f'PadToMultiple(divisor: the pad_size_divisor of the data preprocessor) and '
+                f'PartitionByNearestPoint(stride: the stride of the head, {stride})'
             )
         background, count = pml_loss(density, points, partition, self.cost, self.epsilon)
         return dict(loss_background=background.mean(), loss_count=count.mean())

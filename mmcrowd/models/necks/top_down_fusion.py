@@ -38,7 +38,6 @@ class TopDownFusion(BaseModule):
             raise ValueError(
                 f'in_channels={in_channels!r}, expected one number for each of 2 levels'
             )
-        self.in_channels = tuple(in_channels)
         self.lateral_fine, self.lateral_coarse = (
             nn.Conv2d(channels, out_channels, 1) for channels in in_channels
         )

@@ -136,6 +136,16 @@ def test_crop_drops_points_outside_and_what_belongs_to_them():
     [RandomScaleCrop(16), LimitSide(20), RandomHorizontalFlip(1.0), PadToMultiple(64)],
     ids=repr,
 )
+def test_nothing_moves_behind_the_partition(transform):
+    with pytest.raises(ValueError, match='must come after the last geometric transform'):
+        transform(make_results() | dict(gt_partition=dict()))
+
+
+@pytest.mark.parametrize(
+    'transform',
+    [RandomScaleCrop(16), LimitSide(20), RandomHorizontalFlip(1.0), PadToMultiple(64)],
+    ids=repr,
+)
 def test_unlabelled_image(transform):
     results = make_results()
     del results['points']

@@ -45,6 +45,16 @@ def test_initial_density_is_small_and_bias_zero():
     assert head(torch.rand(1, 64, 8, 8)).max() < 0.05
 
 
+def test_keeps_a_pretrained_head(tmp_path):
+    source = DensityHead(4, (), in_stride=4)
+    state = {f'head.{name}': value for name, value in source.state_dict().items()}
+    torch.save(dict(state_dict=state), tmp_path / 'a.pth')
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'a.pth'), prefix='head')
+    head = DensityHead(4, (), in_stride=4, init_cfg=init_cfg)
+    head.init_weights()
+    torch.testing.assert_close(head.predict.weight, source.predict.weight)
+
+
 def test_levels_of_a_backbone_are_taken():
     head = DensityHead(4, (), in_stride=4, out_stride=4)
     fine, coarse = torch.rand(1, 4, 4, 4), torch.rand(1, 4, 2, 2)
