@@ -177,3 +177,12 @@ def test_mcnn_gives_the_source_density(data_root, run, tmp_path, part, weights, 
         expected = mcnn_forward(source, mmcv.bgr2gray(img))
     torch.testing.assert_close(sample.pred_density.density, expected[0], rtol=1e-4, atol=1e-6)
     assert sample.pred_count == pytest.approx(expected.sum().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize('name', ['mcnn_from_h5', 'vgg16_from_hed'])
+def test_other_files_are_named(run, tmp_path, name):
+    path = tmp_path / 'text.h5'
+    path.write_text('no weights')
+    skip = ['--skip-checksum'] if name == 'vgg16_from_hed' else []
+    with pytest.raises(ValueError, match=r'text\.h5: not a readable HDF5 file'):
+        run(name, path, tmp_path / 'out.pth', *skip)

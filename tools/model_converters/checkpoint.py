@@ -8,6 +8,16 @@ import numpy as np
 import torch
 
 
+def open_weights(path: str | Path) -> h5py.File:
+    """Open an HDF5 file, or raise a ``ValueError`` that names it."""
+    try:
+        return h5py.File(path, 'r')
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ValueError(f'{path}: not a readable HDF5 file ({error})') from error
+
+
 def read_array(file: h5py.File, key: str, shape: tuple[int, ...]) -> np.ndarray:
     """Read one array of an open file as float32.
 

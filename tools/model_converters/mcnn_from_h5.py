@@ -13,9 +13,8 @@ by 255 in return. The result holds all parameters of the ``DensityCounter`` of t
 import argparse
 from pathlib import Path
 
-import h5py
 import torch
-from checkpoint import read_array, save_checkpoint
+from checkpoint import open_weights, read_array, save_checkpoint
 
 from mmcrowd.models.backbones import MCNN
 
@@ -35,7 +34,7 @@ def convert(path: str | Path) -> dict[str, torch.Tensor]:
         ValueError: If an array is missing or has another shape.
     """
     state_dict = {}
-    with h5py.File(path, 'r') as file:
+    with open_weights(path) as file:
         for name, value in MCNN(in_channels=1).state_dict().items():
             # Both count the pooling layers: column1.2 and branch1.2 are the second convolution.
             array = read_array(file, f'DME.{name.replace("column", "branch")}', tuple(value.shape))

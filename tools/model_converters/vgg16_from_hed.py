@@ -20,10 +20,9 @@ import argparse
 import hashlib
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
-from checkpoint import read_array, save_checkpoint
+from checkpoint import open_weights, read_array, save_checkpoint
 from torch.nn import functional
 
 HED_SHA256 = '4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f'
@@ -52,7 +51,7 @@ def convert(path: str | Path) -> dict[str, torch.Tensor]:
     """
     state_dict = {}
     index, in_channels = 0, 3  # place in `features`
-    with h5py.File(path, 'r') as file:
+    with open_weights(path) as file:
         for stage, widths in enumerate(VGG16_STAGES, start=1):
             for i, out_channels in enumerate(widths):
                 group = f'block{stage}/layers/conv2d{f"_{i}" if i else ""}/vars'

@@ -1,11 +1,11 @@
 # An hour on two CPU cores: AdamW, a short warm-up, one cosine to zero, EMA of the weights.
-max_epochs = 45
+max_epochs = 40
 
 optim_wrapper = dict(
     type='OptimWrapper',
     # The first gradients are a hundred times the later ones: a short memory forgets them.
-    optimizer=dict(type='AdamW', lr=3e-4, betas=(0.9, 0.99), weight_decay=1e-4),
-    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.2))),
+    optimizer=dict(type='AdamW', lr=2e-4, betas=(0.9, 0.99), weight_decay=1e-4),
+    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.25))),
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=60, by_epoch=False),
