@@ -34,8 +34,8 @@ export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 demo: $(installed)
 	$(PYTHON) tools/train.py $(config) --work-dir $(work_dir)
 	$(PYTHON) tools/test.py $(config) "$$(cat $(work_dir)/last_checkpoint)" \
-	    --work-dir $(work_dir) --show-dir $(work_dir)/pictures
-	@echo "Pictures of the test images are in $(work_dir)/pictures"
+	    --work-dir $(work_dir) --show-dir $(work_dir)/pictures --interval 10
+	@echo "Pictures of ten test images are in $(work_dir)/pictures"
 
 test: $(installed-for-tests)
 	$(PYTHON) -m pytest

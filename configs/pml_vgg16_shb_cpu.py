@@ -14,7 +14,7 @@ model = dict(
     ),
     neck=dict(in_channels=[256, 512], out_channels=128),
     head=dict(in_channels=128, mid_channels=(128, 64), in_stride=4),
-    loss=dict(type='PMLLoss', cost='clamped', epsilon=1.0),
+    loss=dict(type='PMLLoss', cost='clamped', epsilon=1.0, norm='kl'),
     precision='bf16',
 )
 

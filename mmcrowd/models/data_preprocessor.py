@@ -61,6 +61,5 @@ class CrowdDataPreprocessor(ImgDataPreprocessor):
     @staticmethod
     def _gray(img: torch.Tensor) -> torch.Tensor:
         # Whole grey levels, as an image file or OpenCV would hold them.
-        return sum(weight * channel for weight, channel in zip(_LUMA, img, strict=True)).round()[
-            None
-        ]
+        blue, green, red = (weight * channel for weight, channel in zip(_LUMA, img, strict=True))
+        return (blue + green + red).round()[None]

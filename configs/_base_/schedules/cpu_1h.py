@@ -1,5 +1,5 @@
 # An hour on two CPU cores: AdamW, a short warm-up, one cosine to zero, EMA of the weights.
-max_epochs = 40
+max_epochs = 30
 
 optim_wrapper = dict(
     type='OptimWrapper',

@@ -10,6 +10,8 @@ from mmcrowd.models.partition import Partition, partition_batch
 from mmcrowd.registry import MODELS
 
 COSTS = ('clamped', 'max_normalized')
+NORMS = ('l1', 'kl')
+KL_FLOOR = 0.1  # mass of a case below which the logarithm of the KL form goes on as its tangent
 
 
 class PointCases(NamedTuple):
@@ -103,47 +105,74 @@ def pml_loss(
     partition: Partition,
     cost: str = 'clamped',
     epsilon: float = 1.0,
+    norm: str = 'l1',
 ) -> tuple[Tensor, Tensor]:
-    r"""Proximal Mapping Loss in its L1 form.
+    r"""Proximal Mapping Loss.
+
+    With :math:`a_j` the cells of point j, :math:`s_j = a_j^\top 1` their mass and
+    :math:`\tilde C` the cost of each cell minus its mean over the cell's case:
 
     .. math::
-        L(a) = \tilde C^\top a + \epsilon \sum_j | a_j^\top 1 - 1 |      \qquad \text{(eq. 14, 24)}
+        L_{L1}(a) &= \sum_j \tilde C_j^\top a_j + \epsilon | s_j - 1 |  \qquad \text{(eq. 14, 24)}
 
-    Here :math:`\tilde C` is the cost of each cell minus its mean over the cell's case, and
-    :math:`a_j` the cells of point j; a point without cells adds the constant 1 to the sum. Two
-    kinds of image are special, as in the authors' program, and :math:`\epsilon` has no part in
-    them. Without points :math:`L = \| a \|_1 + | a^\top 1 |`. With points but a total density of at
-    most 1, from a network that is still dead, :math:`L = | a^\top 1 - m |`.
+        L_{KL}(a) &= \sum_j C_j^\top a_j / s_j + \epsilon (s_j - \log s_j - 1)
+            \qquad \text{(eq. 23, with } \tau = \epsilon \text{)}
+
+    Where a network cannot tell yet which point a mass belongs to, the L1 form is least at the
+    median, which is too small in a dense crowd; the KL form is least at the mean. Below
+    ``KL_FLOOR`` its logarithm is continued by the tangent, so that a missed point has a finite
+    gradient, :math:`\epsilon (1 - 1 / 0.1)`.
+
+    A point without cells adds a constant. Two kinds of image are special, as in the authors'
+    program, and :math:`\epsilon` has no part in them. Without points
+    :math:`L = \| a \|_1 + | a^\top 1 |`. With points but a total density of at most 1, from a
+    network that is still dead, :math:`L = | a^\top 1 - m |`.
 
     Args:
-        density (Tensor): ``(N, 1, h, w)`` persons per cell.
+        density (Tensor): ``(N, 1, h, w)`` persons per cell, not negative.
         points (list[Tensor]): For each image the ``(m_i, 2)`` positions ``(x, y)`` in input pixels.
         partition (Partition): Nearest point of every cell, of the same points and size.
         cost (str): See :func:`pml_cost`. Defaults to ``'clamped'``.
         epsilon (float): Weight of the count term. Defaults to 1.0.
+        norm (str): ``'l1'`` or ``'kl'``. Defaults to ``'l1'``.
 
     Returns:
-        tuple[Tensor, Tensor]: Background and count term of each image, ``(N,)`` each; float32, or
-        float64 for a float64 density.
+        tuple[Tensor, Tensor]: Background (transport) and count term of each image, ``(N,)`` each;
+        float32, or float64 for a float64 density.
 
     Raises:
-        ValueError: Unknown cost.
+        ValueError: Unknown cost or norm.
     """
+    if norm not in NORMS:
+        raise ValueError(f'norm must be one of {NORMS}, but got {norm!r}')
     density = density.to(torch.promote_types(density.dtype, torch.float32)).flatten(1)
     cases = point_cases(points, partition, density.dtype)
+    total = density.sum(1)
+    mass = cases.sum(density.flatten())
     with torch.no_grad():
         weight = pml_cost(cases, cost)
-        weight = (weight - cases.mean(weight).index_select(0, cases.case)).view_as(density)
+        if norm == 'l1':
+            weight = weight - cases.mean(weight).index_select(0, cases.case)
+    if norm == 'l1':
+        background = (density * weight.view_as(density)).sum(1)
+        error = (mass - cases.mass).abs()
+    else:
+        transport = cases.sum(density.flatten() * weight) / mass.clamp(min=KL_FLOOR)
+        background = transport.new_zeros(len(total)).index_add(0, cases.image, transport)
+        error = _kl_count(mass)
+    count = epsilon * error.new_zeros(len(total)).index_add(0, cases.image, error)
 
-    total = density.sum(1)
     empty = cases.counts == 0
     dead = ~empty & (total <= 1)
-    background = (density * weight).sum(1).masked_fill(dead, 0)
-    background = torch.where(empty, density.abs().sum(1), background)
-    error = (cases.sum(density.flatten()) - cases.mass).abs()
-    count = epsilon * error.new_zeros(len(total)).index_add(0, cases.image, error)
+    background = torch.where(empty, density.abs().sum(1), background.masked_fill(dead, 0))
     count = torch.where(empty | dead, (total - cases.counts).abs(), count)
     return background, count
+
+
+def _kl_count(mass: Tensor) -> Tensor:
+    """``s - log s - 1``, and its tangent below ``KL_FLOOR``."""
+    floored = mass.clamp(min=KL_FLOOR)
+    return floored - floored.log() - 1 + (1 - 1 / floored) * (mass - floored)
 
 
 @MODELS.register_module()
@@ -155,17 +184,20 @@ class PMLLoss(nn.Module):
             :func:`pml_cost`. Defaults to ``'clamped'``.
         epsilon (float): Weight of the count term; the paper found 2 best (fig. 10a). Defaults to
             1.0.
+        norm (str): ``'l1'`` (the training loss of the paper) or ``'kl'``. Defaults to ``'l1'``.
 
     Raises:
-        ValueError: Unknown cost.
+        ValueError: Unknown cost or norm.
     """
 
-    def __init__(self, cost: str = 'clamped', epsilon: float = 1.0) -> None:
+    def __init__(self, cost: str = 'clamped', epsilon: float = 1.0, norm: str = 'l1') -> None:
         super().__init__()
-        if cost not in COSTS:
-            raise ValueError(f'PMLLoss: cost must be one of {COSTS}, but got {cost!r}')
+        for key, value, known in (('cost', cost, COSTS), ('norm', norm, NORMS)):
+            if value not in known:
+                raise ValueError(f'PMLLoss: {key} must be one of {known}, but got {value!r}')
         self.cost = cost
         self.epsilon = epsilon
+        self.norm = norm
 
     def forward(
         self,
@@ -209,5 +241,5 @@ class PMLLoss(nn.Module):
                 f'PadToMultiple(divisor: the pad_size_divisor of the data preprocessor) and '
                 f'PartitionByNearestPoint(stride: the stride of the head, {stride})'
             )
-        background, count = pml_loss(density, points, partition, self.cost, self.epsilon)
+        background, count = pml_loss(density, points, partition, self.cost, self.epsilon, self.norm)
         return dict(loss_background=background.mean(), loss_count=count.mean())

@@ -6,9 +6,14 @@ from torch import Tensor
 
 
 def dense_pml(
-    density: Tensor, points: Tensor, stride: int, cost: str = 'clamped', epsilon: float = 1.0
+    density: Tensor,
+    points: Tensor,
+    stride: int,
+    cost: str = 'clamped',
+    epsilon: float = 1.0,
+    norm: str = 'l1',
 ) -> Tensor:
-    """Eq. 24 with the special cases of the authors' program.
+    """Eq. 24 or eq. 23 with the special cases of the authors' program.
 
     Args:
         density (Tensor): ``(h, w)`` persons per cell.
@@ -16,6 +21,7 @@ def dense_pml(
         stride (int): Input pixels per cell.
         cost (str): ``'clamped'`` or ``'max_normalized'``.
         epsilon (float): Weight of the count term.
+        norm (str): ``'l1'`` (eq. 24) or ``'kl'`` (eq. 23, a mass below 0.1 on the tangent at 0.1).
 
     Returns:
         Tensor: The loss, a scalar of the dtype of the density.
@@ -39,5 +45,11 @@ def dense_pml(
     else:
         # a cell beyond its own case could overflow, and is masked by P
         C = torch.exp((distance - farthest).clamp(max=0))
+    mass = P.T @ a
+    if norm == 'kl':
+        transport = (P * C).T @ a / mass.clamp(min=0.1)
+        tangent = 0.1 - torch.log(torch.tensor(0.1).to(a)) - 1 + (1 - 1 / 0.1) * (mass - 0.1)
+        error = torch.where(mass < 0.1, tangent, mass - torch.log(mass.clamp(min=0.1)) - 1)
+        return transport.sum() + epsilon * error.sum()
     C = C - (P * C).sum(0) / P.sum(0).clamp(min=1)
-    return a @ (P * C).sum(1) + epsilon * (P.T @ a - 1).abs().sum()
+    return a @ (P * C).sum(1) + epsilon * (mass - 1).abs().sum()

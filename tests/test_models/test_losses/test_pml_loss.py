@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmcrowd.models.losses.pml_loss import COSTS, PMLLoss
+from mmcrowd.models.losses.pml_loss import COSTS, NORMS, PMLLoss
 from mmcrowd.models.partition import Partition, partition_batch
 from mmcrowd.registry import MODELS
 
@@ -75,16 +75,20 @@ def test_golden(golden_root, k, cost, dtype):
     stride=st.sampled_from([1, 2, 4, 8]),
     cost=st.sampled_from(COSTS),
     epsilon=st.sampled_from([1.0, 2.0]),
+    norm=st.sampled_from(NORMS),
     given_partition=st.booleans(),
 )
-def test_dense_formula(seed, images, shape, stride, cost, epsilon, given_partition):
+def test_dense_formula(seed, images, shape, stride, cost, epsilon, norm, given_partition):
     density, points = random_batch(images, shape, stride, seed)
     partition = partition_batch(points, shape, stride) if given_partition else None
-    terms, grad = value_and_grad(PMLLoss(cost, epsilon), density, points, stride, partition)
+    terms, grad = value_and_grad(PMLLoss(cost, epsilon, norm), density, points, stride, partition)
 
     density.requires_grad_()
     expected = torch.stack(
-        [dense_pml(a[0], p, stride, cost, epsilon) for a, p in zip(density, points, strict=True)]
+        [
+            dense_pml(a[0], p, stride, cost, epsilon, norm)
+            for a, p in zip(density, points, strict=True)
+        ]
     ).mean()
     expected.backward()
     torch.testing.assert_close(sum(terms.values()), expected.detach(), rtol=1e-9, atol=1e-9)
@@ -143,8 +147,9 @@ def test_point_without_cells_costs_one_and_moves_nothing():
 
 
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
+@pytest.mark.parametrize('norm', NORMS)
 @pytest.mark.parametrize('cost', COSTS)
-def test_bad_batch_is_the_mean_of_its_images(cost, dtype):
+def test_bad_batch_is_the_mean_of_its_images(cost, norm, dtype):
     # none, one, far more points than cells, twice the same, far outside; zero and dead maps
     density, points = random_batch(
         ((0, 0.0), (0, 3.0), (1, 4.0), (500, 30.0), (2, 0.0), (3, 0.4), (6, 9.0)), shape=(8, 8)
@@ -152,7 +157,7 @@ def test_bad_batch_is_the_mean_of_its_images(cost, dtype):
     points.extend([torch.tensor([[3.0, 3.0]] * 4).double(), torch.tensor([[-4e5, 1e7]]).double()])
     density = torch.cat((density, density[:1] + 0.1, density[:1] + 0.1)).to(dtype)
     points = [p.to(dtype) for p in points]
-    loss = PMLLoss(cost)
+    loss = PMLLoss(cost, norm=norm)
     terms, grad = value_and_grad(loss, density, points)
     assert grad.isfinite().all()
     single = [value_and_grad(loss, a[None], [p]) for a, p in zip(density, points, strict=True)]
@@ -207,6 +212,40 @@ def test_compiles_to_one_graph(cost):
 def test_built_from_a_config():
     loss = MODELS.build(dict(type='PMLLoss', cost='max_normalized', epsilon=2.0))
     assert (loss.cost, loss.epsilon) == ('max_normalized', 2.0)
+
+
+def test_kl_by_hand():
+    # One case of two cells, of mass 2 and at distances 0 and 1.
+    density = torch.tensor([[[[1.5, 0.5]]]], dtype=torch.float64)
+    points = [torch.tensor([[0.0, 0.0]], dtype=torch.float64)]
+    far = np.exp(1 / 32) - 1
+    terms, grad = value_and_grad(PMLLoss(epsilon=3, norm='kl'), density, points, stride=1)
+    assert terms['loss_background'].item() == pytest.approx(0.5 * far / 2)
+    assert terms['loss_count'].item() == pytest.approx(3 * (2 - np.log(2) - 1))
+    # d/da_i of c'a / s is (c_i - c'a / s) / s; of the count term 1 - 1 / s
+    expected = (np.array([0, far]) - 0.25 * far) / 2 + 3 * (1 - 1 / 2)
+    np.testing.assert_allclose(grad.flatten(), expected)
+
+
+def test_flat_density_is_best_at_the_mean_for_kl_and_below_it_for_l1():
+    # A network that knows how many there are but not where: one density for all cells.
+    points = [torch.rand(400, 2, generator=torch.Generator().manual_seed(0)).double() * 128]
+    partition = partition_batch(points, (64, 64), 2)
+    counts = torch.linspace(100, 800, 701, dtype=torch.float64)
+    density = (counts / 64**2).view(-1, 1, 1, 1).expand(-1, 1, 64, 64)
+
+    def best(norm):
+        loss = PMLLoss(norm=norm)
+        value = [sum(loss(a[None], points, 2, partition).values()) for a in density]
+        return counts[torch.stack(value).argmin()].item()
+
+    assert best('kl') == pytest.approx(400, abs=2)
+    assert best('l1') < 360
+
+
+def test_unknown_norm():
+    with pytest.raises(ValueError, match="norm must be .*'l1', 'kl'.*'l2'"):
+        PMLLoss(norm='l2')
 
 
 def test_unknown_cost():
