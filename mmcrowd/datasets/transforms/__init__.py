@@ -7,6 +7,7 @@ from .processing import (
     PhotometricDistortion,
     RandomHorizontalFlip,
     RandomScaleCrop,
+    ResizeToMultiple,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     'PhotometricDistortion',
     'RandomHorizontalFlip',
     'RandomScaleCrop',
+    'ResizeToMultiple',
 ]

@@ -91,6 +91,35 @@ class LimitSide(BaseTransform):
 
 
 @TRANSFORMS.register_module()
+class ResizeToMultiple(BaseTransform):
+    """Shrink each side to the next lower multiple of ``divisor`` (at least one multiple).
+
+    Instead of padding, for networks that were measured this way, such as the published MCNN
+    (divisor 4). The sides are rounded one by one, so the aspect ratio changes by a few pixels.
+
+    Args:
+        divisor: Default 32.
+    """
+
+    def __init__(self, divisor: int = 32):
+        if divisor < 1:
+            raise ValueError(f'divisor={divisor!r}, expected a positive number of pixels')
+        self.divisor = divisor
+
+    def transform(self, results: dict) -> dict:
+        size = tuple(
+            max(side // self.divisor, 1) * self.divisor for side in results['img'].shape[:2]
+        )
+        if size != results['img'].shape[:2]:
+            _no_partition(results)
+            _resize(results, size)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(divisor={self.divisor})'
+
+
+@TRANSFORMS.register_module()
 class RandomHorizontalFlip(BaseTransform):
     """Flip left to right with probability ``prob`` (default 0.5)."""
 

@@ -11,6 +11,7 @@ from mmcrowd.datasets.transforms import (
     PhotometricDistortion,
     RandomHorizontalFlip,
     RandomScaleCrop,
+    ResizeToMultiple,
 )
 from mmcrowd.registry import TRANSFORMS
 from mmcrowd.structures import to_input_frame, to_original_frame
@@ -42,6 +43,7 @@ GEOMETRIC = st.lists(
             dict(type='LimitSide', longest=40),
             dict(type='LimitSide', shortest=128),
             dict(type='PadToMultiple', divisor=32),
+            dict(type='ResizeToMultiple', divisor=16),
         ]
     ),
     max_size=5,
@@ -90,6 +92,7 @@ def test_points_stay_on_their_pixels(size):
         LimitSide(longest=50),
         LimitSide(shortest=150),
         PadToMultiple(64),
+        ResizeToMultiple(32),
     ):
         results = transform(make_results(height, width, [[40, 30]], img.copy()))
         weight = results['img'][..., 0].astype(float)
@@ -133,7 +136,13 @@ def test_crop_drops_points_outside_and_what_belongs_to_them():
 
 @pytest.mark.parametrize(
     'transform',
-    [RandomScaleCrop(16), LimitSide(20), RandomHorizontalFlip(1.0), PadToMultiple(64)],
+    [
+        RandomScaleCrop(16),
+        LimitSide(20),
+        RandomHorizontalFlip(1.0),
+        PadToMultiple(64),
+        ResizeToMultiple(32),
+    ],
     ids=repr,
 )
 def test_nothing_moves_behind_the_partition(transform):
@@ -143,7 +152,13 @@ def test_nothing_moves_behind_the_partition(transform):
 
 @pytest.mark.parametrize(
     'transform',
-    [RandomScaleCrop(16), LimitSide(20), RandomHorizontalFlip(1.0), PadToMultiple(64)],
+    [
+        RandomScaleCrop(16),
+        LimitSide(20),
+        RandomHorizontalFlip(1.0),
+        PadToMultiple(64),
+        ResizeToMultiple(32),
+    ],
     ids=repr,
 )
 def test_unlabelled_image(transform):
@@ -166,6 +181,16 @@ def test_limit_side(kwargs, shape, expected):
     out = LimitSide(**kwargs)(make_results(*shape, points=[]))
     assert out['img'].shape[:2] == out['img_shape'] == expected
     assert out['points'].shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    'shape, expected', [((9, 14), (8, 12)), ((8, 12), (8, 12)), ((3, 5), (4, 4))]
+)
+def test_resize_to_multiple(shape, expected):
+    out = ResizeToMultiple(divisor=4)(make_results(*shape, points=[[1, 2]]))
+    assert out['img'].shape[:2] == out['img_shape'] == expected
+    sx, sy = expected[1] / shape[1], expected[0] / shape[0]
+    np.testing.assert_allclose(out['points'], [[1.5 * sx - 0.5, 2.5 * sy - 0.5]], rtol=1e-6)
 
 
 def test_photometric_keeps_geometry_and_type():
