@@ -14,6 +14,7 @@ default_hooks = dict(
         rule='less',
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    augmentation_seed=dict(type='AugmentationSeedHook'),
     visualization=dict(type='CrowdVisualizationHook', enable=False),
 )
 

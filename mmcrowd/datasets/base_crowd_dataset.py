@@ -3,6 +3,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import torch
 from mmengine.dataset import BaseDataset
 from mmengine.logging import MMLogger
 from scipy.io import loadmat
@@ -50,11 +51,33 @@ class BaseCrowdDataset(BaseDataset):
         if 'data_prefix' in kwargs:
             raise TypeError(f'{type(self).__name__} takes no data_prefix, only data_root')
         self.split = split
+        # Seed and epoch, in memory that loader workers share; negative while nobody has set them.
+        self._stream = torch.full((2,), -1, dtype=torch.int64).share_memory_()
         # An image without people is a valid training image: nothing is ever filtered.
         super().__init__(data_root=data_root, pipeline=list(pipeline), **kwargs)
 
     def _join_prefix(self) -> None:
         """Each dataset lays out its own folders: there is no ``data_prefix`` to join."""
+
+    def set_epoch(self, seed: int, epoch: int) -> None:
+        """Make the random transforms of each sample a function of seed, epoch and index.
+
+        Takes effect in running workers too. Until it is called, transforms draw from the NumPy
+        generator of their process as it is.
+        """
+        self._stream.copy_(torch.tensor([seed, epoch]))
+
+    def prepare_data(self, idx: int):
+        """Run the pipeline on sample ``idx``, see :meth:`set_epoch`."""
+        seed, epoch = self._stream.tolist()
+        if epoch < 0:
+            return super().prepare_data(idx)
+        state = np.random.get_state()
+        np.random.seed(np.random.SeedSequence([seed, epoch, idx]).generate_state(8))
+        try:
+            return super().prepare_data(idx)
+        finally:
+            np.random.set_state(state)
 
     def _select_split(self, paths: list) -> list:
         """The part of the official training list that belongs to ``self.split``."""

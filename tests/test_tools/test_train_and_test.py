@@ -74,6 +74,13 @@ default_hooks = dict(
     second = torch.load(work_dir / 'epoch_2.pth', weights_only=False)
     assert (first['meta']['iter'], second['meta']['iter']) == (2, 4)
     assert second['optimizer']['state'][0]['step'] == 4
+    # A run in one go has the same weights.
+    options = ('--cfg-options', 'train_cfg.max_epochs=2')
+    run_tool('train.py', config, '--work-dir', tmp_path / 'whole', *options, data_root=data_root)
+    whole = torch.load(tmp_path / 'whole' / 'epoch_2.pth', weights_only=False)
+    for name, value in whole['state_dict'].items():
+        torch.testing.assert_close(second['state_dict'][name], value, rtol=1e-5, atol=1e-7)
+        assert name.endswith('bias') or not torch.equal(first['state_dict'][name], value)
 
     log = run_tool(
         'test.py', config, work_dir / 'epoch_2.pth', '--work-dir', work_dir, data_root=data_root

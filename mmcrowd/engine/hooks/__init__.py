@@ -1,3 +1,4 @@
+from .augmentation_seed_hook import AugmentationSeedHook
 from .crowd_visualization_hook import CrowdVisualizationHook
 
-__all__ = ['CrowdVisualizationHook']
+__all__ = ['AugmentationSeedHook', 'CrowdVisualizationHook']
