@@ -1,3 +1,3 @@
-from .hooks import CrowdVisualizationHook
+from .hooks import AugmentationSeedHook, CrowdVisualizationHook
 
-__all__ = ['CrowdVisualizationHook']
+__all__ = ['AugmentationSeedHook', 'CrowdVisualizationHook']
