@@ -9,7 +9,7 @@ _base_ = [
 model = dict(
     # Normalised, MCNN learns from scratch in minutes rather than hours.
     backbone=dict(norm_cfg=dict(type='BN')),
-    loss=dict(type='PMLLoss', cost='clamped', epsilon=1.0),
+    loss=dict(type='PMLLoss', cost='clamped', epsilon=1.0, norm='kl'),
 )
 
 # The density of this model is coarser than that of the others.

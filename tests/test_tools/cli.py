@@ -9,10 +9,17 @@ REPO = Path(__file__).resolve().parents[2]
 
 
 def run_tool(name: str, *args, data_root) -> str:
-    """What ``tools/{name}`` prints; an assertion fails if it does."""
+    """What ``tools/{name}`` prints; an assertion fails if the tool does."""
+    tool = str(REPO / 'tools' / name)
+    command = [tool] if name.endswith('.sh') else [sys.executable, tool]
     done = subprocess.run(
-        [sys.executable, str(REPO / 'tools' / name), *map(str, args)],
-        env={**os.environ, 'MMCROWD_DATA_ROOT': str(data_root), 'PYTHONPATH': str(REPO)},
+        [*command, *map(str, args)],
+        env={
+            **os.environ,
+            'MMCROWD_DATA_ROOT': str(data_root),
+            'PYTHONPATH': str(REPO),
+            'PYTHON': sys.executable,
+        },
         capture_output=True,
         text=True,
         timeout=900,

@@ -10,6 +10,10 @@ from mmcrowd.models.partition import Partition, partition_batch
 from mmcrowd.registry import MODELS
 
 COSTS = ('clamped', 'max_normalized')
+
+# Sums over a case run in so many accumulators in turn: neighbouring cells mostly share a case, and
+# each addition would have to wait for the one before.
+LANES = 4
 NORMS = ('l1', 'kl')
 KL_FLOOR = 0.1  # mass of a case below which the logarithm of the KL form goes on as its tangent
 
@@ -22,6 +26,7 @@ class PointCases(NamedTuple):
 
     Attributes:
         case (Tensor): ``(N * h * w,)`` int64, the case of each cell.
+        lane (Tensor): ``(N * h * w,)`` int64, the accumulator of each cell, of ``K * LANES``.
         distance (Tensor): ``(N * h * w,)`` from each cell to its point in input pixels; 0 in a
             dummy.
         mass (Tensor): ``(K,)`` mass of the point: 1, in a dummy 0.
@@ -30,6 +35,7 @@ class PointCases(NamedTuple):
     """
 
     case: Tensor
+    lane: Tensor
     distance: Tensor
     mass: Tensor
     image: Tensor
@@ -37,7 +43,8 @@ class PointCases(NamedTuple):
 
     def sum(self, values: Tensor) -> Tensor:
         """Sum a value per cell over each case: ``(N * h * w,) -> (K,)``, 0 without cells."""
-        return values.new_zeros(len(self.mass)).index_add(0, self.case, values)
+        lanes = values.new_zeros(len(self.mass) * LANES).index_add(0, self.lane, values)
+        return lanes.view(-1, LANES).sum(1)
 
     def mean(self, values: Tensor) -> Tensor:
         """Average a value per cell over each case: ``(N * h * w,) -> (K,)``, 0 without cells."""
@@ -67,8 +74,10 @@ def point_cases(points: list[Tensor], partition: Partition, dtype: torch.dtype) 
     empty = counts == 0
     first = torch.where(empty, total + 1 + images, counts.cumsum(0) - counts)  # index is -1 there
     image = torch.cat((images.repeat_interleave(counts, output_size=total), images))
+    case = index + first[:, None, None]
     return PointCases(
-        case=(index + first[:, None, None]).flatten(),
+        case=case.flatten(),
+        lane=(case * LANES + torch.arange(case.shape[2], device=device) % LANES).flatten(),
         distance=distance.to(dtype).masked_fill(empty[:, None, None], 0).flatten(),
         mass=(torch.arange(len(image), device=device) < total).to(dtype),
         image=image,
