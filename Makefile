@@ -22,7 +22,7 @@ endif
 pip = $(PYTHON) -m pip
 tests = requirements/tests.txt requirements/convert.txt
 lint = requirements/lint.txt
-config = configs/pml_mcnn_synthetic.py
+config = configs/pml_resnet18_synthetic.py
 work_dir = work_dirs/demo
 
 # The tools run from this checkout, even where another mmcrowd is installed.

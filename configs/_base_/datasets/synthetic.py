@@ -1,7 +1,7 @@
 # Drawn crowds: nothing to download.
 dataset_type = 'SyntheticCrowdDataset'
 img_size = (384, 288)  # width, height
-crop_size = 224
+crop_size = 160
 
 train_pipeline = [
     dict(type='LoadCrowdImage'),
