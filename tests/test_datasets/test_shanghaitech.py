@@ -7,7 +7,7 @@ from mmengine.logging import MMLogger
 from scipy.io import savemat
 
 from mmcrowd.datasets import ShanghaiTechDataset
-from mmcrowd.datasets.transforms.loading import load_image
+from mmcrowd.datasets.transforms.loading import LoadCrowdImage, load_image
 
 COUNTS = {
     ('A', 'trainval'): (300, 162413),
@@ -161,7 +161,7 @@ def test_unreadable_image_is_named(tmp_path, content):
 
 def test_image_removed_after_the_start(tmp_path):
     root = make_part(tmp_path / 'part_B')
-    dataset = ShanghaiTechDataset(data_root=str(root), pipeline=[dict(type='LoadCrowdImage')])
+    dataset = ShanghaiTechDataset(data_root=str(root), pipeline=[LoadCrowdImage()])
     shutil.rmtree(root / 'train_data' / 'images')
     with pytest.raises(FileNotFoundError, match='IMG_1.jpg'):
         dataset[0]

@@ -84,12 +84,16 @@ def test_option_turns_the_checkpoint_off(cache):
     assert not cache.exists()
 
 
-def test_testing_needs_no_initial_weights(cache):
-    fetch_pretrained(config(UNREACHABLE, load_from='work_dirs/epoch_1.pth'), training=False)
+def test_testing_needs_no_initial_weights(cache, tmp_path):
+    trained = tmp_path / 'epoch_1.pth'
+    trained.touch()
+    fetch_pretrained(config(UNREACHABLE, load_from=str(trained)), training=False)
 
 
-def test_local_checkpoints_are_left_to_mmengine(cache):
-    fetch_pretrained(config('weights/vgg16.pth'))
+def test_local_checkpoints_are_left_to_mmengine(cache, tmp_path):
+    weights = tmp_path / 'vgg16.pth'
+    weights.touch()
+    fetch_pretrained(config(str(weights)))
 
 
 def test_only_one_process_of_a_machine_downloads(cache, monkeypatch):

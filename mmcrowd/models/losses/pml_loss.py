@@ -10,12 +10,12 @@ from mmcrowd.models.partition import Partition, partition_batch
 from mmcrowd.registry import MODELS
 
 COSTS = ('clamped', 'max_normalized')
+NORMS = ('l1', 'kl')
+KL_FLOOR = 0.1  # mass of a case below which the logarithm of the KL form goes on as its tangent
 
 # Sums over a case run in so many accumulators in turn: neighbouring cells mostly share a case, and
 # each addition would have to wait for the one before.
 LANES = 4
-NORMS = ('l1', 'kl')
-KL_FLOOR = 0.1  # mass of a case below which the logarithm of the KL form goes on as its tangent
 
 
 class PointCases(NamedTuple):
@@ -74,10 +74,11 @@ def point_cases(points: list[Tensor], partition: Partition, dtype: torch.dtype) 
     empty = counts == 0
     first = torch.where(empty, total + 1 + images, counts.cumsum(0) - counts)  # index is -1 there
     image = torch.cat((images.repeat_interleave(counts, output_size=total), images))
-    case = index + first[:, None, None]
+    first = first[:, None, None]
+    lane = first * LANES + torch.arange(index.shape[2], device=device) % LANES
     return PointCases(
-        case=case.flatten(),
-        lane=(case * LANES + torch.arange(case.shape[2], device=device) % LANES).flatten(),
+        case=(index + first).flatten(),
+        lane=lane.add(index, alpha=LANES).flatten(),
         distance=distance.to(dtype).masked_fill(empty[:, None, None], 0).flatten(),
         mass=(torch.arange(len(image), device=device) < total).to(dtype),
         image=image,
@@ -156,8 +157,8 @@ def pml_loss(
         raise ValueError(f'norm must be one of {NORMS}, but got {norm!r}')
     density = density.to(torch.promote_types(density.dtype, torch.float32)).flatten(1)
     cases = point_cases(points, partition, density.dtype)
-    total = density.sum(1)
     mass = cases.sum(density.flatten())
+    total = mass.new_zeros(len(points)).index_add(0, cases.image, mass)
     with torch.no_grad():
         weight = pml_cost(cases, cost)
         if norm == 'l1':
@@ -168,7 +169,7 @@ def pml_loss(
     else:
         transport = cases.sum(density.flatten() * weight) / mass.clamp(min=KL_FLOOR)
         background = transport.new_zeros(len(total)).index_add(0, cases.image, transport)
-        error = _kl_count(mass)
+        error = cases.mass * _kl_count(mass)  # a dummy adds no constant
     count = epsilon * error.new_zeros(len(total)).index_add(0, cases.image, error)
 
     empty = cases.counts == 0

@@ -1,5 +1,7 @@
 """The Proximal Mapping Loss of one image as its formula reads: dense (cells x points) matrices."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -48,7 +50,7 @@ def dense_pml(
     mass = P.T @ a
     if norm == 'kl':
         transport = (P * C).T @ a / mass.clamp(min=0.1)
-        tangent = 0.1 - torch.log(torch.tensor(0.1).to(a)) - 1 + (1 - 1 / 0.1) * (mass - 0.1)
+        tangent = 0.1 - math.log(0.1) - 1 + (1 - 1 / 0.1) * (mass - 0.1)
         error = torch.where(mass < 0.1, tangent, mass - torch.log(mass.clamp(min=0.1)) - 1)
         return transport.sum() + epsilon * error.sum()
     C = C - (P * C).sum(0) / P.sum(0).clamp(min=1)
