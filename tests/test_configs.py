@@ -74,4 +74,4 @@ def test_config(name, tmp_path):
 
     for hook in (*cfg.default_hooks.values(), *cfg.get('custom_hooks', ())):
         HOOKS.build(hook)
-    VISUALIZERS.build(dict(cfg.visualizer, save_dir=str(tmp_path)))
+    VISUALIZERS.build(dict(cfg.visualizer, name=name, save_dir=str(tmp_path)))
