@@ -67,7 +67,7 @@ def draw(runs: dict[str, list[dict]], metrics: list[str], out: str) -> None:
                 marker='o',
                 label=f'{name}: {metric}' if len(runs) > 1 else metric,
             )
-    left.set(xlabel='iteration', ylabel='training loss', yscale='symlog')
+    left.set(xlabel='iteration', ylabel='training loss')
     right.set(xlabel='epoch', ylabel='validation error, persons')
     right.set_ylim(bottom=0)
     for axes in (left, right):
