@@ -34,7 +34,7 @@ model = dict(
         in_stride=4,
         norm_cfg=dict(type='BN'),
     ),
-    loss=dict(type='PMLLoss', cost='clamped', epsilon=1.0, norm='kl'),
+    loss=dict(type='PMLLoss', cost='clamped', epsilon=1.0),
 )
 
 default_hooks = dict(logger=dict(interval=5))

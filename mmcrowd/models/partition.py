@@ -95,8 +95,8 @@ def partition_batch(points: list[Tensor], size: tuple[int, int], stride: int) ->
     # The cells of an image without points are owned by one that is infinitely far.
     x, y = torch.cat((x, x.new_full((1,), torch.inf))), torch.cat((y, y.new_full((1,), torch.inf)))
     cx, cy = _centre(torch.arange(w).to(x), stride), _centre(torch.arange(h).to(y), stride)
-    square = (x.index_select(0, owner.flatten()).view_as(owner) - cx).square_()
-    square += (y.index_select(0, owner.flatten()).view_as(owner) - cy[:, None]).square_()
+    square = x.index_select(0, owner.flatten()).view_as(owner).sub_(cx).square_()
+    square += y.index_select(0, owner.flatten()).view_as(owner).sub_(cy[:, None]).square_()
     first = torch.where(counts > 0, counts.cumsum(0) - counts, len(every) + 1)
     dtype = torch.promote_types(every.dtype, torch.float32)
     return Partition(owner - first[:, None, None], square.sqrt_().to(dtype))
@@ -105,11 +105,6 @@ def partition_batch(points: list[Tensor], size: tuple[int, int], stride: int) ->
 def _centre(place: Tensor, pixels: int) -> Tensor:
     """Coordinate, along one axis, of the centre of the cells or tiles of so many pixels."""
     return place * pixels + (pixels - 1) / 2
-
-
-def _pairs(row: Tensor, col: Tensor, point: Tensor) -> list[Tensor]:
-    """Broadcast tiles (row, col) against points, as flat lists of equal length."""
-    return [t.flatten() for t in torch.broadcast_tensors(row, col, point)]
 
 
 def _search(
@@ -147,37 +142,40 @@ def _search(
         side *= 2
     rows, cols = -(-h // side), -(-w // side)
     owner = image.new_full((n, rows, cols), m)
-    row, col = torch.arange(rows, device=device), torch.arange(cols, device=device)
-    row, col, point = _pairs(row[:, None, None], col[:, None], point)
+    row, col = (
+        torch.arange(rows, device=device)[:, None, None],
+        torch.arange(cols, device=device)[:, None],
+    )
     while True:
-        tile = (image.index_select(0, point) * rows + row) * cols + col
+        # Tiles (row, col, point) by broadcasting; those beyond the grid are infinitely far.
+        cx = _centre(col, side * stride).masked_fill_(col >= cols, torch.inf)
+        cy = _centre(row, side * stride).masked_fill_(row >= rows, torch.inf)
         px, py = x.index_select(0, point), y.index_select(0, point)
-        square = (px - _centre(col, side * stride)).square_()
-        square += (py - _centre(row, side * stride)).square_()
+        square = (px - cx).square_() + (py - cy).square_()
+        tile = image.index_select(0, point) * rows + row.clamp(max=rows - 1)
+        tile = (tile * cols + col.clamp(max=cols - 1)).flatten()
         least = square.new_full((owner.numel(),), torch.inf)
-        least = least.scatter_reduce_(0, tile, square, 'amin').index_select(0, tile)
+        least.scatter_reduce_(0, tile, square.flatten(), 'amin')
+        least = least.index_select(0, tile).view_as(square)
         # The lowest index at the least distance: the answer for a cell, and a good q for a tile.
-        nearest = torch.where(square == least, point, m)
+        nearest = torch.where(square == least, point, m).flatten()
         nearest = owner.flatten().scatter_reduce_(0, tile, nearest, 'amin', include_self=False)
         owner = nearest.view_as(owner)
         if side == 1:
             return owner
 
         q = nearest.index_select(0, tile)
-        change = (px - x.index_select(0, q)).abs_() + (py - y.index_select(0, q)).abs_()
-        change *= (side - 1) * stride
-        slack = 1e-12 * (square + (side * stride) ** 2)  # far above the rounding of any square
-        kept = square - least <= change + slack
-        number = nearest.new_zeros(len(nearest)).scatter_add_(0, tile, kept.long())
-        kept = (kept & (number.index_select(0, tile) > 1)).nonzero().squeeze(1)
+        change = (px - x.index_select(0, q).view_as(square)).abs_()
+        change += (py - y.index_select(0, q).view_as(square)).abs_()
+        slack = 1e-12 * (least + (side * stride) ** 2)  # far above the rounding of the squares
+        kept = square - least <= (side - 1) * stride * change + slack
+        number = nearest.new_zeros(len(nearest)).scatter_add_(0, tile, kept.flatten().long())
+        kept &= number.index_select(0, tile).view_as(kept) > 1
+        kept = kept.nonzero(as_tuple=True)
 
-        side //= 2
+        row, col, point = (t[kept] for t in torch.broadcast_tensors(row, col, point))
         half = torch.arange(2, device=device)
-        row, col = 2 * row[kept] + half[:, None, None], 2 * col[kept] + half[:, None]
-        row, col, point = _pairs(row, col, point[kept])
-        owner = owner.repeat_interleave(2, 1).repeat_interleave(2, 2)
+        row, col = 2 * row + half[:, None, None], 2 * col + half[:, None]
+        side //= 2
         rows, cols = -(-h // side), -(-w // side)
-        if owner.shape != (n, rows, cols):  # some quarters lie beyond the grid
-            owner = owner[:, :rows, :cols]
-            inside = (row < rows) & (col < cols)
-            row, col, point = row[inside], col[inside], point[inside]
+        owner = owner.repeat_interleave(2, 1).repeat_interleave(2, 2)[:, :rows, :cols]

@@ -3,7 +3,9 @@
 Forward and backward of one image run in turn in three forms: the dense one, which is also the
 oracle of the tests, PMLLoss with the partition computed inside, and PMLLoss with the partition
 given, as the loader workers make it. The table gives the median milliseconds, how many times
-faster than the dense form that is, and the peak of the memory that a call allocates. ::
+faster than the dense form that is, and the peak of the memory that a call allocates. Run it on an
+idle machine, or with OMP_NUM_THREADS=1: where another process holds a core, the threads of a short
+operation wait for each other by whole time slices. ::
 
     python tools/analysis_tools/benchmark_losses.py --points 54 400 1250
 """
@@ -22,7 +24,7 @@ from mmcrowd.models.losses import PMLLoss
 from mmcrowd.models.partition import partition_batch
 
 ORACLE = Path(__file__).parents[2] / 'tests' / 'test_models' / 'test_losses' / 'dense_pml.py'
-REPEATS = dict(dense=1, inside=3, given=6)  # calls per round: the dense form takes most of the time
+REPEATS = dict(dense=1, inside=10, given=20)  # calls in a row, so that short ones find warm caches
 
 
 def parse_args() -> argparse.Namespace:

@@ -74,12 +74,15 @@ def point_cases(points: list[Tensor], partition: Partition, dtype: torch.dtype) 
     empty = counts == 0
     first = torch.where(empty, total + 1 + images, counts.cumsum(0) - counts)  # index is -1 there
     image = torch.cat((images.repeat_interleave(counts, output_size=total), images))
+    distance = distance.to(dtype)
+    if any(len(p) == 0 for p in points):
+        distance = distance.masked_fill(empty[:, None, None], 0)
     first = first[:, None, None]
     lane = first * LANES + torch.arange(index.shape[2], device=device) % LANES
     return PointCases(
         case=(index + first).flatten(),
         lane=lane.add(index, alpha=LANES).flatten(),
-        distance=distance.to(dtype).masked_fill(empty[:, None, None], 0).flatten(),
+        distance=distance.flatten(),
         mass=(torch.arange(len(image), device=device) < total).to(dtype),
         image=image,
         counts=counts,
@@ -174,7 +177,9 @@ def pml_loss(
 
     empty = cases.counts == 0
     dead = ~empty & (total <= 1)
-    background = torch.where(empty, density.abs().sum(1), background.masked_fill(dead, 0))
+    background = background.masked_fill(dead, 0)
+    if any(len(p) == 0 for p in points):
+        background = torch.where(empty, density.abs().sum(1), background)
     count = torch.where(empty | dead, (total - cases.counts).abs(), count)
     return background, count
 
