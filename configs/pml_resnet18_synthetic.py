@@ -32,9 +32,15 @@ model = dict(
         in_channels=64,
         mid_channels=(64,),
         in_stride=4,
+        out_stride=4,
         norm_cfg=dict(type='BN'),
     ),
     loss=dict(type='PMLLoss', cost='clamped', epsilon=1.0),
 )
+
+# The density of this model is coarser than that of the others.
+train_pipeline = _base_.train_pipeline
+train_pipeline[-2].stride = 4
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
 default_hooks = dict(logger=dict(interval=5))

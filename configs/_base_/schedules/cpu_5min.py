@@ -1,5 +1,5 @@
 # A few minutes on two CPU cores.
-max_epochs = 14
+max_epochs = 20
 
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=1e-4))
 param_scheduler = [
