@@ -1,9 +1,9 @@
-# ShanghaiTech B in an hour on two CPU cores: bfloat16, images at half their size.
+# ShanghaiTech B in half an hour on two CPU cores: bfloat16, images at half their size.
 # The backbone starts from the converted edge network, see docs/pretrained_weights.md.
 _base_ = [
     '_base_/models/vgg16.py',
     '_base_/datasets/shb.py',
-    '_base_/schedules/cpu_1h.py',
+    '_base_/schedules/cpu_30min.py',
     '_base_/default_runtime.py',
 ]
 
