@@ -1,4 +1,4 @@
-# About half an hour on two CPU cores: AdamW, a short warm-up, one cosine to zero, EMA of the weights.
+# Half an hour on two CPU cores: AdamW, a short warm-up, one cosine to zero, EMA of the weights.
 max_epochs = 30
 
 optim_wrapper = dict(
