@@ -35,5 +35,7 @@ setup(
     packages=find_packages(include=['mmcrowd', 'mmcrowd.*']),
     python_requires='>=3.10',
     install_requires=read_requirements('runtime'),
-    extras_require={name: read_requirements(name) for name in ('lite', 'full', 'tests', 'convert')},
+    extras_require={
+        name: read_requirements(name) for name in ('lite', 'full', 'ot', 'tests', 'convert')
+    },
 )

@@ -43,4 +43,4 @@ train_pipeline = _base_.train_pipeline
 train_pipeline[-2].stride = 4
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
-default_hooks = dict(logger=dict(interval=5))
+default_hooks = dict(logger=dict(interval=10))

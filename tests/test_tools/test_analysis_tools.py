@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from .cli import run_tool
+
 REPO = Path(__file__).resolve().parents[2]
 
 
@@ -52,3 +54,46 @@ def test_train_step_benchmark_prints_a_ratio(load_tool, monkeypatch, capsys):
     tool.main()
     out = capsys.readouterr().out
     assert 'bf16: median' in out and 'fp32 / bf16: ' in out
+
+
+def test_loss_benchmark_prints_ratios(load_tool, monkeypatch, capsys):
+    tool = load_tool('analysis_tools/benchmark_losses.py')
+    argv = ['benchmark', '--size', '32', '--points', '3', '--seconds', '0', '--losses', 'PMLLoss']
+    monkeypatch.setattr(sys, 'argv', argv)
+    tool.main()
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [row[1] for row in rows] == ['inside', 'given', 'dense', 'PMLLoss']
+    assert all(float(value) > 0 for row in rows for value in row[2:5])
+
+
+def test_figures_of_the_loss(load_tool, monkeypatch, tmp_path):
+    tool = load_tool('analysis_tools/draw_loss.py')
+    config = str(REPO / 'configs' / 'pml_vgg16_synthetic.py')
+    argv = ['draw_loss', config, '--index', '1', '--out-dir', str(tmp_path)]
+    monkeypatch.setattr(sys, 'argv', argv)
+    tool.main()
+    for name in ('partition', 'backgrounds', 'targets'):
+        assert min(Image.open(tmp_path / f'{name}.png').size) > 200
+
+
+def test_losses_compared_and_resumed(tmp_path):
+    config = tmp_path / 'tiny.py'
+    config.write_text(
+        f'_base_ = {str(REPO / "configs" / "pml_resnet18_synthetic.py")!r}\n'
+        'train_cfg = dict(max_epochs=1, val_interval=1)\n'
+        'tiny = dict(num_images=2, img_size=(64, 64))\n'
+        'train_dataloader = dict(\n'
+        '    batch_size=2, num_workers=0, persistent_workers=False, dataset=tiny)\n'
+        'val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=tiny)\n'
+        'test_dataloader = dict(num_workers=0, dataset=tiny)\n'
+    )
+    command = ('analysis_tools/compare_losses.py', config, '--work-dir', tmp_path / 'runs')
+    run_tool(*command, '--losses', 'l2', data_root=tmp_path)
+    first = (tmp_path / 'runs' / 'l2' / 'result.json').stat()
+    out = run_tool(*command, '--losses', 'l2', 'pml', data_root=tmp_path)
+    table = (tmp_path / 'runs' / 'comparison.md').read_text()
+    assert table in out
+    assert [line.split('|')[1].strip() for line in table.splitlines()[-2:]] == ['l2', 'pml']
+    # The first loss was not trained again.
+    assert (tmp_path / 'runs' / 'l2' / 'result.json').stat().st_mtime_ns == first.st_mtime_ns
+    assert min(Image.open(tmp_path / 'runs' / 'comparison.png').size) > 300

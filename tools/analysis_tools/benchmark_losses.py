@@ -1,11 +1,12 @@
-"""Time PMLLoss against the same formula on dense (cells x points) matrices, side by side.
+"""Time PMLLoss against its dense formula and against other losses, side by side.
 
-Forward and backward of one image run in turn in three forms: the dense one, which is also the
-oracle of the tests, PMLLoss with the partition computed inside, and PMLLoss with the partition
-given, as the loader workers make it. The table gives the median milliseconds, how many times
-faster than the dense form that is, and the peak of the memory that a call allocates. Run it on an
-idle machine, or with OMP_NUM_THREADS=1: where another process holds a core, the threads of a short
-operation wait for each other by whole time slices. ::
+Forward and backward of one image run in turn: PMLLoss with the partition computed inside, with the
+partition given, as the loader workers make it, its formula on dense (cells x points) matrices,
+which is also the oracle of the tests, and the losses that --losses names. The table gives the
+median milliseconds, how many times as long as PMLLoss that is (partition inside and given), and the
+peak of the memory that a call allocates. Run it on an idle machine, or with OMP_NUM_THREADS=1:
+where another process holds a core, the threads of a short operation wait for each other by whole
+time slices. ::
 
     python tools/analysis_tools/benchmark_losses.py --points 54 400 1250
 """
@@ -14,17 +15,17 @@ import argparse
 import runpy
 import statistics
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from mmcrowd.models.losses import PMLLoss
 from mmcrowd.models.partition import partition_batch
+from mmcrowd.registry import MODELS
 
 ORACLE = Path(__file__).parents[2] / 'tests' / 'test_models' / 'test_losses' / 'dense_pml.py'
-REPEATS = dict(dense=1, inside=10, given=20)  # calls in a row, so that short ones find warm caches
+REPEATS = dict(inside=10, given=20)  # calls in a row, so that short ones find warm caches
 
 
 def parse_args() -> argparse.Namespace:
@@ -35,6 +36,12 @@ def parse_args() -> argparse.Namespace:
         '--points', type=int, nargs='+', default=[54, 400, 1250], help='default: 54 400 1250'
     )
     parser.add_argument('--cost', default='clamped', help='cost of PMLLoss; default: clamped')
+    parser.add_argument(
+        '--losses',
+        nargs='*',
+        default=['DMCountLoss', 'GeneralizedLoss', 'BayesianLoss', 'GaussianL2Loss'],
+        help='other losses, with their defaults; default: %(default)s',
+    )
     parser.add_argument('--device', default='cpu', help='default: cpu')
     parser.add_argument(
         '--seconds', type=float, default=5, help='time for each number of points; default: 5'
@@ -43,27 +50,29 @@ def parse_args() -> argparse.Namespace:
 
 
 def make_calls(num_points: int, args: argparse.Namespace) -> dict:
-    """The three forms, as functions of no argument that run forward and backward."""
+    """Functions of no argument that run forward and backward."""
     generator = torch.Generator().manual_seed(0)
     points = torch.rand(num_points, 2, generator=generator) * args.size * args.stride
     density = torch.rand(1, 1, args.size, args.size, generator=generator)
     density *= num_points / density.sum()
     points, density = points.to(args.device), density.to(args.device).requires_grad_()
     partition = partition_batch([points], density.shape[2:], args.stride)
-    loss = PMLLoss(args.cost)
     dense_pml = runpy.run_path(str(ORACLE))['dense_pml']
 
-    def backward(value: Tensor):
+    def call(loss, partition=None):
         density.grad = None
-        value.backward()
+        sum(loss(density, [points], args.stride, partition).values()).backward()
 
-    def sparse(partition=None):
-        backward(sum(loss(density, [points], args.stride, partition).values()))
+    def dense(density, points, stride, partition):
+        return dict(loss=dense_pml(density[0, 0], points[0], stride, args.cost))
 
+    pml = MODELS.build(dict(type='PMLLoss', cost=args.cost))
+    others = {name: MODELS.build(dict(type=name)).to(args.device) for name in args.losses}
     return dict(
-        dense=lambda: backward(dense_pml(density[0, 0], points, args.stride, args.cost)),
-        inside=sparse,
-        given=lambda: sparse(partition),
+        inside=partial(call, pml),
+        given=partial(call, pml, partition),
+        dense=partial(call, dense),
+        **{name: partial(call, loss) for name, loss in others.items()},
     )
 
 
@@ -97,7 +106,9 @@ def main():
         f'{args.size} x {args.size} cells, stride {args.stride}, {args.cost}, {args.device}, '
         f'{torch.get_num_threads()} threads'
     )
-    print(f'{"points":>6} {"form":>7} {"ms":>9} {"ratio":>7} {"MiB":>9}', flush=True)
+    print(
+        f'{"points":>6} {"form":>16} {"ms":>9} {"/inside":>8} {"/given":>8} {"MiB":>9}', flush=True
+    )
     for num_points in args.points:
         calls = make_calls(num_points, args)
         memory = {form: peak_memory(call, args.device) for form, call in calls.items()}
@@ -105,12 +116,13 @@ def main():
         end = time.perf_counter() + args.seconds
         while time.perf_counter() < end or len(times['dense']) < 3:
             for form, call in calls.items():
-                times[form] += [seconds(call, args.device) for _ in range(REPEATS[form])]
+                times[form] += [seconds(call, args.device) for _ in range(REPEATS.get(form, 1))]
         median = {form: statistics.median(t) for form, t in times.items()}
         for form in calls:
             print(
-                f'{num_points:6} {form:>7} {1e3 * median[form]:9.2f} '
-                f'{median["dense"] / median[form]:7.1f} {memory[form]:9.1f}',
+                f'{num_points:6} {form:>16} {1e3 * median[form]:9.2f} '
+                f'{median[form] / median["inside"]:8.1f} {median[form] / median["given"]:8.1f} '
+                f'{memory[form]:9.1f}',
                 flush=True,
             )
 

@@ -1,11 +1,10 @@
 # Drawn crowds: nothing to download.
 dataset_type = 'SyntheticCrowdDataset'
 img_size = (384, 288)  # width, height
-crop_size = 160
 
+# Whole images as they are: resized ones lack their noise, and crops cut people in two.
 train_pipeline = [
     dict(type='LoadCrowdImage'),
-    dict(type='RandomScaleCrop', crop_size=crop_size, scale_range=(0.8, 1.25)),
     dict(type='RandomHorizontalFlip'),
     dict(type='PartitionByNearestPoint', stride=2),
     dict(type='PackCrowdInputs'),
@@ -13,7 +12,7 @@ train_pipeline = [
 test_pipeline = [dict(type='LoadCrowdImage'), dict(type='PackCrowdInputs')]
 
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=1,
     persistent_workers=True,
     drop_last=True,
@@ -49,6 +48,7 @@ test_dataloader = dict(
         type=dataset_type,
         num_images=100,
         split='test',
+        seed=1,
         img_size=img_size,
         pipeline=test_pipeline,
         test_mode=True,

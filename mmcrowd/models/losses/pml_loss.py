@@ -6,11 +6,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mmcrowd.models.losses.density_loss import check_batch
 from mmcrowd.models.partition import Partition, partition_batch
 from mmcrowd.registry import MODELS
 
-COSTS = ('clamped', 'max_normalized')
-NORMS = ('l1', 'kl')
+COSTS = ('clamped', 'max_normalized', 'euclidean')
+BACKGROUNDS = ('centered', 'cost', 'bayesian')
+NORMS = ('l1', 'l2', 'kl')
 KL_FLOOR = 0.1  # mass of a case below which the logarithm of the KL form goes on as its tangent
 
 # Sums over a case run in so many accumulators in turn: neighbouring cells mostly share a case, and
@@ -48,11 +50,20 @@ class PointCases(NamedTuple):
 
     def mean(self, values: Tensor) -> Tensor:
         """Average a value per cell over each case: ``(N * h * w,) -> (K,)``, 0 without cells."""
-        return self.sum(values) / self.sum(torch.ones_like(values)).clamp(min=1)
+        return self.sum(values) / self.size()
+
+    def size(self) -> Tensor:
+        """Number of cells of each case, at least 1: ``(K,)``."""
+        return self.sum(torch.ones_like(self.distance)).clamp(min=1)
 
     def max(self, values: Tensor) -> Tensor:
         """Largest non-negative value of each case: ``(N * h * w,) -> (K,)``, 0 without cells."""
         return values.new_zeros(len(self.mass)).scatter_reduce(0, self.case, values, 'amax')
+
+    def min(self, values: Tensor) -> Tensor:
+        """Smallest value of each case: ``(N * h * w,) -> (K,)``, 0 without cells."""
+        least = values.new_zeros(len(self.mass))
+        return least.scatter_reduce(0, self.case, values, 'amin', include_self=False)
 
 
 def point_cases(points: list[Tensor], partition: Partition, dtype: torch.dtype) -> PointCases:
@@ -96,7 +107,8 @@ def pml_cost(cases: PointCases, cost: str = 'clamped') -> Tensor:
         cases (PointCases): The cases of the batch, with distances d and D the largest of the case.
         cost (str): ``'clamped'``: ``exp(d / max(D, 32)) - 1``, from the authors' program, which
             gave the reported numbers. ``'max_normalized'``: ``exp(d - D)``, the
-            ``exp(d) / max exp(d)`` of eq. 24 without its overflow. Defaults to ``'clamped'``.
+            ``exp(d) / max exp(d)`` of eq. 24 without its overflow. ``'euclidean'``: d, in input
+            pixels. Defaults to ``'clamped'``.
 
     Returns:
         Tensor: ``(N * h * w,)`` costs.
@@ -106,35 +118,98 @@ def pml_cost(cases: PointCases, cost: str = 'clamped') -> Tensor:
     """
     if cost not in COSTS:
         raise ValueError(f'cost must be one of {COSTS}, but got {cost!r}')
+    if cost == 'euclidean':
+        return cases.distance
     farthest = cases.max(cases.distance)
     if cost == 'clamped':
         return (cases.distance / farthest.clamp(min=32).index_select(0, cases.case)).exp() - 1
     return (cases.distance - farthest.index_select(0, cases.case)).exp()
 
 
+def bayesian_background(
+    distance: Tensor, side: float, sigma: float = 8.0, ratio: float = 1.0
+) -> Tensor:
+    """Posterior of the background in a point-neighbour case, as Bayesian Loss has it (eq. 12).
+
+    Between the point at the distance d and a dummy background at the squared distance
+    ``(side * ratio)^2 / d^2`` (Ma, Wei, Hong and Gong, ICCV 2019).
+
+    Args:
+        distance (Tensor): d of each cell in input pixels.
+        side (float): Short side of the image in input pixels.
+        sigma (float): Of the likelihood of a point, in input pixels. Defaults to 8.0.
+        ratio (float): Background ratio. Defaults to 1.0.
+
+    Returns:
+        Tensor: Weight q of each cell, from 0 at the point to 1 far from it.
+    """
+    square = distance.square()
+    background = (side * ratio) ** 2 / (square + 1e-5)
+    return torch.sigmoid((square - background) / (2 * sigma**2))
+
+
+def background_weight(cases: PointCases, cost: str, background: str, side: float) -> Tensor:
+    r"""Weight of the mass of each cell in the background term (Table 7 of the paper).
+
+    Args:
+        cases (PointCases): The cases of the batch.
+        cost (str): See :func:`pml_cost`.
+        background (str): ``'centered'``: the cost minus its mean over the case,
+            :math:`c - \bar c`. ``'cost'``: c. ``'bayesian'``: :func:`bayesian_background`,
+            without a cost.
+        side (float): Short side of the image in input pixels.
+
+    Returns:
+        Tensor: ``(N * h * w,)`` weights.
+
+    Raises:
+        ValueError: Unknown cost or background.
+    """
+    if background not in BACKGROUNDS:
+        raise ValueError(f'background must be one of {BACKGROUNDS}, but got {background!r}')
+    if background == 'bayesian':
+        return bayesian_background(cases.distance, side)
+    weight = pml_cost(cases, cost)
+    if background == 'centered':
+        weight = weight - cases.mean(weight).index_select(0, cases.case)
+    return weight
+
+
 def pml_loss(
     density: Tensor,
     points: list[Tensor],
     partition: Partition,
+    stride: int,
     cost: str = 'clamped',
     epsilon: float = 1.0,
     norm: str = 'l1',
+    background: str | None = None,
+    tau: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     r"""Proximal Mapping Loss.
 
-    With :math:`a_j` the cells of point j, :math:`s_j = a_j^\top 1` their mass and
-    :math:`\tilde C` the cost of each cell minus its mean over the cell's case:
+    With :math:`a_j` the cells of point j, :math:`n_j` their number, :math:`s_j = a_j^\top 1` their
+    mass and :math:`w_j` their weights, by default :math:`c_j - \bar c_j`, the cost minus its mean:
 
     .. math::
-        L_{L1}(a) &= \sum_j \tilde C_j^\top a_j + \epsilon | s_j - 1 |  \qquad \text{(eq. 14, 24)}
+        L_{L1}(a) &= \sum_j w_j^\top a_j + \epsilon | s_j - 1 |  \qquad \text{(eq. 14, 24)}
 
-        L_{KL}(a) &= \sum_j C_j^\top a_j / s_j + \epsilon (s_j - \log s_j - 1)
+        L_{L2}(a) &= \sum_j w_j^\top a_j + \frac{\epsilon}{2 n_j} (s_j - 1)^2
+            \qquad \text{(eq. 13, with } \tau = \epsilon \text{)}
+
+        L_{KL}(a) &= \sum_j c_j^\top a_j / s_j + \epsilon (s_j - \log s_j - 1)
             \qquad \text{(eq. 23, with } \tau = \epsilon \text{)}
+
+        L_{KL,\tau}(a) &= \sum_j \tau (s_j - \log \eta_j - 1),
+            \quad \eta_j = \sum_i a_{ji} e^{-c_{ji} / \tau}  \qquad \text{(eq. 35)}
+
+    In the last the background term is :math:`\tau \log (s_j / \eta_j)`, which becomes that of
+    eq. 23 for a large :math:`\tau`, and the rest is the count term.
 
     Where a network cannot tell yet which point a mass belongs to, the L1 form is least at the
     median, which is too small in a dense crowd; the KL form is least at the mean. Below
-    ``KL_FLOOR`` its logarithm is continued by the tangent, so that a missed point has a finite
-    gradient, :math:`\epsilon (1 - 1 / 0.1)`.
+    ``KL_FLOOR`` its logarithms are continued by the tangent, so that a missed point has a finite
+    gradient.
 
     A point without cells adds a constant. Two kinds of image are special, as in the authors'
     program, and :math:`\epsilon` has no part in them. Without points
@@ -145,49 +220,66 @@ def pml_loss(
         density (Tensor): ``(N, 1, h, w)`` persons per cell, not negative.
         points (list[Tensor]): For each image the ``(m_i, 2)`` positions ``(x, y)`` in input pixels.
         partition (Partition): Nearest point of every cell, of the same points and size.
+        stride (int): Input pixels per cell.
         cost (str): See :func:`pml_cost`. Defaults to ``'clamped'``.
         epsilon (float): Weight of the count term. Defaults to 1.0.
-        norm (str): ``'l1'`` or ``'kl'``. Defaults to ``'l1'``.
+        norm (str): ``'l1'``, ``'l2'`` or ``'kl'``. Defaults to ``'l1'``.
+        background (str, optional): See :func:`background_weight`. Defaults to ``'centered'`` for
+            ``'l1'`` and ``'l2'``, and to ``'cost'`` for ``'kl'``.
+        tau (float, optional): For ``norm='kl'``: eq. 35 with this :math:`\tau`. Defaults to None,
+            :math:`\tau \to \infty` and thus eq. 23.
 
     Returns:
         tuple[Tensor, Tensor]: Background (transport) and count term of each image, ``(N,)`` each;
         float32, or float64 for a float64 density.
 
     Raises:
-        ValueError: Unknown cost or norm.
+        ValueError: Unknown cost, norm or background.
     """
     if norm not in NORMS:
         raise ValueError(f'norm must be one of {NORMS}, but got {norm!r}')
-    density = density.to(torch.promote_types(density.dtype, torch.float32)).flatten(1)
+    density = density.to(torch.promote_types(density.dtype, torch.float32))
+    side = min(density.shape[2:]) * stride
+    density = density.flatten(1)
     cases = point_cases(points, partition, density.dtype)
     mass = cases.sum(density.flatten())
     total = mass.new_zeros(len(points)).index_add(0, cases.image, mass)
     with torch.no_grad():
-        weight = pml_cost(cases, cost)
-        if norm == 'l1':
-            weight = weight - cases.mean(weight).index_select(0, cases.case)
-    if norm == 'l1':
-        background = (density * weight.view_as(density)).sum(1)
-        error = (mass - cases.mass).abs()
+        background = background or ('cost' if norm == 'kl' else 'centered')
+        weight = background_weight(cases, cost, background, side)
+
+    if norm == 'kl':
+        if tau is None:
+            transport = cases.sum(density.flatten() * weight) / mass.clamp(min=KL_FLOOR)
+        else:
+            epsilon = tau
+            least = cases.min(weight)
+            share = ((least.index_select(0, cases.case) - weight) / tau).exp()
+            kept = cases.sum(density.flatten() * share)  # eta, without an underflow
+            transport = tau * (_floored_log(mass) - _floored_log(kept))
+            transport = cases.mass * (transport + least * mass / mass.clamp(min=KL_FLOOR))
+        transport = transport.new_zeros(len(total)).index_add(0, cases.image, transport)
+        error = cases.mass * (mass - _floored_log(mass) - 1)  # a dummy adds no constant
     else:
-        transport = cases.sum(density.flatten() * weight) / mass.clamp(min=KL_FLOOR)
-        background = transport.new_zeros(len(total)).index_add(0, cases.image, transport)
-        error = cases.mass * _kl_count(mass)  # a dummy adds no constant
+        transport = (density * weight.view_as(density)).sum(1)
+        error = (mass - cases.mass).abs()
+        if norm == 'l2':
+            error = error.square() / (2 * cases.size())
     count = epsilon * error.new_zeros(len(total)).index_add(0, cases.image, error)
 
     empty = cases.counts == 0
     dead = ~empty & (total <= 1)
-    background = background.masked_fill(dead, 0)
+    transport = transport.masked_fill(dead, 0)
     if any(len(p) == 0 for p in points):
-        background = torch.where(empty, density.abs().sum(1), background)
+        transport = torch.where(empty, density.abs().sum(1), transport)
     count = torch.where(empty | dead, (total - cases.counts).abs(), count)
-    return background, count
+    return transport, count
 
 
-def _kl_count(mass: Tensor) -> Tensor:
-    """``s - log s - 1``, and its tangent below ``KL_FLOOR``."""
+def _floored_log(mass: Tensor) -> Tensor:
+    """Logarithm, and below ``KL_FLOOR`` its tangent."""
     floored = mass.clamp(min=KL_FLOOR)
-    return floored - floored.log() - 1 + (1 - 1 / floored) * (mass - floored)
+    return floored.log() + (mass - floored) / floored
 
 
 @MODELS.register_module()
@@ -195,24 +287,45 @@ class PMLLoss(nn.Module):
     """Proximal Mapping Loss, see :func:`pml_loss`.
 
     Args:
-        cost (str): ``'clamped'`` (the authors' program) or ``'max_normalized'`` (their paper), see
-            :func:`pml_cost`. Defaults to ``'clamped'``.
+        cost (str): ``'clamped'`` (the authors' program), ``'max_normalized'`` (their paper) or
+            ``'euclidean'``, see :func:`pml_cost`. Defaults to ``'clamped'``.
         epsilon (float): Weight of the count term; the paper found 2 best (fig. 10a). Defaults to
             1.0.
-        norm (str): ``'l1'`` (the training loss of the paper) or ``'kl'``. Defaults to ``'l1'``.
+        norm (str): ``'l1'`` (the training loss of the paper), ``'l2'`` or ``'kl'``. Defaults to
+            ``'l1'``.
+        background (str, optional): ``'centered'`` (the default for L1 and L2), ``'cost'`` (the
+            default for KL) or ``'bayesian'``, see :func:`background_weight`.
+        tau (float, optional): Finite tau of the KL form (eq. 35), in the place of epsilon.
+            Defaults to None, the limit of a large one (eq. 23).
 
     Raises:
-        ValueError: Unknown cost or norm.
+        ValueError: Unknown cost, norm or background, or a tau that is not positive or not for KL.
     """
 
-    def __init__(self, cost: str = 'clamped', epsilon: float = 1.0, norm: str = 'l1') -> None:
+    def __init__(
+        self,
+        cost: str = 'clamped',
+        epsilon: float = 1.0,
+        norm: str = 'l1',
+        background: str | None = None,
+        tau: float | None = None,
+    ) -> None:
         super().__init__()
-        for key, value, known in (('cost', cost, COSTS), ('norm', norm, NORMS)):
+        for key, value, known in (
+            ('cost', cost, COSTS),
+            ('norm', norm, NORMS),
+            ('background', background, (None, *BACKGROUNDS)),
+        ):
             if value not in known:
                 raise ValueError(f'PMLLoss: {key} must be one of {known}, but got {value!r}')
-        self.cost = cost
-        self.epsilon = epsilon
-        self.norm = norm
+        if tau is not None and not (norm == 'kl' and tau > 0):
+            raise ValueError(
+                f"PMLLoss: tau must be positive and comes with norm='kl', but got {tau=}, {norm=}"
+            )
+        self.options = dict(cost=cost, epsilon=epsilon, norm=norm, background=background, tau=tau)
+
+    def extra_repr(self) -> str:
+        return ', '.join(f'{key}={value!r}' for key, value in self.options.items())
 
     def forward(
         self,
@@ -239,22 +352,10 @@ class PMLLoss(nn.Module):
             ValueError: The number of images in points or partition, or the size of the partition,
                 does not fit the density.
         """
-        num_images, _, h, w = density.shape
-        if len(points) != num_images:
-            raise ValueError(
-                f'PMLLoss: {num_images} density maps need as many lists of points, '
-                f'but got {len(points)}'
-            )
+        check_batch(self, density, points, stride, partition)
         if partition is None:
             # so that a float64 density meets float64 distances
             dtype = torch.promote_types(points[0].dtype, density.dtype)
-            partition = partition_batch([p.to(dtype) for p in points], (h, w), stride)
-        elif partition.index.shape != (num_images, h, w):
-            raise ValueError(
-                f'PMLLoss: the partition has the shape {tuple(partition.index.shape)}, but the '
-                f'density map needs {(num_images, h, w)}; end the pipeline with '
-                f'PadToMultiple(divisor: the pad_size_divisor of the data preprocessor) and '
-                f'PartitionByNearestPoint(stride: the stride of the head, {stride})'
-            )
-        background, count = pml_loss(density, points, partition, self.cost, self.epsilon, self.norm)
+            partition = partition_batch([p.to(dtype) for p in points], density.shape[2:], stride)
+        background, count = pml_loss(density, points, partition, stride, **self.options)
         return dict(loss_background=background.mean(), loss_count=count.mean())

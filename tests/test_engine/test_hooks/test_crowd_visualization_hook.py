@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.model import BaseDataPreprocessor, BaseModel
 from mmengine.runner import Runner
-from mmengine.structures import PixelData
+from mmengine.structures import InstanceData, PixelData
 from mmengine.visualization import Visualizer
 
 from mmcrowd.engine import CrowdVisualizationHook
@@ -110,6 +110,22 @@ def test_draws_what_the_network_saw(tmp_path):
     picture = cv2.imread(str(tmp_path / 'test_folder_IMG_0_0.png'))
     assert np.all(picture[-480:] == (255, 0, 0))
     assert batch['inputs'][0][0, :24].min() == 255
+
+
+def test_draws_points_without_density(tmp_path):
+    hook = CrowdVisualizationHook(enable=True, out_dir=str(tmp_path))
+    item = make_item(0)
+    sample = item['data_samples']
+    # In the original frame, which is twice as large.
+    sample.set_metainfo(dict(scale_factor=(0.5, 0.5)))
+    sample.pred_instances = InstanceData(points=torch.tensor([[32.0, 24.0]]), scores=torch.ones(1))
+    sample.pred_count = 1.0
+    batch = {key: [value] for key, value in item.items()}
+    hook.after_test_iter(SimpleNamespace(visualizer=CrowdVisualizer()), 0, batch, [sample])
+    picture = cv2.imread(str(tmp_path / 'test_IMG_0_0.png'))[-480:]
+    assert picture.shape == (480, 640, 3)
+    y, x = np.nonzero((picture != (255, 0, 0)).any(-1))
+    assert (x.mean(), y.mean()) == pytest.approx((324.5, 244.5), abs=1)
 
 
 def test_needs_its_visualizer():

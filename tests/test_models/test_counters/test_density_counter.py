@@ -172,5 +172,5 @@ def test_built_from_another_scope():
     init_default_scope('mmengine')
     from mmengine.registry import MODELS as ROOT
 
-    assert ROOT.build(dict(type='mmcrowd.PMLLoss')).epsilon == 1.0
+    assert ROOT.build(dict(type='mmcrowd.PMLLoss')).options['epsilon'] == 1.0
     assert ROOT.get('mmcrowd.DensityCounter') is DensityCounter

@@ -14,16 +14,21 @@ def dense_pml(
     cost: str = 'clamped',
     epsilon: float = 1.0,
     norm: str = 'l1',
+    background: str | None = None,
+    tau: float | None = None,
 ) -> Tensor:
-    """Eq. 24 or eq. 23 with the special cases of the authors' program.
+    """Eq. 24 and its relatives with the special cases of the authors' program.
 
     Args:
         density (Tensor): ``(h, w)`` persons per cell.
         points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
         stride (int): Input pixels per cell.
-        cost (str): ``'clamped'`` or ``'max_normalized'``.
+        cost (str): ``'clamped'``, ``'max_normalized'`` or ``'euclidean'``.
         epsilon (float): Weight of the count term.
-        norm (str): ``'l1'`` (eq. 24) or ``'kl'`` (eq. 23, a mass below 0.1 on the tangent at 0.1).
+        norm (str): ``'l1'`` (eq. 24), ``'l2'`` (eq. 13) or ``'kl'`` (eq. 23, or with tau eq. 35;
+            logarithms below 0.1 on the tangent at 0.1).
+        background (str): ``'centered'``, ``'cost'`` or ``'bayesian'``; the default goes by norm.
+        tau (float): Of eq. 35.
 
     Returns:
         Tensor: The loss, a scalar of the dtype of the density.
@@ -42,16 +47,35 @@ def dense_pml(
     )  # (n, m)
     P = F.one_hot(distance.argmin(1), len(points)).to(a)  # (n, m)
     farthest = (P * distance).amax(0)
-    if cost == 'clamped':
+    if background == 'bayesian':
+        dummy = (min(h, w) * stride) ** 2 / (distance**2 + 1e-5)
+        likelihood = torch.stack((-(distance**2) / 128, -dummy / 128))
+        C = likelihood.softmax(0)[1]
+    elif cost == 'clamped':
         C = torch.exp(distance / farthest.clamp(min=32)) - 1
-    else:
+    elif cost == 'max_normalized':
         # a cell beyond its own case could overflow, and is masked by P
         C = torch.exp((distance - farthest).clamp(max=0))
+    else:
+        C = distance
+    if (background or ('cost' if norm == 'kl' else 'centered')) == 'centered':
+        C = C - (P * C).sum(0) / P.sum(0).clamp(min=1)
     mass = P.T @ a
+    if norm == 'kl' and tau is not None:
+        owned = P.sum(0) > 0
+        least = torch.where(P > 0, C, torch.inf).amin(0).masked_fill(~owned, 0)
+        eta = (P * torch.exp(-(C - least).clamp(min=-700 * tau) / tau)).T @ a
+        least = least * mass / mass.clamp(min=0.1)
+        return (tau * (mass - floored_log(eta) - 1) + least).sum()
     if norm == 'kl':
         transport = (P * C).T @ a / mass.clamp(min=0.1)
-        tangent = 0.1 - math.log(0.1) - 1 + (1 - 1 / 0.1) * (mass - 0.1)
-        error = torch.where(mass < 0.1, tangent, mass - torch.log(mass.clamp(min=0.1)) - 1)
-        return transport.sum() + epsilon * error.sum()
-    C = C - (P * C).sum(0) / P.sum(0).clamp(min=1)
-    return a @ (P * C).sum(1) + epsilon * (mass - 1).abs().sum()
+        return (transport + epsilon * (mass - floored_log(mass) - 1)).sum()
+    error = (mass - 1).abs()
+    if norm == 'l2':
+        error = error**2 / (2 * P.sum(0).clamp(min=1))
+    return a @ (P * C).sum(1) + epsilon * error.sum()
+
+
+def floored_log(mass: Tensor) -> Tensor:
+    tangent = math.log(0.1) + (mass - 0.1) / 0.1
+    return torch.where(mass < 0.1, tangent, torch.log(mass.clamp(min=0.1)))

@@ -4,13 +4,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmcrowd.models.losses.pml_loss import COSTS, NORMS, PMLLoss
+from mmcrowd.models.losses.pml_loss import BACKGROUNDS, COSTS, PMLLoss
 from mmcrowd.models.partition import Partition, partition_batch
 from mmcrowd.registry import MODELS
 
 from .dense_pml import dense_pml
 
 GOLDEN_NAMES = dict(clamped='official', max_normalized='paper')
+# norm and tau of every member of the family
+MEMBERS = [('l1', None), ('l2', None), ('kl', None), ('kl', 0.5), ('kl', 0.01), ('kl', 100.0)]
 
 
 def random_batch(sizes=((3, 5), (0, 4), (40, 7), (1, 0.5)), shape=(24, 32), stride=2, seed=0):
@@ -34,7 +36,7 @@ def value_and_grad(loss, density, points, stride=2, partition=None):
 
 
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
-@pytest.mark.parametrize('cost', COSTS)
+@pytest.mark.parametrize('cost', GOLDEN_NAMES)
 @pytest.mark.parametrize('k', range(7))
 def test_golden(golden_root, k, cost, dtype):
     with np.load(golden_root / 'pml.npz') as golden:
@@ -63,7 +65,7 @@ def test_golden(golden_root, k, cost, dtype):
     check(density.grad, 'weight')
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     images=st.lists(
@@ -75,20 +77,21 @@ def test_golden(golden_root, k, cost, dtype):
     stride=st.sampled_from([1, 2, 4, 8]),
     cost=st.sampled_from(COSTS),
     epsilon=st.sampled_from([1.0, 2.0]),
-    norm=st.sampled_from(NORMS),
+    member=st.sampled_from(MEMBERS),
+    background=st.sampled_from((None, *BACKGROUNDS)),
     given_partition=st.booleans(),
 )
-def test_dense_formula(seed, images, shape, stride, cost, epsilon, norm, given_partition):
+def test_dense_formula(
+    seed, images, shape, stride, cost, epsilon, member, background, given_partition
+):
     density, points = random_batch(images, shape, stride, seed)
     partition = partition_batch(points, shape, stride) if given_partition else None
-    terms, grad = value_and_grad(PMLLoss(cost, epsilon, norm), density, points, stride, partition)
+    options = (cost, epsilon, member[0], background, member[1])
+    terms, grad = value_and_grad(PMLLoss(*options), density, points, stride, partition)
 
     density.requires_grad_()
     expected = torch.stack(
-        [
-            dense_pml(a[0], p, stride, cost, epsilon, norm)
-            for a, p in zip(density, points, strict=True)
-        ]
+        [dense_pml(a[0], p, stride, *options) for a, p in zip(density, points, strict=True)]
     ).mean()
     expected.backward()
     torch.testing.assert_close(sum(terms.values()), expected.detach(), rtol=1e-9, atol=1e-9)
@@ -147,17 +150,21 @@ def test_point_without_cells_costs_one_and_moves_nothing():
 
 
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
-@pytest.mark.parametrize('norm', NORMS)
+@pytest.mark.parametrize('norm, tau', MEMBERS)
 @pytest.mark.parametrize('cost', COSTS)
-def test_bad_batch_is_the_mean_of_its_images(cost, norm, dtype):
+def test_bad_batch_is_the_mean_of_its_images(cost, norm, tau, dtype):
     # none, one, far more points than cells, twice the same, far outside; zero and dead maps
     density, points = random_batch(
         ((0, 0.0), (0, 3.0), (1, 4.0), (500, 30.0), (2, 0.0), (3, 0.4), (6, 9.0)), shape=(8, 8)
     )
-    points.extend([torch.tensor([[3.0, 3.0]] * 4).double(), torch.tensor([[-4e5, 1e7]]).double()])
+    # A distance has the digits of its dtype, and a Euclidean cost no more.
+    far = 1e3 if cost == 'euclidean' else 1e7
+    points.extend(
+        [torch.tensor([[3.0, 3.0]] * 4).double(), torch.tensor([[-far / 25, far]]).double()]
+    )
     density = torch.cat((density, density[:1] + 0.1, density[:1] + 0.1)).to(dtype)
     points = [p.to(dtype) for p in points]
-    loss = PMLLoss(cost, norm=norm)
+    loss = PMLLoss(cost, norm=norm, tau=tau)
     terms, grad = value_and_grad(loss, density, points)
     assert grad.isfinite().all()
     single = [value_and_grad(loss, a[None], [p]) for a, p in zip(density, points, strict=True)]
@@ -196,10 +203,20 @@ def test_float64_stays_float64():
         assert value.dtype == torch.float64
 
 
-@pytest.mark.parametrize('cost', COSTS)
-def test_compiles_to_one_graph(cost):
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(),
+        dict(cost='max_normalized', norm='l2'),
+        dict(norm='kl'),
+        dict(cost='euclidean', norm='kl', tau=4.0),
+        dict(background='bayesian'),
+    ],
+)
+def test_compiles_to_one_graph(options):
     # One graph also means that no value of the batch is looked at on the host.
-    loss = PMLLoss(cost)
+    torch.compiler.reset()
+    loss = PMLLoss(**options)
     compiled = torch.compile(loss, fullgraph=True, backend='aot_eager')
     for sizes in (((3, 5), (0, 4)), ((4, 0.5), (9, 12))):
         density, points = random_batch(sizes)
@@ -211,7 +228,7 @@ def test_compiles_to_one_graph(cost):
 
 def test_built_from_a_config():
     loss = MODELS.build(dict(type='PMLLoss', cost='max_normalized', epsilon=2.0))
-    assert (loss.cost, loss.epsilon) == ('max_normalized', 2.0)
+    assert (loss.options['cost'], loss.options['epsilon']) == ('max_normalized', 2.0)
 
 
 def test_kl_by_hand():
@@ -243,14 +260,43 @@ def test_flat_density_is_best_at_the_mean_for_kl_and_below_it_for_l1():
     assert best('l1') < 360
 
 
-def test_unknown_norm():
-    with pytest.raises(ValueError, match="norm must be .*'l1', 'kl'.*'l2'"):
-        PMLLoss(norm='l2')
+def test_kl_with_a_large_tau_is_the_limit():
+    # The transport of eq. 35 becomes that of eq. 23.
+    density, points = random_batch()
+    limit, _ = value_and_grad(PMLLoss(norm='kl'), density, points)
+    for tau in (1e3, 1e5):
+        terms, _ = value_and_grad(PMLLoss(norm='kl', tau=tau), density, points)
+        error = (terms['loss_background'] - limit['loss_background']).abs()
+        assert 0 < error < 40 / tau
 
 
-def test_unknown_cost():
-    with pytest.raises(ValueError, match="cost must be .*'clamped', 'max_normalized'.*'exp'"):
-        PMLLoss(cost='exp')
+@pytest.mark.parametrize('background', BACKGROUNDS)
+def test_background_of_table_7_by_hand(background):
+    # One case of three cells at the distances 0, 1 and 2, of mass 2.
+    density = torch.tensor([[[[1.0, 0.5, 0.5]]]], dtype=torch.float64)
+    points = [torch.tensor([[0.0, 0.0]], dtype=torch.float64)]
+    d = np.array([0.0, 1.0, 2.0])
+    c = np.exp(d / 32) - 1
+    near, far = np.exp(-(d**2) / 128), np.exp(-1 / (d**2 + 1e-5) / 128)  # the map has height 1
+    weight = dict(cost=c, centered=c - c.mean(), bayesian=far / (near + far))[background]
+    terms, grad = value_and_grad(PMLLoss(background=background), density, points, stride=1)
+    assert terms['loss_background'].item() == pytest.approx(weight @ [1, 0.5, 0.5])
+    np.testing.assert_allclose(grad.flatten(), weight + 1)
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(norm='tv'), "norm must be .*'l1', 'l2', 'kl'.*'tv'"),
+        (dict(cost='exp'), "cost must be .*'clamped', 'max_normalized'.*'exp'"),
+        (dict(background='none'), "background must be .*'centered', 'cost'.*'none'"),
+        (dict(tau=1.0), "norm='kl', but got tau=1.0, norm='l1'"),
+        (dict(norm='kl', tau=0.0), 'tau must be positive'),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        PMLLoss(**options)
 
 
 def test_partition_that_does_not_fit():

@@ -1,0 +1,2 @@
+# Wang et al., NeurIPS 2020.
+loss = dict(type='DMCountLoss')

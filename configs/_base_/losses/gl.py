@@ -1,0 +1,2 @@
+# Wan, Liu and Chan, CVPR 2021.
+loss = dict(type='GeneralizedLoss')

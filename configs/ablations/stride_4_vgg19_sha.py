@@ -1,0 +1,7 @@
+# Figure 10b: input pixels per density cell.
+_base_ = '../pml_vgg19_sha.py'
+
+model = dict(head=dict(out_stride=4))
+train_pipeline = _base_.train_pipeline
+train_pipeline[-2].stride = 4
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

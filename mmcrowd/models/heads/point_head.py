@@ -1,0 +1,125 @@
+from collections.abc import Sequence
+
+import torch
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule
+from torch import nn
+
+from mmcrowd.registry import MODELS
+
+
+@MODELS.register_module()
+class PointHead(BaseModule):
+    """Propose points around a regular grid, with the scores of background and person.
+
+    Each feature cell has ``rows x cols`` reference points, which share it out evenly: with the
+    defaults they are 4 pixels apart, at 1.5 and 5.5 pixels in a cell of 8. Two branches of 3x3
+    convolutions, with ReLU between them, give each reference point an offset and two logits (Song
+    et al., ICCV 2021).
+
+    Proposals are in row-major order of the whole grid, so the logits of class 1, seen as
+    ``(N, h * rows, w * cols)``, are a score map. Its cells are those of a density map at stride
+    ``in_stride / rows``: a :class:`DensityHead` with that ``out_stride`` gives one that a density
+    loss can train on the same backbone and neck.
+
+    Both last layers start near 0: the first proposals lie on the grid, with scores of a half.
+
+    Args:
+        in_channels: Channels of the features.
+        mid_channels: Channels of the 3x3 convolutions before the last one, in each branch. Default
+            (256, 256).
+        in_stride: Input pixels per feature cell. Default 8.
+        points_per_cell: Rows and columns of reference points in a feature cell. Default (2, 2).
+        offset_scale: Input pixels per unit of the regression's output. Default 100.
+        norm_cfg: Normalisation of the 3x3 convolutions before the last one. Default None.
+        init_cfg: Default: Kaiming for the convolutions, normal with deviation 1e-4 for the last.
+
+    Raises:
+        ValueError: If ``points_per_cell`` is not two positive numbers.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        mid_channels: Sequence[int] = (256, 256),
+        in_stride: int = 8,
+        points_per_cell: tuple[int, int] = (2, 2),
+        offset_scale: float = 100.0,
+        norm_cfg: dict | None = None,
+        init_cfg=dict(  # noqa: B006
+            type='Kaiming',
+            layer='Conv2d',
+            mode='fan_in',
+            override=[
+                dict(type='Normal', name='predict_offsets', std=1e-4),
+                dict(type='Normal', name='predict_logits', std=1e-4),
+            ],
+        ),
+    ):
+        super().__init__(init_cfg)
+        if len(points_per_cell) != 2 or min(points_per_cell) < 1:
+            raise ValueError(
+                f'points_per_cell={points_per_cell!r}, expected rows and columns, at least 1 each'
+            )
+        self.in_stride = in_stride
+        self.points_per_cell = rows, cols = tuple(points_per_cell)
+        self.offset_scale = offset_scale
+        channels = (in_channels, *mid_channels)
+        self.offset_convs, self.logit_convs = (
+            nn.Sequential(
+                *(
+                    ConvModule(c_in, c_out, 3, padding=1, norm_cfg=norm_cfg)
+                    for c_in, c_out in zip(channels[:-1], channels[1:], strict=True)
+                )
+            )
+            for _ in range(2)
+        )
+        # Channel (row * cols + col) * 2 + k is x or y, background or person.
+        self.predict_offsets = nn.Conv2d(channels[-1], rows * cols * 2, 3, padding=1)
+        self.predict_logits = nn.Conv2d(channels[-1], rows * cols * 2, 3, padding=1)
+
+    def forward(
+        self, features: torch.Tensor | Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Proposals of a batch, R = h * rows * w * cols for each image.
+
+        Args:
+            features: ``(N, C, h, w)`` at ``in_stride``, or a backbone's tuple of levels, of which
+                the first is taken.
+
+        Returns:
+            tuple[Tensor, Tensor]: Points ``(N, R, 2)``, ``(x, y)`` in input pixels, and logits
+            ``(N, R, 2)`` of background and person; float32 under autocast, too.
+        """
+        if not isinstance(features, torch.Tensor):
+            features = features[0]
+        offsets = self._per_point(self.predict_offsets(self.offset_convs(features)))
+        logits = self._per_point(self.predict_logits(self.logit_convs(features)))
+        reference = self.reference_points(features.shape[-2:], offsets)
+        return reference + self.offset_scale * offsets, logits
+
+    def reference_points(self, size: tuple[int, int], like: torch.Tensor) -> torch.Tensor:
+        """Reference points of an image.
+
+        Args:
+            size: Height and width ``(h, w)`` of the features.
+            like: Gives device and dtype.
+
+        Returns:
+            Tensor: ``(R, 2)``, ``(x, y)`` in input pixels, row by row.
+        """
+        y, x = (
+            (torch.arange(cells * parts, device=like.device, dtype=like.dtype) + 0.5)
+            * (self.in_stride / parts)
+            - 0.5
+            for cells, parts in zip(size, self.points_per_cell, strict=True)
+        )
+        y, x = torch.meshgrid(y, x, indexing='ij')
+        return torch.stack((x, y), -1).flatten(0, 1)
+
+    def _per_point(self, maps: torch.Tensor) -> torch.Tensor:
+        """Two values per reference point: ``(N, rows * cols * 2, h, w) -> (N, R, 2)``."""
+        # Positions need more digits than bfloat16 has.
+        maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
+        maps = maps.unflatten(1, (*self.points_per_cell, 2))
+        return maps.permute(0, 4, 1, 5, 2, 3).reshape(len(maps), -1, 2)

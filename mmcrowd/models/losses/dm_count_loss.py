@@ -1,0 +1,204 @@
+"""DM-Count (Wang, Liu, Samaras, Hoai: *Distribution Matching for Crowd Counting*, NeurIPS 2020)."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mmcrowd.models.losses.density_loss import DensityLoss, cell_centres
+from mmcrowd.registry import MODELS
+
+# Joins each denominator of a Sinkhorn step, and the scaling before its logarithm. It is part of
+# the published loss: a kernel value below it counts as nothing, so that a cell which no point
+# reaches has a constant cost.
+GUARD = 1e-16
+MASS_FLOOR = 1e-4  # mass of an image around which the pull of its OT and TV term fades out
+
+
+class SeparableKernel(NamedTuple):
+    """A Gaussian kernel between cells and points, as its factors along the two axes.
+
+    It takes ``(h + w) * m`` numbers of memory in place of ``h * w * m``, and a product with it is
+    one matrix product.
+
+    Attributes:
+        rows (Tensor): ``(h, m)``.
+        columns (Tensor): ``(w, m)``.
+    """
+
+    rows: Tensor
+    columns: Tensor
+
+    def to_cells(self, values: Tensor) -> Tensor:
+        """Sum a value per point over the points, ``(m,) -> (h, w)``."""
+        return (self.rows * values) @ self.columns.T
+
+    def to_points(self, values: Tensor) -> Tensor:
+        """Sum a value per cell over the cells, ``(h, w) -> (m,)``."""
+        return (self.rows * (values @ self.columns)).sum(0)
+
+
+def gaussian_kernel(
+    points: Tensor, size: tuple[int, int], stride: int, scale: float
+) -> SeparableKernel:
+    """Kernel ``exp(-d**2 / scale)`` of the distance d from each cell to each point.
+
+    Args:
+        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
+        size (tuple[int, int]): Height and width ``(h, w)`` in cells.
+        stride (int): Input pixels per cell.
+        scale (float): In input pixels squared.
+
+    Returns:
+        SeparableKernel: The kernel.
+    """
+    columns, rows = (
+        torch.exp(-(centres[:, None] - p).square() / scale)
+        for centres, p in zip(cell_centres(size, stride, points), points.T, strict=True)
+    )
+    return SeparableKernel(rows, columns)
+
+
+def cell_potential(density: Tensor, kernel: SeparableKernel, reg: float, iterations: int) -> Tensor:
+    r"""Dual potential of the cells in the entropic transport from uniform points to a density.
+
+    Sinkhorn's scaling steps with the kernel K between points and cells, from
+    :math:`u = 1 / m`, and with :math:`\delta` = ``GUARD`` against division by zero:
+
+    .. math::
+        v = a / (K^\top u + \delta) \qquad u = \tfrac{1}{m} / (K v + \delta) \qquad
+        \beta = \text{reg} \log (v + \delta)
+
+    Args:
+        density (Tensor): ``(h, w)`` with the sum 1.
+        kernel (SeparableKernel): Of the cost divided by reg, with m > 0 points.
+        reg (float): Weight of the entropy.
+        iterations (int): Number of steps. They do not always suffice to converge, and are part of
+            the loss.
+
+    Returns:
+        Tensor: ``(h, w)`` potential, up to a constant.
+    """
+    mass = 1 / kernel.rows.shape[1]
+    u = torch.full_like(kernel.rows[0], mass)
+    for _ in range(iterations):
+        v = density / (kernel.to_cells(u) + GUARD)
+        u = mass / (kernel.to_points(v) + GUARD)
+    return reg * (v + GUARD).log()
+
+
+def points_per_cell(points: Tensor, size: tuple[int, int], stride: int) -> Tensor:
+    """Number of points in each cell; a point outside the frame counts in the nearest border cell.
+
+    Args:
+        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
+        size (tuple[int, int]): Height and width ``(h, w)`` in cells.
+        stride (int): Input pixels per cell.
+
+    Returns:
+        Tensor: ``(h, w)``, of the dtype of the points.
+    """
+    h, w = size
+    # clamped before the cast: a far point does not fit an integer
+    x, y = ((points + 0.5) / stride).floor().unbind(1)
+    cell = y.clamp(0, h - 1).long() * w + x.clamp(0, w - 1).long()
+    return points.new_zeros(h * w).index_add(0, cell, torch.ones_like(x)).view(h, w)
+
+
+def dm_count_loss(
+    density: Tensor, points: Tensor, stride: int, reg: float = 10.0, iterations: int = 100
+) -> tuple[Tensor, Tensor, Tensor]:
+    r"""The three terms of DM-Count for one image, not weighted.
+
+    With the density a of mass s, m points y, and g the number of points per cell:
+
+    .. math::
+        L_C = | s - m | \qquad
+        L_{OT} = W(a / s, 1 / m) \qquad
+        L_{TV} = m \sum_i \left| a_i / s - g_i / m \right|
+
+    W is entropic optimal transport with the squared distance in pixels as its cost. As in the
+    published program, :math:`L_{OT}` is a surrogate: its gradient is that of the transport cost,
+    :math:`\beta / s - \langle \beta, a \rangle / s^2` with the potential :math:`\beta` of
+    :func:`cell_potential`, and its value is 0. How far it reaches depends on reg: with 10, a
+    cell more than 27 pixels from every point is drawn to none.
+
+    :math:`1 / s` is :math:`s / (s^2 + \text{MASS\_FLOOR}^2)`, so that a density near 0 has finite
+    gradients. Without points or without density only the count term is not 0.
+
+    Args:
+        density (Tensor): ``(h, w)`` persons per cell, not negative.
+        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
+        stride (int): Input pixels per cell.
+        reg (float): Weight of the entropy, in input pixels squared. Defaults to 10.0.
+        iterations (int): Number of Sinkhorn steps; each costs two products of ``(h, m)`` with
+            ``(m, w)``. Defaults to 100.
+
+    Returns:
+        tuple[Tensor, Tensor, Tensor]: Count, OT and TV term.
+    """
+    m = len(points)
+    total = density.sum()
+    count = (total - m).abs()
+    if m == 0:
+        return count, total * 0, total * 0
+    inverse = total / (total.square() + MASS_FLOOR**2)
+    with torch.no_grad():
+        size = tuple(density.shape)
+        share = density / total.clamp(min=torch.finfo(total.dtype).tiny)
+        kernel = gaussian_kernel(points, size, stride, reg)
+        potential = cell_potential(share, kernel, reg, iterations)
+        slope = (potential - (share * potential).sum()) * inverse
+        target = points_per_cell(points, size, stride)
+    ot = (density * slope).sum()
+    tv = torch.where(total > 0, (m * inverse * density - target).abs().sum(), 0)
+    return count, ot, tv
+
+
+@MODELS.register_module()
+class DMCountLoss(DensityLoss):
+    """DM-Count, see :func:`dm_count_loss`.
+
+    ``loss_ot`` drives the training, but its value is 0.
+
+    Args:
+        ot_weight (float): Weight of the optimal transport term. Defaults to 0.1.
+        tv_weight (float): Weight of the total variation term. Defaults to 0.01.
+        reg (float): Weight of the entropy of the transport, in input pixels squared. Defaults to
+            10.0.
+        iterations (int): Number of Sinkhorn steps. Defaults to 100.
+
+    Raises:
+        ValueError: reg is not positive, or iterations is less than 1.
+    """
+
+    def __init__(
+        self,
+        ot_weight: float = 0.1,
+        tv_weight: float = 0.01,
+        reg: float = 10.0,
+        iterations: int = 100,
+    ) -> None:
+        super().__init__()
+        if not reg > 0:
+            raise ValueError(f'DMCountLoss: reg must be positive, but got {reg}')
+        if iterations < 1:
+            raise ValueError(f'DMCountLoss: iterations must be at least 1, but got {iterations}')
+        self.ot_weight = ot_weight
+        self.tv_weight = tv_weight
+        self.reg = reg
+        self.iterations = iterations
+
+    def image_loss(self, density: Tensor, points: Tensor, stride: int) -> dict[str, Tensor]:
+        """Terms of the loss of one image.
+
+        Args:
+            density (Tensor): ``(h, w)`` persons per cell.
+            points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
+            stride (int): Input pixels per cell.
+
+        Returns:
+            dict[str, Tensor]: ``loss_count``, ``loss_ot`` and ``loss_tv``.
+        """
+        count, ot, tv = dm_count_loss(density, points, stride, self.reg, self.iterations)
+        return dict(loss_count=count, loss_ot=self.ot_weight * ot, loss_tv=self.tv_weight * tv)

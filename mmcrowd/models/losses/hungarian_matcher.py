@@ -1,0 +1,107 @@
+"""One-to-one matching of predicted with annotated points (Song et al.: *Rethinking Counting and
+Localization in Crowds: A Purely Point-Based Framework*, ICCV 2021)."""
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from mmcrowd.registry import TASK_UTILS
+
+SCORES = ('probability', 'logit')
+
+
+def matching_cost(
+    proposals: Tensor,
+    logits: Tensor,
+    points: Tensor,
+    score: str = 'probability',
+    distance_weight: float = 0.05,
+    score_weight: float = 1.0,
+) -> Tensor:
+    r"""Cost of matching each point with each proposal.
+
+    .. math::
+        C_{ij} = w_d \| y_i - p_j \|_2 - w_s s_j
+
+    With :math:`x_j` the logit of person minus that of background, the score :math:`s_j` is the
+    probability :math:`\sigma(x_j)` of a person (Song et al.), or :math:`x_j` itself (Lin,
+    Wan and Chan, ICLR 2025, eq. 30), which does not saturate.
+
+    Args:
+        proposals (Tensor): ``(R, 2)`` positions ``(x, y)`` in input pixels.
+        logits (Tensor): ``(R, 2)`` logits of background and person.
+        points (Tensor): ``(m, 2)`` annotated positions in input pixels.
+        score (str): ``'probability'`` or ``'logit'``. Defaults to ``'probability'``.
+        distance_weight (float): :math:`w_d`, per input pixel. Defaults to 0.05.
+        score_weight (float): :math:`w_s`. Defaults to 1.0.
+
+    Returns:
+        Tensor: ``(m, R)`` costs.
+    """
+    person = logits[:, 1] - logits[:, 0]
+    if score == 'probability':
+        person = person.sigmoid()
+    # The way through a matrix product would lose the small distances far from the origin.
+    distance = torch.cdist(points, proposals, compute_mode='donot_use_mm_for_euclid_dist')
+    return distance_weight * distance - score_weight * person
+
+
+@TASK_UTILS.register_module()
+class HungarianMatcher:
+    """Match points with proposals one to one, at the least sum of :func:`matching_cost`.
+
+    Every point gets a proposal of its own; of more points than proposals only as many as there are
+    proposals get one, those for which the sum is least. Without points nothing is matched.
+
+    The costs are computed on the device of the proposals, and the assignment is solved on the host.
+
+    Args:
+        score (str): ``'probability'`` (P2PNet) or ``'logit'`` (its variant in Lin, Wan and Chan,
+            ICLR 2025), see :func:`matching_cost`. Defaults to ``'probability'``.
+        distance_weight (float): Weight of the distance, per input pixel. Defaults to 0.05.
+        score_weight (float): Weight of the score. Defaults to 1.0.
+
+    Raises:
+        ValueError: Unknown score.
+    """
+
+    def __init__(
+        self,
+        score: str = 'probability',
+        distance_weight: float = 0.05,
+        score_weight: float = 1.0,
+    ) -> None:
+        if score not in SCORES:
+            raise ValueError(f'HungarianMatcher: score must be one of {SCORES}, but got {score!r}')
+        self.score = score
+        self.distance_weight = distance_weight
+        self.score_weight = score_weight
+
+    @torch.no_grad()
+    def __call__(self, proposals: Tensor, logits: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Match the points of one image.
+
+        Args:
+            proposals (Tensor): ``(R, 2)`` positions ``(x, y)`` in input pixels, float32 or float64.
+            logits (Tensor): ``(R, 2)`` logits of background and person, of the same dtype.
+            points (Tensor): ``(m, 2)`` annotated positions, of the same dtype.
+
+        Returns:
+            tuple[Tensor, Tensor]: Indices of the matched points and of their proposals, int64
+            ``(min(m, R),)`` each, on the device of the proposals.
+
+        Raises:
+            ValueError: A cost is not finite.
+        """
+        cost = matching_cost(
+            proposals, logits, points, self.score, self.distance_weight, self.score_weight
+        )
+        cost = cost.cpu().numpy()
+        if not np.isfinite(cost).all():
+            raise ValueError(
+                'HungarianMatcher: proposals, logits and points must be finite, but got '
+                f'{np.count_nonzero(~np.isfinite(cost))} of {cost.size} costs that are not'
+            )
+        point, proposal = linear_sum_assignment(cost)
+        return tuple(torch.from_numpy(index).to(proposals.device) for index in (point, proposal))

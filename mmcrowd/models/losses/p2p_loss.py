@@ -1,0 +1,122 @@
+"""Loss of P2PNet (Song, Wang, Jiang, Wang, Tai, Wang, Li, Huang, Wu: *Rethinking Counting and
+Localization in Crowds: A Purely Point-Based Framework*, ICCV 2021)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmcrowd.registry import MODELS, TASK_UTILS
+
+from .hungarian_matcher import HungarianMatcher
+
+
+def p2p_loss(
+    proposals: Tensor,
+    logits: Tensor,
+    points: list[Tensor],
+    matches: list[tuple[Tensor, Tensor]],
+    background_weight: float = 0.5,
+) -> tuple[Tensor, Tensor]:
+    r"""Classification and squared distance of matched proposals.
+
+    For an image with R proposals, of which :math:`p_j` with the probability :math:`c_j` of a
+    person is matched with the point :math:`y_{i(j)}` for j in M:
+
+    .. math::
+        L_{cls} &= -\frac{1}{R} \Big( \sum_{j \in M} \log c_j
+            + w \sum_{j \notin M} \log (1 - c_j) \Big)
+
+        L_{loc} &= \frac{1}{|M|} \sum_{j \in M} \| p_j - y_{i(j)} \|_2^2
+
+    Without a match :math:`L_{loc} = 0`. Every image counts alike, whatever its number of points.
+
+    Args:
+        proposals (Tensor): ``(N, R, 2)`` positions ``(x, y)`` in input pixels.
+        logits (Tensor): ``(N, R, 2)`` logits of background and person.
+        points (list[Tensor]): For each image the ``(m_i, 2)`` annotated positions.
+        matches (list[tuple[Tensor, Tensor]]): For each image the indices of the matched points and
+            of their proposals.
+        background_weight (float): w. Defaults to 0.5.
+
+    Returns:
+        tuple[Tensor, Tensor]: :math:`L_{cls}` and, in square pixels, :math:`L_{loc}`; means over
+        the N images.
+    """
+    image = torch.cat([torch.full_like(proposal, i) for i, (_, proposal) in enumerate(matches)])
+    proposal = torch.cat([proposal for _, proposal in matches])
+    truth = torch.cat([p[point] for p, (point, _) in zip(points, matches, strict=True)])
+    share = torch.cat([truth.new_full(j.shape, 1 / max(len(j), 1)) for _, j in matches])
+
+    target = torch.zeros(logits.shape[:2], dtype=torch.long, device=logits.device)
+    target[image, proposal] = 1
+    weight = logits.new_tensor((background_weight, 1.0))
+    classification = F.cross_entropy(
+        logits.flatten(0, 1), target.flatten(), weight, reduction='sum'
+    )
+    square = (proposals[image, proposal] - truth).square().sum(1)
+    return classification / target.numel(), (square * share).sum() / len(points)
+
+
+@MODELS.register_module()
+class P2PLoss(nn.Module):
+    """Loss of a point counter: matching, then :func:`p2p_loss`.
+
+    Args:
+        matcher (dict, optional): Config of the matcher,
+            ``(proposals (R, 2), logits (R, 2), points (m, 2)) -> (point, proposal)`` indices.
+            Defaults to None, :class:`HungarianMatcher` as P2PNet has it.
+        background_weight (float): Weight of the cross-entropy of unmatched proposals. Defaults to
+            0.5.
+        point_weight (float): Weight of the mean squared distance. Defaults to 2e-4.
+
+    Raises:
+        ValueError: A weight is negative.
+    """
+
+    def __init__(
+        self,
+        matcher: dict | None = None,
+        background_weight: float = 0.5,
+        point_weight: float = 2e-4,
+    ) -> None:
+        super().__init__()
+        weights = dict(background_weight=background_weight, point_weight=point_weight)
+        for key, value in weights.items():
+            if value < 0:
+                raise ValueError(f'P2PLoss: {key} must not be negative, but got {value}')
+        self.matcher = HungarianMatcher() if matcher is None else TASK_UTILS.build(matcher)
+        self.background_weight = background_weight
+        self.point_weight = point_weight
+
+    def forward(self, proposals: Tensor, logits: Tensor, points: list[Tensor]) -> dict[str, Tensor]:
+        """Compute the loss of a batch, in float32 (float64 for float64) under autocast, too.
+
+        Args:
+            proposals (Tensor): ``(N, R, 2)`` positions ``(x, y)`` in input pixels.
+            logits (Tensor): ``(N, R, 2)`` logits of background and person.
+            points (list[Tensor]): For each image the ``(m_i, 2)`` positions in input pixels.
+
+        Returns:
+            dict[str, Tensor]: ``loss_classification`` and ``loss_point``, weighted, means over the
+            N images.
+
+        Raises:
+            ValueError: The number of images in points does not fit the proposals.
+        """
+        if len(points) != len(proposals):
+            raise ValueError(
+                f'P2PLoss: proposals of {len(proposals)} images need as many lists of points, '
+                f'but got {len(points)}'
+            )
+        with torch.autocast(proposals.device.type, enabled=False):
+            proposals = proposals.to(torch.promote_types(proposals.dtype, torch.float32))
+            logits = logits.to(proposals)
+            points = [p.to(proposals) for p in points]
+            matches = [
+                self.matcher(*image)
+                for image in zip(proposals.detach(), logits.detach(), points, strict=True)
+            ]
+            classification, location = p2p_loss(
+                proposals, logits, points, matches, self.background_weight
+            )
+        return dict(loss_classification=classification, loss_point=self.point_weight * location)

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from mmcrowd.visualization import loss_figures
+from mmcrowd.visualization.loss_figures import draw_backgrounds, draw_partition, draw_targets
+
+IMAGE = np.full((40, 60, 3), 128, np.uint8)
+POINTS = np.float32([[10, 20], [45, 12], [45, 30]])
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """Records the arrays that are laid over the image, by panel."""
+    recorded = []
+    render = loss_figures._render
+
+    def record(figure):
+        for axes in figure.axes:
+            arrays = [np.ma.filled(image.get_array(), np.nan) for image in axes.get_images()]
+            if arrays:
+                recorded.append(arrays[-1])
+        return render(figure)
+
+    monkeypatch.setattr(loss_figures, '_render', record)
+    return recorded
+
+
+def test_partition_has_a_colour_per_point(shown):
+    picture = draw_partition(IMAGE, POINTS, stride=2)
+    (cells,) = shown
+    assert picture.dtype == np.uint8 and picture.ndim == 3 and min(picture.shape[:2]) > 200
+    assert cells.shape == (20, 30)
+    x, y = (POINTS / 2).astype(int).T
+    assert len(set(cells[y, x])) == 3 and set(np.unique(cells)) == set(cells[y, x])
+    assert np.ptp(picture.astype(int), axis=2).max() > 50  # it is in colour
+
+
+def test_backgrounds_side_by_side(shown):
+    draw_backgrounds(IMAGE, POINTS, stride=2)
+    bayesian, cost, centered = (panel for panel in shown if panel.shape == (20, 30))
+    x, y = (POINTS / 2).astype(int).T
+    assert (bayesian[y, x] < 1e-6).all() and bayesian.max() < 1
+    assert cost.min() >= 0 and (cost[y, x] < 0.06).all()
+    # PML rewards mass near a point and is neutral on average over its case.
+    assert (centered[y, x] < 0).all() and abs(centered.sum()) < 1e-9
+
+
+def test_targets_have_the_mass_of_one_person(shown):
+    draw_targets(IMAGE, POINTS, index=1, stride=2)
+    panels = np.array(shown).reshape(3, 5, *shown[0].shape)
+    sums = np.nansum(panels, axis=(2, 3))
+    np.testing.assert_allclose(sums[:, 0], [0.3, 1, 2])
+    np.testing.assert_allclose(sums[:, 1:], 1)
+    assert (np.nanmax(panels[:, 4], axis=(1, 2)) == 1).all()
+
+
+def test_what_cannot_be_drawn():
+    with pytest.raises(ValueError, match='image with points, but got 0'):
+        draw_partition(IMAGE, POINTS[:0])
+    with pytest.raises(ValueError, match='one of 3 points, but got 3'):
+        draw_targets(IMAGE, POINTS, index=3)
+    with pytest.raises(ValueError, match='point 1 is nearest to no cell'):
+        draw_targets(IMAGE, POINTS[[0, 0]], index=1)
+    with pytest.raises(ValueError, match="cost must be .*'exp'"):
+        draw_backgrounds(IMAGE, POINTS, cost='exp')

@@ -1,0 +1,68 @@
+"""Draw what the Proximal Mapping Loss sees in an image of a config's data set.
+
+Writes three pictures: the partition of the image to its points, the background weights of BL, GL
+and PML side by side, and the targets p* of one point for too small, right and too large a
+density. ::
+
+    python tools/analysis_tools/draw_loss.py configs/pml_vgg16_synthetic.py \\
+        --index 3 --out-dir figures
+"""
+
+import argparse
+from pathlib import Path
+
+import mmcv
+import numpy as np
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+
+from mmcrowd.registry import DATASETS
+from mmcrowd.visualization import draw_backgrounds, draw_partition, draw_targets
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Draw what the loss sees in an image')
+    parser.add_argument('config', help='config whose test_dataloader gives the image')
+    parser.add_argument('--index', type=int, default=0, help='of the image; default: 0')
+    parser.add_argument(
+        '--point', type=int, help='whose targets to draw; default: the most central'
+    )
+    parser.add_argument('--stride', type=int, default=2, help='pixels per cell; default: 2')
+    parser.add_argument('--cost', default='clamped', help='default: clamped')
+    parser.add_argument('--tau', type=float, default=4.0, help='of the targets; default: 4')
+    parser.add_argument('--out-dir', default='.', help='folder of the pictures; default: this one')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='key=value overrides')
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmcrowd'))
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    if not 0 <= args.index < len(dataset):
+        raise ValueError(f'--index {args.index}: the data set has {len(dataset)} images')
+    sample = dataset[args.index]
+    image = np.ascontiguousarray(sample['inputs'].numpy()[::-1].transpose(1, 2, 0))  # to RGB
+    points = sample['data_samples'].gt_instances.points.numpy()
+    pictures = dict(
+        partition=draw_partition(image, points, args.stride),
+        backgrounds=draw_backgrounds(image, points, args.stride, args.cost),
+    )
+    point = args.point
+    if point is None:
+        middle = np.array(image.shape[1::-1]) / 2
+        point = int(np.abs(points - middle).sum(1).argmin())
+    pictures['targets'] = draw_targets(
+        image, points, point, args.stride, args.cost, args.tau, sigma=2.0 * args.stride
+    )
+    for name, picture in pictures.items():
+        path = Path(args.out_dir) / f'{name}.png'
+        mmcv.imwrite(picture[..., ::-1], str(path))
+        print(path)
+
+
+if __name__ == '__main__':
+    main()
