@@ -1,8 +1,8 @@
 """Train one counter with several losses in turn and compare them.
 
 Each loss gets the same config, hence the same data, seed and budget; only ``model.loss`` differs,
-taken from ``configs/_base_/losses/NAME.py``. Below the work dir every loss has a folder with its
-config, log and checkpoints. The best checkpoint on the validation images is tested once, and
+taken from ``configs/_base_/losses/NAME.py``. Below the work dir every loss has its
+config, and a folder with its log and checkpoints. The best checkpoint on the validation images is tested once, and
 ``comparison.md`` and ``comparison.png`` are written anew after each loss. The same command resumes
 where it was interrupted. ::
 
@@ -52,20 +52,18 @@ def run(tool: str, *args) -> None:
     subprocess.run([sys.executable, str(REPO / 'tools' / tool), *map(str, args)], check=True)
 
 
-def write_config(name: str, config: str, folder: Path) -> Path:
+def write_config(name: str, args: argparse.Namespace) -> Path:
     """Config with another loss.
 
     Raises:
-        ValueError: If the folder holds the run of another config.
+        ValueError: If the work dir holds the runs of another config.
     """
-    text = (
-        f'_base_ = [{str(LOSSES / name)!r} + ".py", {str(Path(config).resolve())!r}]\n'
-        f'model = dict(loss=dict(_delete_=True, **_base_.loss))\n'
-    )
-    path = folder / f'{name}.py'
+    bases = [str(LOSSES / f'{name}.py'), str(Path(args.config).resolve())]
+    text = f'_base_ = {bases}\n\nmodel = dict(loss=dict(_base_.loss, _delete_=True))\n'
+    path = Path(args.work_dir) / f'{name}.py'
     if path.exists() and path.read_text() != text:
         raise ValueError(f'{path} is of another comparison; choose another --work-dir')
-    folder.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
 
@@ -73,7 +71,7 @@ def write_config(name: str, config: str, folder: Path) -> Path:
 def evaluate(name: str, args: argparse.Namespace) -> dict:
     """Train and test one loss, or go on with it; metrics of the test and the chosen epoch."""
     folder = Path(args.work_dir) / name
-    config = write_config(name, args.config, folder)
+    config = write_config(name, args)
     result = folder / 'result.json'
     if result.exists():
         return json.loads(result.read_text())

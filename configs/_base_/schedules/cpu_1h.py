@@ -1,5 +1,5 @@
 # Within an hour on two CPU cores: AdamW, a short warm-up, one cosine to zero, EMA of the weights.
-max_epochs = 9
+max_epochs = 7
 
 optim_wrapper = dict(
     type='OptimWrapper',

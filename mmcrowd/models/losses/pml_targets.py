@@ -16,7 +16,7 @@ from torch import Tensor
 def l2_target(a: Tensor, c: Tensor, tau: float) -> Tensor:
     r"""Proximal mapping under :math:`D = \frac12 \| p - a \|^2` (eq. 7).
 
-    :math:`p^* = a - c / \tau + \eta` with the :math:`\eta` that makes the sum 1. It may be negative.
+    :math:`p^* = a - c / \tau + \eta`, where :math:`\eta` makes the sum 1. It may be negative.
 
     Args:
         a (Tensor): ``(n,)`` density of the cells.

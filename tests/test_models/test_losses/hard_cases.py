@@ -75,6 +75,7 @@ def check_compiles(loss, with_partition=False) -> None:
     density, points = hard_batch()
     density, points = density[1:6:2], points[1:6:2]
     partition = partition_batch(points, SHAPE, STRIDE) if with_partition else None
+    torch.compiler.reset()  # what other tests have compiled counts towards a limit
     compiled = torch.compile(loss, fullgraph=True, backend='aot_eager')
     expected = value_and_grad(loss, density, points, partition=partition)
     actual = value_and_grad(compiled, density, points, partition=partition)

@@ -12,12 +12,9 @@ from mmcrowd.models.partition import Partition, partition_batch
 from mmcrowd.registry import MODELS
 
 from .hard_cases import (
-    SHAPE,
-    STRIDE,
     check_autocast,
     check_compiles,
     check_hard_batch,
-    hard_batch,
     value_and_grad,
 )
 from .test_pml_loss import random_batch
@@ -191,7 +188,7 @@ def test_autocast():
 
 
 def test_compiles_to_one_graph():
-    check_compiles(FIDTMLoss(), partition_batch(hard_batch()[1], SHAPE, STRIDE))
+    check_compiles(FIDTMLoss(), with_partition=True)
 
 
 def test_built_from_a_config():
