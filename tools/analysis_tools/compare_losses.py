@@ -1,10 +1,10 @@
 """Train one counter with several losses in turn and compare them.
 
 Each loss gets the same config, hence the same data, seed and budget; only ``model.loss`` differs,
-taken from ``configs/_base_/losses/NAME.py``. Below the work dir every loss has its
-config, and a folder with its log and checkpoints. The best checkpoint on the validation images is tested once, and
-``comparison.md`` and ``comparison.png`` are written anew after each loss. The same command resumes
-where it was interrupted. ::
+taken from ``configs/_base_/losses/NAME.py``. Below the work dir every loss has its config, and a
+folder with its log and checkpoints. The best checkpoint on the validation images is tested once,
+and ``comparison.md`` and ``comparison.png`` are written anew after each loss. The same command
+resumes where it was interrupted. ::
 
     python tools/analysis_tools/compare_losses.py configs/pml_mcnn_shb.py \\
         --losses l2 bl dmc gl pml --work-dir work_dirs/mcnn_shb
