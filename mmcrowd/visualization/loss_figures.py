@@ -36,9 +36,17 @@ def draw_partition(image: np.ndarray, points: np.ndarray, stride: int = 2) -> np
     """
     index, _ = _partition(image, points, stride)
     # Numbers in a random order, so that neighbours differ in colour.
-    shuffled = np.random.default_rng(0).permutation(len(points))[index[0].numpy()]
+    shuffled = np.random.default_rng(0).permutation(len(points))[index[0].numpy()] % 20
     figure, (axes,) = _figure(image, ['partition'])
-    axes.imshow(shuffled, cmap='hsv', alpha=0.35, interpolation='nearest', **_extent(image))
+    axes.imshow(
+        shuffled,
+        cmap='tab20',
+        vmin=0,
+        vmax=19,
+        alpha=0.5,
+        interpolation='nearest',
+        **_extent(image),
+    )
     axes.plot(*np.asarray(points).T, 'w.', markersize=4, markeredgecolor='k', markeredgewidth=0.4)
     return _render(figure)
 
@@ -143,6 +151,8 @@ def draw_targets(
     titles = 'density $a$', 'L2 (7)', 'Gaussian (9)', 'KL (22)', 'one cell (15)'
     figure = Figure(figsize=(2.3 * len(titles), 2.3 * len(MASSES)), layout='constrained')
     grid = figure.subplots(len(MASSES), len(titles), squeeze=False)
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(title)
     for line, (name, mass) in zip(grid, MASSES, strict=True):
         a = mass * blob
         shown = (
@@ -152,7 +162,7 @@ def draw_targets(
             kl_target(a, c, tau),
             delta_target(a, c, tau),
         )
-        for axes, title, p in zip(line, titles, shown, strict=True):
+        for axes, p in zip(line, shown, strict=True):
             canvas = np.full(mine.shape, np.nan)
             canvas[mine.numpy()] = p
             top = float(p.abs().max())
@@ -160,7 +170,7 @@ def draw_targets(
                 canvas[window], cmap='RdBu_r', norm=TwoSlopeNorm(0, -top, top), extent=extent
             )
             axes.plot(*point, 'k+', markersize=7)
-            axes.set(xticks=[], yticks=[], title=title if line is grid[0] else '')
+            axes.set(xticks=[], yticks=[])
             axes.set_xlabel(f'max {float(p.max()):.2g}', fontsize=8)
         line[0].set_ylabel(f'{name}\n$a^T 1 = {mass}$')
     return _render(figure)

@@ -5,7 +5,7 @@ and PML side by side, and the targets p* of one point for too small, right and t
 density. ::
 
     python tools/analysis_tools/draw_loss.py configs/pml_vgg16_synthetic.py \\
-        --index 3 --out-dir figures
+        --index 5 --out-dir figures
 """
 
 import argparse
