@@ -13,11 +13,8 @@ train_pipeline[-2].stride = 4
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
 # Whole images are shrunk by up to three pixels a side, as the published weights were tested.
-test_pipeline = [
-    dict(type='LoadCrowdImage'),
-    dict(type='ResizeToMultiple', divisor=4),
-    dict(type='PackCrowdInputs'),
-]
+test_pipeline = _base_.test_pipeline
+test_pipeline.insert(-1, dict(type='ResizeToMultiple', divisor=4))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 

@@ -26,6 +26,13 @@ def test_the_main_configs_exist():
     assert wanted <= set(NAMES)
 
 
+@pytest.mark.parametrize('name', [name for name in NAMES if name.endswith('_qnrf.py')])
+def test_large_images_are_limited_alike_in_training_and_test(name):
+    cfg = Config.fromfile(CONFIGS / name)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        assert dict(type='LimitSide', longest=1536) in loader.dataset.pipeline
+
+
 @pytest.mark.parametrize('name', NAMES)
 def test_config(name, tmp_path):
     cfg = Config.fromfile(CONFIGS / name)

@@ -56,10 +56,14 @@ def write_config(name: str, args: argparse.Namespace) -> Path:
     """Config with another loss.
 
     Raises:
-        ValueError: If the work dir holds the runs of another config.
+        ValueError: If the work dir holds the runs of another config or of other options.
     """
     bases = [str(LOSSES / f'{name}.py'), str(Path(args.config).resolve())]
-    text = f'_base_ = {bases}\n\nmodel = dict(loss=dict(_base_.loss, _delete_=True))\n'
+    options = ' '.join((['--amp'] if args.amp else []) + args.cfg_options)
+    text = (
+        f'# Options: {options or "none"}\n_base_ = {bases}\n\n'
+        'model = dict(loss=dict(_base_.loss, _delete_=True))\n'
+    )
     path = Path(args.work_dir) / f'{name}.py'
     if path.exists() and path.read_text() != text:
         raise ValueError(f'{path} is of another comparison; choose another --work-dir')

@@ -46,7 +46,7 @@ def _samples_loss() -> type:
         from geomloss import SamplesLoss
     except ImportError as error:
         raise ImportError(
-            'GeneralizedLoss needs geomloss, which is not installed: pip install mmcrowd[ot]'
+            'GeneralizedLoss needs geomloss, which is not installed: pip install geomloss'
         ) from error
     return SamplesLoss
 
@@ -213,7 +213,7 @@ def generalized_loss(
 class GeneralizedLoss(DensityLoss):
     """Generalized Loss, see :func:`generalized_loss`.
 
-    Needs the optional package geomloss: ``pip install mmcrowd[ot]``.
+    Needs the optional package geomloss: ``pip install geomloss``.
 
     Args:
         cost (str): ``'perspective'`` or ``'exp'``, see :func:`perspective_cost` and

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
+from mmcrowd.models.losses.bayesian_loss import BayesianLoss
 from mmcrowd.models.losses.pml_loss import PMLLoss
 from mmcrowd.models.losses.pml_targets import (
     delta_target,
@@ -161,8 +162,6 @@ def test_eq_23_is_the_limit_of_eq_22_put_into_eq_21(seed, cost):
 @given(seeds, st.sampled_from(COSTS))
 def test_one_point_reduces_bayesian_loss_to_its_case(seed, cost):
     # eq. 11: |1 - p'a| + q'a, with p + q = 1 over the cells of the case.
-    from mmcrowd.models.losses.bayesian_loss import BayesianLoss
-
     case = Case(seed, cost)
     h, w = case.shape
     d = (case.cells - case.points[0]).norm(dim=1)
