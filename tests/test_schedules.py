@@ -46,7 +46,7 @@ def test_the_authors_schedule():
     assert rates[60:] == sorted(rates[60:], reverse=True)
 
 
-@pytest.mark.parametrize('name', ['cpu_30min.py', 'cpu_5min.py'])
+@pytest.mark.parametrize('name', ['cpu_1h.py', 'cpu_5min.py'])
 def test_cpu_schedules_warm_up_and_end_at_zero(name):
     rates = learning_rates(name, epoch_length=90)
     peak = Config.fromfile(SCHEDULES / name).optim_wrapper.optimizer.lr
