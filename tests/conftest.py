@@ -38,6 +38,15 @@ def golden_root(data_root) -> Path:
     return _existing(data_root.parent / 'golden', 'reference values')
 
 
+@pytest.fixture(scope='session', autouse=True)
+def user_cache(tmp_path_factory) -> Path:
+    """The datasets' cache folder for the time of the tests, not the user's own."""
+    folder = tmp_path_factory.mktemp('cache')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('XDG_CACHE_HOME', str(folder))
+        yield folder / 'mmcrowd' / 'annotations'
+
+
 @pytest.fixture(autouse=True)
 def no_mmengine_state():
     """Drop MMEngine's global instances after each test: its runners leave a default scope, a

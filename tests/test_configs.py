@@ -13,6 +13,11 @@ from mmengine.registry import init_default_scope
 from mmcrowd.models import DensityCounter
 from mmcrowd.registry import DATASETS, HOOKS, METRICS, MODELS, VISUALIZERS
 
+from .test_datasets.test_jhu_crowd import make_jhu
+from .test_datasets.test_nwpu_crowd import make_nwpu
+from .test_datasets.test_ucf_cc_50 import make_cc50
+from .test_datasets.test_ucf_qnrf import make_qnrf
+
 CONFIGS = Path(__file__).parents[1] / 'configs'
 NAMES = sorted(
     str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts
@@ -23,14 +28,48 @@ def test_the_main_configs_exist():
     models = ('vgg16', 'vgg16bn', 'vgg19', 'hrnet', 'mcnn', 'csrnet')
     wanted = {f'pml_{model}_{part}.py' for model in models for part in ('sha', 'shb')}
     wanted |= {'pml_hrnet_qnrf.py', 'pml_vgg16_synthetic.py', 'p2p_vgg16bn_sha.py'}
+    # The tables of the paper and of the other benchmarks.
+    for part in ('sha', 'shb', 'qnrf', 'jhu'):
+        losses = ('pml', 'l2', 'bl', 'noisecc', 'dmc', 'gl', 'chfl')
+        wanted |= {f'{loss}_{model}_{part}.py' for loss in losses for model in ('vgg19', 'hrnet')}
+        losses = ('pml', 'bl', 'gl')
+        wanted |= {f'{loss}_{model}_{part}.py' for loss in losses for model in ('mcnn', 'csrnet')}
+    wanted |= {'pml_vgg19_nwpu.py', 'pml_hrnet_nwpu.py', 'pml_vgg19_ucf_cc_50.py'}
     assert wanted <= set(NAMES)
 
 
-@pytest.mark.parametrize('name', [name for name in NAMES if name.endswith('_qnrf.py')])
+LONGEST = dict(qnrf=1536, jhu=2048, nwpu=2048)
+
+
+@pytest.mark.parametrize('name', [name for name in NAMES if name[:-3].split('_')[-1] in LONGEST])
 def test_large_images_are_limited_alike_in_training_and_test(name):
     cfg = Config.fromfile(CONFIGS / name)
+    limit = dict(type='LimitSide', longest=LONGEST[name[:-3].split('_')[-1]])
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
-        assert dict(type='LimitSide', longest=1536) in loader.dataset.pipeline
+        assert limit in loader.dataset.pipeline
+
+
+@pytest.mark.parametrize(
+    'make, folder, name, sizes',
+    [
+        (make_qnrf, 'UCF-QNRF_ECCV18', 'pml_vgg19_qnrf.py', [9, 1, 10]),
+        (make_jhu, 'jhu_crowd_v2.0', 'pml_mcnn_jhu.py', [5, 5, 5]),
+        (make_nwpu, 'NWPU-Crowd', 'pml_vgg19_nwpu.py', [3, 2, 2]),
+        (make_cc50, 'UCF_CC_50', 'pml_vgg19_ucf_cc_50.py', [36, 4, 10]),
+    ],
+)
+def test_benchmark_files_through_the_pipelines(tmp_path, monkeypatch, make, folder, name, sizes):
+    """The dataset of a config finds its files below MMCROWD_DATA_ROOT and loads them."""
+    make(tmp_path / folder)
+    monkeypatch.setenv('MMCROWD_DATA_ROOT', str(tmp_path))
+    cfg = Config.fromfile(CONFIGS / name)
+    init_default_scope(cfg.default_scope)
+    for split, size in zip(('train', 'val', 'test'), sizes, strict=True):
+        dataset = DATASETS.build(dict(cfg[f'{split}_dataloader'].dataset, cache=False))
+        assert len(dataset) == size
+        sample = dataset[0]['data_samples']
+        assert sample.gt_count == len(sample.gt_instances)
+        assert ('gt_partition' in sample) == (split == 'train')
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -47,7 +86,11 @@ def test_config(name, tmp_path):
 
     # The config's own pipelines on small rendered images.
     batches = {}
-    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+    for split in ('train', 'val', 'test'):
+        loader = cfg[f'{split}_dataloader']
+        # The test images of NWPU-Crowd are not labelled.
+        unlabelled = split == 'test' and 'nwpu' in name
+        assert loader.dataset.split == ('val' if unlabelled else split)
         assert DATASETS.get(loader.dataset.type) is not None
         for step in loader.dataset.pipeline:
             if 'crop_size' in step:
@@ -61,8 +104,9 @@ def test_config(name, tmp_path):
                 pipeline=loader.dataset.pipeline,
             )
         )
-        batches[loader.dataset.split] = pseudo_collate([dataset[0], dataset[1]])
-    assert set(batches) == {'train', 'val', 'test'}
+        batches[split] = pseudo_collate([dataset[0], dataset[1]])
+        for sample in batches[split]['data_samples']:  # labels that evaluators group by
+            sample.set_metainfo(dict(attributes=dict(weather=1, luminance=2)))
     if isinstance(model, DensityCounter):
         # The partition that the workers make is the one that the loss takes.
         partition = batches['train']['data_samples'][0].gt_partition

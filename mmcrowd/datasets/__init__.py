@@ -1,13 +1,19 @@
 from .base_crowd_dataset import BaseCrowdDataset
 from .crowd_dataset import CrowdDataset
+from .jhu_crowd import JHUCrowdDataset
+from .nwpu_crowd import NWPUCrowdDataset
 from .shanghaitech import ShanghaiTechDataset
 from .synthetic import SyntheticCrowdDataset
+from .ucf_cc_50 import UCFCC50Dataset
 from .ucf_qnrf import UCFQNRFDataset
 
 __all__ = [
     'BaseCrowdDataset',
     'CrowdDataset',
+    'JHUCrowdDataset',
+    'NWPUCrowdDataset',
     'ShanghaiTechDataset',
     'SyntheticCrowdDataset',
+    'UCFCC50Dataset',
     'UCFQNRFDataset',
 ]

@@ -1,5 +1,12 @@
+import hashlib
+import inspect
+import itertools
+import os
 import re
+import sys
 import zlib
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,20 +16,28 @@ from mmengine.logging import MMLogger
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
+from .annotation_cache import AnnotationCache, user_cache_dir
 from .transforms.loading import read_image_shape
 
 SPLITS = ('train', 'val', 'trainval', 'test')
+MAX_NAMED = 20  # problems in one error, and files in one problem
 
 
 class BaseCrowdDataset(BaseDataset):
     """Base of the datasets that give one list of head positions for each image.
 
-    A subclass implements :meth:`load_data_list`, which returns a dict for each image with
+    A subclass implements :meth:`list_images` and :meth:`read_annotation`, and shows the folder tree
+    of its files as the first literal block of its docstring, which an error for a wrong folder
+    shows too. (One that has no files overrides ``load_data_list`` instead.) What
+    :meth:`get_data_info` returns for an image has
 
     - ``img_path`` (str), ``img_id`` (str, unique in the split),
     - ``points``: float32 ``(m, 2)``, ``(x, y)`` in pixels of the original frame (the image after
-      EXIF rotation), integer coordinates being pixel centres,
-    - optionally ``boxes`` (m, 4), ``sigmas`` (m, 2) and ``attributes`` (dict).
+      EXIF rotation), integer coordinates being pixel centres; there is no such key for an image
+      whose annotation is not published,
+    - where the benchmark gives them, other values for each point: ``boxes`` float32 ``(m, 4)``
+      xyxy, ``sigmas`` float32 ``(m, 2)``, ``occlusion`` and ``blur`` int64 ``(m,)``,
+    - ``attributes`` (dict), the benchmark's labels of the image.
 
     **Splits.** Where a benchmark has no validation set of its own, its training images in natural
     order of their names are divided by position: every tenth (the 10th, 20th, ...) is ``'val'``,
@@ -33,28 +48,125 @@ class BaseCrowdDataset(BaseDataset):
     centre, so that the count of the image stays the annotated one; one warning per dataset says
     how many there were.
 
+    **Cache.** At the first start all annotations are parsed and the sizes of all images read from
+    their headers. The result is kept in one file for each split, so that the next start only looks
+    at the size and the time of modification of each file; a change of any of them, or of the code,
+    makes it parse anew. The file lies in the user's cache folder, ``$XDG_CACHE_HOME/mmcrowd`` or
+    ``~/.cache/mmcrowd``: nothing is ever written beside the data, unless ``cache_dir`` says so.
+
+    **Memory.** MMEngine keeps the entries of all images in one NumPy array of bytes, which loader
+    workers that are forked (the default) share with their parent.
+
     Args:
         data_root: Folder of the dataset as downloaded.
         split: One of ``'train'``, ``'val'``, ``'trainval'``, ``'test'``.
         pipeline: Transforms, see :class:`mmengine.dataset.BaseDataset`.
+        cache: Whether to keep the parsed annotations on disk. Default True.
+        cache_dir: Folder for that. Default None, the user's cache folder.
         **kwargs: Other arguments of :class:`mmengine.dataset.BaseDataset`, but for
             ``data_prefix``: each dataset knows its own folders.
 
     Raises:
-        ValueError: For an unknown split, points that are not finite or not ``(m, 2)``.
-        FileNotFoundError: For a missing folder, image or annotation.
+        FileNotFoundError: For a folder that is not laid out as the dataset is, showing the tree;
+            for missing images or annotations.
+        ValueError: For an unknown split, and for files that cannot be read or do not fit together.
+            All problems of the split are in one error.
     """
 
-    def __init__(self, data_root: str = '', split: str = 'train', pipeline=(), **kwargs):
+    def __init__(
+        self,
+        data_root: str = '',
+        split: str = 'train',
+        pipeline: Sequence = (),
+        cache: bool = True,
+        cache_dir: str | None = None,
+        **kwargs,
+    ):
         if split not in SPLITS:
             raise ValueError(f'{type(self).__name__}: split={split!r}, expected one of {SPLITS}')
         if 'data_prefix' in kwargs:
             raise TypeError(f'{type(self).__name__} takes no data_prefix, only data_root')
         self.split = split
+        folder = (cache_dir or user_cache_dir()) if cache else None
+        self.cache_dir = None if folder is None else Path(folder)
         # Seed and epoch, in memory that loader workers share; negative while nobody has set them.
         self._stream = torch.full((2,), -1, dtype=torch.int64).share_memory_()
         # An image without people is a valid training image: nothing is ever filtered.
         super().__init__(data_root=data_root, pipeline=list(pipeline), **kwargs)
+
+    def list_images(self, problems: list[Exception]) -> list[dict]:
+        """The images of the split, without opening any of them.
+
+        Args:
+            problems: To append what is wrong, such as an image without annotation; the dataset
+                reports them together with those of the annotations. Whatever makes the list as a
+                whole impossible is raised, see :meth:`require`.
+
+        Returns:
+            A dict for each image with ``img_path``, ``img_id``, ``ann_path`` (str; none if the
+            annotation is not published) and perhaps ``attributes``. A number under ``num_points``
+            is compared with the number of points and taken out.
+        """
+        raise NotImplementedError
+
+    def read_annotation(self, info: dict) -> dict:
+        """The annotation of one image.
+
+        Args:
+            info: The image's entry from :meth:`list_images`.
+
+        Returns:
+            ``points`` and what belongs to them, as arrays or nested lists; an empty dict for an
+            image without ``ann_path``. Points and boxes are checked by the caller.
+
+        Raises:
+            ValueError, OSError: To be reported; the message names the file.
+        """
+        raise NotImplementedError
+
+    def annotation_file(self, info: dict) -> str | None:
+        """The file that :meth:`read_annotation` reads, by default ``info['ann_path']``."""
+        return info.get('ann_path')
+
+    def load_data_list(self) -> list[dict]:
+        """List the images, read their annotations or take them from the cache, and check them."""
+        problems: list[Exception] = []
+        data_list = self.list_images(problems)
+        if not data_list and not problems:
+            raise ValueError(
+                f'{type(self).__name__}: no image in split {self.split!r} of {self.data_root!r}'
+            )
+        cache = None if self.cache_dir is None else self._open_cache(data_list)
+        annotations = cache.load() if cache else None
+        if annotations is None:
+            annotations = [self._read(info, problems) for info in data_list]
+            if cache and not problems:
+                cache.save(annotations)
+        for info, annotation in zip(data_list, annotations, strict=True):
+            info.update(annotation)
+            wanted = info.pop('num_points', None)
+            if wanted is not None and 'points' in annotation and len(info['points']) != wanted:
+                problem = f'{info["ann_path"]}: {len(info["points"])} points, labelled as {wanted}'
+                problems.append(ValueError(problem))
+        if problems:
+            self._report(problems)
+        self._move_points_inside(data_list)
+        return data_list
+
+    def require(self, *paths: Path) -> None:
+        """Raise unless all of these files and folders exist, showing the tree of the dataset."""
+        missing = [path for path in paths if not path.exists()]
+        if missing:
+            raise self.wrong_root(f'no {" and no ".join(map(str, missing))}')
+
+    def wrong_root(self, what: str) -> FileNotFoundError:
+        """The error for a ``data_root`` that is not laid out as the dataset is."""
+        tree = (inspect.getdoc(type(self)) or '').partition('::\n\n')[2].splitlines()
+        tree = itertools.takewhile(lambda line: not line or line.startswith(' '), tree)
+        return FileNotFoundError(
+            f'{type(self).__name__}: {what}; data_root={self.data_root!r}, expected:\n\n'
+            + '\n'.join(tree).rstrip()
+        )
 
     def _join_prefix(self) -> None:
         """Each dataset lays out its own folders: there is no ``data_prefix`` to join."""
@@ -86,21 +198,55 @@ class BaseCrowdDataset(BaseDataset):
         is_val = self.split == 'val'
         return [path for i, path in enumerate(paths) if (i % 10 == 9) == is_val]
 
-    def _finish(self, data_list: list[dict]) -> list[dict]:
-        """Check the points of every image and apply the rule for points outside.
+    def _open_cache(self, data_list: list[dict]) -> AnnotationCache:
+        """The cache file of exactly this list of images, under a name of its own."""
+        images = [info['img_path'] for info in data_list]
+        annotations = [self.annotation_file(info) for info in data_list]
+        files = [path for path in dict.fromkeys(images + annotations) if path is not None]
+        # The code that parses and the one that writes.
+        modules = [c.__module__ for c in type(self).__mro__ if issubclass(c, BaseCrowdDataset)]
+        modules += [read_image_shape.__module__, AnnotationCache.__module__]
+        code = [getattr(sys.modules.get(name), '__file__', None) for name in modules]
+        key = hashlib.sha256('\0'.join(modules + [os.path.abspath(f) for f in files]).encode())
+        return AnnotationCache(
+            self.cache_dir / f'{type(self).__name__}-{self.split}-{key.hexdigest()[:16]}',
+            files + [path for path in code if path is not None],
+        )
 
-        Reads no more of an image than the header with its size.
-        """
-        if not data_list:
-            raise ValueError(
-                f'{type(self).__name__}: no image in split {self.split!r} of {self.data_root!r}'
-            )
+    def _read(self, info: dict, problems: list[Exception]) -> dict[str, np.ndarray]:
+        """Checked annotation of one image, and its ``size`` (h, w) from the header of the file."""
+        annotation = {}
+        try:
+            source = info.get('ann_path', info['img_path'])
+            annotation = check_annotation(self.read_annotation(info), source)
+        except (ValueError, OSError) as problem:
+            problems.append(problem)
+        try:
+            annotation['size'] = np.array(read_image_shape(info['img_path']), np.int64)
+        except (ValueError, OSError) as problem:
+            problems.append(problem)
+        return annotation
+
+    def _report(self, problems: list[Exception]) -> None:
+        """Raise one error for all problems: a FileNotFoundError if it is nothing but that."""
+        only_missing = all(isinstance(problem, FileNotFoundError) for problem in problems)
+        lines = [f'- {problem}' for problem in problems[:MAX_NAMED]]
+        if len(problems) > MAX_NAMED:
+            lines.append(f'- and {len(problems) - MAX_NAMED} more')
+        raise (FileNotFoundError if only_missing else ValueError)(
+            f'{type(self).__name__}: {len(problems)} problem{"s" if len(problems) > 1 else ""} in '
+            f'split {self.split!r} of {self.data_root!r}:\n' + '\n'.join(lines)
+        )
+
+    def _move_points_inside(self, data_list: list[dict]) -> None:
+        """Apply the rule for points outside their image, and tell how many there were."""
         outside, affected = 0, 0
         for info in data_list:
-            info['points'] = check_points(info['points'], source=info['ann_path'])
-            height, width = read_image_shape(info['img_path'])
             info.setdefault('attributes', {})
-            clipped = clip_points(info['points'], (height, width))
+            size = info.pop('size')
+            if 'points' not in info:
+                continue
+            clipped = clip_points(info['points'], size)
             moved = int((clipped != info['points']).any(axis=1).sum())
             info['points'] = clipped
             outside += moved
@@ -110,7 +256,22 @@ class BaseCrowdDataset(BaseDataset):
                 f'{type(self).__name__} ({self.split}): {outside} points in {affected} images lie '
                 'outside their image and were moved to the nearest pixel centre.'
             )
-        return data_list
+
+
+def check_annotation(annotation: dict, source: str) -> dict[str, np.ndarray]:
+    """What :meth:`BaseCrowdDataset.read_annotation` returns as arrays, a row for each point."""
+    if not annotation:
+        return {}
+    points = check_points(annotation['points'], source)
+    checked = dict(points=points)
+    for key, values in annotation.items():
+        if key == 'boxes':
+            checked[key] = check_boxes(values, len(points), source)
+        elif key != 'points':
+            checked[key] = np.asarray(values)
+            if len(checked[key]) != len(points):
+                raise ValueError(f'{source}: {len(values)} {key} for {len(points)} points')
+    return checked
 
 
 def check_points(points, source: str) -> np.ndarray:
@@ -147,6 +308,16 @@ def check_boxes(boxes, num_points: int, source: str) -> np.ndarray:
     return boxes
 
 
+def check_unique(ids: Sequence[str], source: str | Path, problems: list[Exception]) -> None:
+    """Append a problem that names the ids which are there more than once, if any."""
+    twice = [img_id for img_id, times in Counter(ids).items() if times > 1]
+    if twice:
+        named = twice[:MAX_NAMED]
+        problems.append(
+            ValueError(f'{source}: img_id must be unique, these {len(twice)} are not: {named}')
+        )
+
+
 def clip_points(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Move the points outside an image of ``shape = (h, w)`` to the nearest pixel centre."""
     height, width = shape
@@ -166,27 +337,39 @@ def list_files(folder: Path, pattern: str) -> list[Path]:
     return sorted((p for p in folder.iterdir() if re.fullmatch(pattern, p.name)), key=natural)
 
 
-def pair_files(images: list[Path], annotations: dict[str, Path], folder: Path) -> list[tuple]:
-    """Pairs (image, annotation) by image stem; every file must have its partner."""
+def pair_files(
+    images: list[Path], annotations: dict[str, Path], folder: Path, problems: list[Exception]
+) -> list[tuple[Path, Path]]:
+    """Pairs (image, annotation) by image stem; a file without partner is a problem."""
     stems = {image.stem for image in images}
-    without_annotation = sorted(stems - annotations.keys())
-    without_image = sorted(annotations.keys() - stems)
-    if without_annotation or without_image:
-        raise FileNotFoundError(
-            f'{folder}: {len(without_annotation)} images without annotation '
-            f'{without_annotation[:5]}, {len(without_image)} annotations without image '
-            f'{without_image[:5]}'
-        )
-    return [(image, annotations[image.stem]) for image in images]
+    check_partners(stems, annotations, 'images without annotation', folder, problems)
+    check_partners(annotations, stems, 'annotations without image', folder, problems)
+    return [(image, annotations[image.stem]) for image in images if image.stem in annotations]
+
+
+def check_partners(ids, partners, what: str, source: Path, problems: list[Exception]) -> None:
+    """Append a problem that names the ids which are not among ``partners``, if any."""
+    missing = sorted(set(ids) - set(partners))
+    if missing:
+        named = missing[:MAX_NAMED]
+        problems.append(FileNotFoundError(f'{source}: {len(missing)} {what} {named}'))
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a text file without blanks around them and without empty lines at the end."""
+    try:
+        return [line.strip() for line in path.read_text(encoding='utf-8').rstrip().splitlines()]
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path}: not a text file ({error})') from error
 
 
 def load_mat(path: Path, key: str):
-    """Variable ``key`` of a MATLAB file, or an error that names file and key."""
+    """Variable ``key`` of a MATLAB file, or a ``ValueError`` that names file and key."""
     try:
         variables = loadmat(path)
     except (MatReadError, NotImplementedError, ValueError, TypeError, OSError, zlib.error) as error:
         raise ValueError(f'{path}: not a readable MATLAB 5 file ({error})') from error
     if key not in variables:
         found = sorted(k for k in variables if not k.startswith('__'))
-        raise KeyError(f'{path}: no variable {key!r}, found {found}')
+        raise ValueError(f'{path}: no variable {key!r}, found {found}')
     return variables[key]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from mmcrowd.registry import DATASETS
 
-from .base_crowd_dataset import BaseCrowdDataset, check_boxes, check_points
+from .base_crowd_dataset import BaseCrowdDataset, check_unique
 
 
 @DATASETS.register_module()
@@ -42,13 +42,13 @@ class CrowdDataset(BaseCrowdDataset):
     def __init__(self, ann_file: str = 'annotations.json', **kwargs):
         super().__init__(ann_file=ann_file, **kwargs)
 
-    def load_data_list(self) -> list[dict]:
-        path = Path(self.data_root) / self.ann_file
+    def list_images(self, problems: list[Exception]) -> list[dict]:
+        path = Path(self.annotation_file({}))
         if not path.is_file():
-            raise FileNotFoundError(f'no annotation file {path}')
+            raise self.wrong_root(f'no annotation file {path}')
         try:
-            content = json.loads(path.read_text())
-        except json.JSONDecodeError as error:
+            content = json.loads(path.read_bytes())
+        except ValueError as error:
             raise ValueError(f'{path}: not valid JSON ({error})') from error
         if not isinstance(content, dict) or not isinstance(content.get('data_list'), list):
             raise ValueError(f'{path}: expected an object with the list "data_list"')
@@ -58,16 +58,16 @@ class CrowdDataset(BaseCrowdDataset):
         # As in MMEngine, what the config says goes before what the file says.
         self._metainfo = {**metainfo, **self._metainfo}
 
-        entries = content['data_list']
-        data_list = [
-            self._parse(entry, f'{path}: data_list[{i}]') for i, entry in enumerate(entries)
-        ]
-        self._check_unique([info['img_id'] for info in data_list], path)
-        if any('split' in entry for entry in entries):
-            data_list = self._select_given_split(data_list)
-        else:
-            data_list = self._select_split(data_list)
-        return self._finish(data_list)
+        entries, data_list = content['data_list'], []
+        for i, entry in enumerate(entries):
+            try:
+                data_list.append(self._parse(entry, f'{path}: data_list[{i}]'))
+            except ValueError as problem:
+                problems.append(problem)
+        check_unique([info['img_id'] for info in data_list], path, problems)
+        if any(isinstance(entry, dict) and 'split' in entry for entry in entries):
+            return self._select_given_split(data_list)
+        return self._select_split(data_list)
 
     def _select_given_split(self, data_list: list[dict]) -> list[dict]:
         given = {info['split'] for info in data_list}
@@ -93,12 +93,11 @@ class CrowdDataset(BaseCrowdDataset):
             attributes=entry.get('attributes', {}),
         )
         if 'boxes' in entry:
-            num_points = len(check_points(entry['points'], where))
-            info['boxes'] = check_boxes(entry['boxes'], num_points, where)
+            info['boxes'] = entry['boxes']
         return info
 
-    @staticmethod
-    def _check_unique(ids: list[str], path: Path) -> None:
-        twice = sorted({i for i in ids if ids.count(i) > 1}) if len(set(ids)) < len(ids) else []
-        if twice:
-            raise ValueError(f'{path}: img_id must be unique, these are not: {twice[:5]}')
+    def read_annotation(self, info: dict) -> dict:
+        return {key: info[key] for key in ('points', 'boxes') if key in info}
+
+    def annotation_file(self, info: dict) -> str:
+        return str(Path(self.data_root) / self.ann_file)

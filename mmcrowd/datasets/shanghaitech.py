@@ -11,7 +11,7 @@ class ShanghaiTechDataset(BaseCrowdDataset):
 
     ``data_root`` is the folder of one part; ``ground_truth`` and ``ground-truth`` are both read. ::
 
-        part_A[_final]
+        part_A or part_B (or part_A_final, part_B_final)
         ├── train_data
         │   ├── images
         │   │   └── IMG_1.jpg ...
@@ -30,37 +30,26 @@ class ShanghaiTechDataset(BaseCrowdDataset):
 
     METAINFO = dict(dataset_name='ShanghaiTech')
 
-    def load_data_list(self) -> list[dict]:
-        part = Path(self.data_root)
-        folder = part / ('test_data' if self.split == 'test' else 'train_data')
-        truth = [folder / name for name in ('ground-truth', 'ground_truth')]
-        truth = [path for path in truth if path.is_dir()]
-        if not truth or not (folder / 'images').is_dir():
-            raise FileNotFoundError(
-                f'{folder}: expected the folders images and ground-truth (or ground_truth); '
-                f'data_root={self.data_root!r} must be part_A or part_B of ShanghaiTech'
-            )
+    def list_images(self, problems: list[Exception]) -> list[dict]:
+        folder = Path(self.data_root) / ('test_data' if self.split == 'test' else 'train_data')
+        truth = folder / 'ground-truth'
+        if not truth.is_dir() and (folder / 'ground_truth').is_dir():
+            truth = folder / 'ground_truth'
+        self.require(folder / 'images', truth)
         images = list_files(folder / 'images', r'IMG_\d+\.jpg')
         annotations = {
-            path.stem.removeprefix('GT_'): path for path in list_files(truth[0], r'GT_IMG_\d+\.mat')
+            path.stem.removeprefix('GT_'): path for path in list_files(truth, r'GT_IMG_\d+\.mat')
         }
-        pairs = self._select_split(pair_files(images, annotations, folder))
-        return self._finish(
-            [
-                dict(
-                    img_path=str(image),
-                    img_id=image.stem,
-                    ann_path=str(annotation),
-                    points=self._read_points(annotation),
-                )
-                for image, annotation in pairs
-            ]
-        )
+        pairs = self._select_split(pair_files(images, annotations, folder, problems))
+        return [
+            dict(img_path=str(image), img_id=image.stem, ann_path=str(annotation))
+            for image, annotation in pairs
+        ]
 
-    @staticmethod
-    def _read_points(path: Path):
-        info = load_mat(path, 'image_info')
+    def read_annotation(self, info: dict) -> dict:
+        path = Path(info['ann_path'])
+        image_info = load_mat(path, 'image_info')
         try:
-            return info[0, 0][0, 0]['location']
+            return dict(points=image_info[0, 0][0, 0]['location'])
         except (IndexError, KeyError, ValueError) as error:
-            raise KeyError(f"{path}: no image_info[0,0][0,0]['location'] ({error})") from error
+            raise ValueError(f"{path}: no image_info[0,0][0,0]['location'] ({error})") from error

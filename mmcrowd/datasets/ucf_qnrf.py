@@ -21,26 +21,18 @@ class UCFQNRFDataset(BaseCrowdDataset):
 
     METAINFO = dict(dataset_name='UCF-QNRF')
 
-    def load_data_list(self) -> list[dict]:
+    def list_images(self, problems: list[Exception]) -> list[dict]:
         folder = Path(self.data_root) / ('Test' if self.split == 'test' else 'Train')
-        if not folder.is_dir():
-            raise FileNotFoundError(
-                f'no folder {folder}; data_root={self.data_root!r} must be UCF-QNRF_ECCV18 with '
-                'its folders Train and Test'
-            )
+        self.require(folder)
         images = list_files(folder, r'img_\d+\.jpg')
         annotations = {
             path.stem.removesuffix('_ann'): path for path in list_files(folder, r'img_\d+_ann\.mat')
         }
-        pairs = self._select_split(pair_files(images, annotations, folder))
-        return self._finish(
-            [
-                dict(
-                    img_path=str(image),
-                    img_id=image.stem,
-                    ann_path=str(annotation),
-                    points=load_mat(annotation, 'annPoints'),
-                )
-                for image, annotation in pairs
-            ]
-        )
+        pairs = self._select_split(pair_files(images, annotations, folder, problems))
+        return [
+            dict(img_path=str(image), img_id=image.stem, ann_path=str(annotation))
+            for image, annotation in pairs
+        ]
+
+    def read_annotation(self, info: dict) -> dict:
+        return dict(points=load_mat(Path(info['ann_path']), 'annPoints'))

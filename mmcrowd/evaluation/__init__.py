@@ -1,4 +1,55 @@
-from .functional import COUNT_CLASSES, count_errors, count_errors_by_class
-from .metrics import CountMetric
+from .functional import (
+    ATTRIBUTE_CLASSES,
+    COUNT_CLASSES,
+    HEAD_LEVELS,
+    blurred_truth,
+    box_levels,
+    box_sigmas,
+    count_errors,
+    count_errors_by_attribute,
+    count_errors_by_class,
+    density_by_region,
+    density_quality,
+    game,
+    localization_scores,
+    match_points,
+    match_points_at_radii,
+    mean_over_classes,
+    points_by_region,
+)
+from .image_result import ImageResult, load_results, save_results
+from .metrics import (
+    LOCALIZATION_PROTOCOLS,
+    CountMetric,
+    DensityQualityMetric,
+    LocalizationMetric,
+    ResultsDump,
+)
 
-__all__ = ['COUNT_CLASSES', 'CountMetric', 'count_errors', 'count_errors_by_class']
+__all__ = [
+    'ATTRIBUTE_CLASSES',
+    'COUNT_CLASSES',
+    'CountMetric',
+    'DensityQualityMetric',
+    'HEAD_LEVELS',
+    'ImageResult',
+    'LOCALIZATION_PROTOCOLS',
+    'LocalizationMetric',
+    'ResultsDump',
+    'blurred_truth',
+    'box_levels',
+    'box_sigmas',
+    'count_errors',
+    'count_errors_by_attribute',
+    'count_errors_by_class',
+    'density_by_region',
+    'density_quality',
+    'game',
+    'load_results',
+    'localization_scores',
+    'match_points',
+    'match_points_at_radii',
+    'mean_over_classes',
+    'points_by_region',
+    'save_results',
+]

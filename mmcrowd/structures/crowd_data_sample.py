@@ -23,7 +23,8 @@ class CrowdDataSample(BaseDataElement):
     Data fields (all optional):
 
     - ``gt_instances``: ``points`` float32 ``(m, 2)``, ``(x, y)`` in pixels of the input frame;
-      where the benchmark gives them ``boxes`` ``(m, 4)`` xyxy and ``sigmas`` ``(m, 2)``.
+      where the benchmark gives them ``boxes`` ``(m, 4)`` xyxy, ``sigmas`` ``(m, 2)``, ``occlusion``
+      and ``blur`` ``(m,)``.
     - ``gt_count``: int, number of points.
     - ``gt_partition``: ``index`` int64 ``(1, h, w)`` and ``distance`` float32 ``(1, h, w)`` in
       input pixels, see :mod:`mmcrowd.models.partition`.
@@ -33,7 +34,8 @@ class CrowdDataSample(BaseDataElement):
 
     Meta information: ``img_id``, ``img_path``, ``ori_shape``, ``img_shape`` (before the batch is
     padded), ``pad_shape``, ``scale_factor``, ``crop_offset``, ``flip`` (see
-    :mod:`mmcrowd.structures.frame`) and ``attributes``, the benchmark's labels of the image.
+    :mod:`mmcrowd.structures.frame`), ``attributes``, the benchmark's labels of the image, and
+    ``density_stride``, the input pixels per cell of ``pred_density``.
 
     Examples:
         >>> import torch

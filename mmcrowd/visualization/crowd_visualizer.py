@@ -53,7 +53,8 @@ class CrowdVisualizer(Visualizer):
         >>> from mmcrowd.structures import CrowdDataSample
         >>> sample = CrowdDataSample(
         ...     gt_instances=InstanceData(points=torch.tensor([[10.0, 20.0]])),
-        ...     pred_density=PixelData(density=torch.full((1, 24, 32), 1 / 768)))
+        ...     pred_density=PixelData(density=torch.full((1, 24, 32), 1 / 768)),
+        ...     metainfo=dict(density_stride=2))
         >>> image = np.zeros((48, 64, 3), np.uint8)
         >>> picture = CrowdVisualizer().add_datasample('street', image, sample)
     """
@@ -108,6 +109,7 @@ class CrowdVisualizer(Visualizer):
             The picture, RGB uint8 ``(H', W', 3)``; None on other ranks than the first.
 
         Raises:
+            KeyError: If the sample has a density without ``density_stride``.
             ValueError: If the image is not RGB uint8, or has another size than the sample states
                 for this frame, or if the density is not finite or does not fit the image.
         """
@@ -239,7 +241,7 @@ def _shade_density(
 ) -> tuple[np.ndarray, list]:
     """Picture with the density over it, and its colour scale."""
     size = screen.picture.shape[:2]
-    stride = _infer_stride(name, density.shape, screen.meta['img_shape'])
+    stride = _stride(name, density.shape, screen.meta)
     far = np.array(density.shape[::-1]) * stride
     corners = screen.locate(np.array([[0.0, 0.0], far]) - 0.5, 'input') + 0.5
     sigma = max(size) / 256
@@ -263,22 +265,22 @@ def _shade_density(
     return picture, ['0', bar, f'{end} {unit_name}']
 
 
+def _stride(name: str, size: tuple[int, int], meta: dict) -> int:
+    """Stride of a density of ``size = (h, w)``, which must just cover the input."""
+    stride = meta.get('density_stride')
+    if stride is None:
+        raise KeyError(f'{name}: the sample has a pred_density, but no density_stride')
+    shape = tuple(meta['img_shape'])
+    if tuple(-(-side // stride) for side in shape) != tuple(size):
+        raise ValueError(
+            f'{name}: a density of {size} cells does not cover an input of {shape} at stride '
+            f'{stride}'
+        )
+    return stride
+
+
 def _quantile_of_persons(density: np.ndarray, share: float) -> float:
     """The density below which this share of all persons lies."""
     values = np.sort(density, axis=None)
     persons = np.cumsum(values, dtype=np.float64)
     return float(values[np.searchsorted(persons, share * persons[-1])])
-
-
-def _infer_stride(name: str, size: tuple[int, int], img_shape: tuple[int, int]) -> int:
-    """Stride at which a density of ``size = (h, w)`` just covers an image, a power of two first."""
-    fitting = [
-        stride
-        for stride in range(1, 65)
-        if all(-(-side // stride) == cells for side, cells in zip(img_shape, size, strict=True))
-    ]
-    if not fitting:
-        raise ValueError(
-            f'{name}: a density of {size} cells covers an input of {tuple(img_shape)} at no stride'
-        )
-    return min(fitting, key=lambda stride: (stride & (stride - 1), stride))

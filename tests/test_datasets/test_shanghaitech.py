@@ -122,21 +122,21 @@ def test_no_people_is_a_valid_annotation(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'write, error, message',
+    'write, message',
     [
-        (lambda p: savemat(p, dict(points=np.ones((2, 2)))), KeyError, "no variable 'image_info'"),
-        (lambda p: savemat(p, dict(image_info=np.ones((1, 1)))), KeyError, 'location'),
-        (lambda p: p.write_bytes(b'MATLAB 5.0 nothing'), ValueError, 'not a readable MATLAB'),
-        (lambda p: p.write_bytes(b''), ValueError, 'not a readable MATLAB'),
-        (lambda p: save_truth(p, np.array([[1, 2], [3, np.nan]])), ValueError, 'number 1'),
-        (lambda p: save_truth(p, np.array([[1, np.inf]])), ValueError, 'not finite'),
-        (lambda p: save_truth(p, np.ones((2, 3))), ValueError, r'\(2, 3\), expected \(m, 2\)'),
+        (lambda p: savemat(p, dict(points=np.ones((2, 2)))), "no variable 'image_info'"),
+        (lambda p: savemat(p, dict(image_info=np.ones((1, 1)))), 'location'),
+        (lambda p: p.write_bytes(b'MATLAB 5.0 nothing'), 'not a readable MATLAB'),
+        (lambda p: p.write_bytes(b''), 'not a readable MATLAB'),
+        (lambda p: save_truth(p, np.array([[1, 2], [3, np.nan]])), 'number 1'),
+        (lambda p: save_truth(p, np.array([[1, np.inf]])), 'not finite'),
+        (lambda p: save_truth(p, np.ones((2, 3))), r'\(2, 3\), expected \(m, 2\)'),
     ],
 )
-def test_bad_annotation_is_named(tmp_path, write, error, message):
+def test_bad_annotation_is_named(tmp_path, write, message):
     root = make_part(tmp_path / 'part_B')
     write(root / 'train_data/ground-truth/GT_IMG_7.mat')
-    with pytest.raises(error, match=f'GT_IMG_7.*{message}'):
+    with pytest.raises(ValueError, match=f'GT_IMG_7.*{message}'):
         ShanghaiTechDataset(data_root=str(root))
 
 

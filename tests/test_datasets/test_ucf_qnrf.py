@@ -39,7 +39,7 @@ def test_real_annotation(data_root):
 def test_missing_key_is_named(tmp_path):
     root = make_qnrf(tmp_path, 2)
     savemat(root / 'Train' / 'img_0002_ann.mat', dict(points=np.ones((1, 2))))
-    with pytest.raises(KeyError, match=r"img_0002_ann\.mat: no variable 'annPoints', found"):
+    with pytest.raises(ValueError, match=r"img_0002_ann\.mat: no variable 'annPoints', found"):
         UCFQNRFDataset(data_root=str(root))
 
 

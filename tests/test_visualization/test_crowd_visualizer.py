@@ -14,7 +14,7 @@ NO_POINTS = np.zeros((0, 2), np.float32)
 
 
 def make_sample(gt=None, pred=None, density=None, **metainfo):
-    sample = CrowdDataSample(metainfo=metainfo)
+    sample = CrowdDataSample(metainfo=dict(density_stride=2) | metainfo)
     if gt is not None:
         sample.gt_instances = InstanceData(points=torch.tensor(gt, dtype=torch.float32))
         sample.gt_count = len(gt)
@@ -133,7 +133,7 @@ def test_colour_scale_counts_persons_on_the_image(visualizer, captions):
         captions.clear()
         image = np.zeros((*size, 3), np.uint8)
         cells = -(-size[0] // stride), -(-size[1] // stride)
-        sample = make_sample(density=np.full(cells, 0.02 * stride**2))
+        sample = make_sample(density=np.full(cells, 0.02 * stride**2), density_stride=stride)
         visualizer.add_datasample('x', image, sample)
         assert captions[1][1] == ['0', '2 persons per 10 \N{MULTIPLICATION SIGN} 10 px']
 

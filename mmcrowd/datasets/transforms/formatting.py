@@ -6,15 +6,17 @@ from mmengine.structures import InstanceData, PixelData
 from mmcrowd.registry import TRANSFORMS
 from mmcrowd.structures import CrowdDataSample
 
+from .processing import POINT_FIELDS
+
 
 @TRANSFORMS.register_module()
 class PackCrowdInputs(BaseTransform):
     """Pack a pipeline's results into ``inputs`` and ``data_samples``.
 
     ``inputs`` is the image as uint8 ``(3, H, W)``, BGR, not normalised; ``data_samples`` a
-    :class:`~mmcrowd.structures.CrowdDataSample` with ``gt_instances``, ``gt_count`` and, if
-    :class:`PartitionByNearestPoint` has run, ``gt_partition``. Without ``points`` (an unlabelled
-    image) there is no ground truth in the sample.
+    :class:`~mmcrowd.structures.CrowdDataSample` with ``gt_instances`` (the ``POINT_FIELDS`` that
+    there are), ``gt_count`` and, if :class:`PartitionByNearestPoint` has run, ``gt_partition``.
+    Without ``points`` (an unlabelled image) there is no ground truth in the sample.
 
     Args:
         meta_keys: Keys kept as meta information, if the results have them.
@@ -40,11 +42,9 @@ class PackCrowdInputs(BaseTransform):
             metainfo={key: results[key] for key in self.meta_keys if key in results}
         )
         if 'points' in results:
-            instances = InstanceData(points=torch.from_numpy(results['points']))
-            for key in ('boxes', 'sigmas'):
-                if key in results:
-                    setattr(instances, key, torch.from_numpy(results[key]))
-            sample.gt_instances = instances
+            sample.gt_instances = InstanceData(
+                **{key: torch.from_numpy(results[key]) for key in POINT_FIELDS if key in results}
+            )
             sample.gt_count = len(results['points'])
         if 'gt_partition' in results:
             sample.gt_partition = PixelData(

@@ -1,5 +1,6 @@
 """Transforms of pixels. Points, boxes and sigmas move with the pixels, by the rules of
-:mod:`mmcrowd.structures.frame`; an unlabelled image has none of them."""
+:mod:`mmcrowd.structures.frame`; an unlabelled image has none of them. What else belongs to a point
+(``POINT_FIELDS``) stays with it."""
 
 import cv2
 import numpy as np
@@ -8,6 +9,9 @@ from mmcv.transforms.utils import cache_randomness
 
 from mmcrowd.registry import TRANSFORMS
 from mmcrowd.structures import compose_crop, compose_flip, compose_resize
+
+# What an image may have for each of its points: a row for each, cropped and packed together.
+POINT_FIELDS = ('points', 'boxes', 'sigmas', 'occlusion', 'blur')
 
 
 @TRANSFORMS.register_module()
@@ -268,6 +272,6 @@ def _keep_inside(results: dict, size: tuple[int, int]) -> None:
     inside = ((points >= -0.5) & (points < np.array([size[1], size[0]], np.float32) - 0.5)).all(
         axis=1
     )
-    for key in ('points', 'boxes', 'sigmas'):
+    for key in POINT_FIELDS:
         if key in results:
             results[key] = results[key][inside]

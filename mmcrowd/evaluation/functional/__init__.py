@@ -1,3 +1,40 @@
-from .counting import COUNT_CLASSES, count_errors, count_errors_by_class
+from .counting import (
+    ATTRIBUTE_CLASSES,
+    COUNT_CLASSES,
+    count_errors,
+    count_errors_by_attribute,
+    count_errors_by_class,
+    density_by_region,
+    game,
+    mean_over_classes,
+    points_by_region,
+)
+from .density_quality import blurred_truth, density_quality
+from .localization import (
+    HEAD_LEVELS,
+    box_levels,
+    box_sigmas,
+    localization_scores,
+    match_points,
+    match_points_at_radii,
+)
 
-__all__ = ['COUNT_CLASSES', 'count_errors', 'count_errors_by_class']
+__all__ = [
+    'ATTRIBUTE_CLASSES',
+    'COUNT_CLASSES',
+    'HEAD_LEVELS',
+    'blurred_truth',
+    'box_levels',
+    'box_sigmas',
+    'count_errors',
+    'count_errors_by_attribute',
+    'count_errors_by_class',
+    'density_by_region',
+    'density_quality',
+    'game',
+    'localization_scores',
+    'match_points',
+    'match_points_at_radii',
+    'mean_over_classes',
+    'points_by_region',
+]

@@ -1,11 +1,11 @@
 import math
 
 import torch
-from mmengine.structures import PixelData
+from mmengine.structures import InstanceData, PixelData
 
 from mmcrowd.models.partition import Partition
-from mmcrowd.registry import MODELS
-from mmcrowd.structures import CrowdDataSample
+from mmcrowd.registry import MODELS, TASK_UTILS
+from mmcrowd.structures import CrowdDataSample, to_original_frame
 
 from .base_counter import BaseCounter, whole_images
 
@@ -21,8 +21,25 @@ class DensityCounter(BaseCounter):
         head: Config of the head; it has ``out_stride``, input pixels per density cell.
         loss: Config of a density loss,
             ``forward(density, points, stride, partition=None) -> dict``.
+        localizer: Config of a localizer, ``(density, stride) -> (points, scores)``, that turns the
+            predicted density into points, see :mod:`mmcrowd.models.localizers`. Default None: the
+            counter only counts.
         neck, data_preprocessor, precision, init_cfg: See :class:`BaseCounter`.
     """
+
+    def __init__(
+        self,
+        backbone: dict,
+        head: dict,
+        loss: dict,
+        neck: dict | None = None,
+        localizer: dict | None = None,
+        data_preprocessor: dict | None = None,
+        precision: str = 'fp32',
+        init_cfg: dict | None = None,
+    ):
+        super().__init__(backbone, head, loss, neck, data_preprocessor, precision, init_cfg)
+        self.localizer = TASK_UTILS.build(localizer) if localizer is not None else None
 
     @property
     def stride(self) -> int:
@@ -54,17 +71,32 @@ class DensityCounter(BaseCounter):
     ) -> list[CrowdDataSample]:
         """Predictions of a batch: ``pred_density`` and ``pred_count`` of the un-padded area.
 
-        Without ``data_samples`` all of ``inputs`` counts as image.
+        With a localizer also ``pred_instances``: ``points`` ``(k, 2)`` in the original frame and
+        ``scores`` ``(k,)``; the count stays the sum of the density. The stride of the density is
+        kept as meta information ``density_stride``. Without ``data_samples`` all of ``inputs``
+        counts as image.
         """
         if data_samples is None:
             data_samples = whole_images(inputs)
         for density, sample in zip(self.predict_density(inputs), data_samples, strict=True):
             height, width = (math.ceil(side / self.stride) for side in sample.img_shape)
             density = density[:, :height, :width]
+            sample.set_metainfo(dict(density_stride=self.stride))
             sample.pred_density = PixelData(density=density)
             # Thousands of small numbers: summed in double precision the count is exact enough.
             sample.pred_count = density.sum(dtype=torch.float64).item()
+            if self.localizer is not None:
+                sample.pred_instances = self._locate(density[0].detach(), sample)
         return data_samples
+
+    def _locate(self, density: torch.Tensor, sample: CrowdDataSample) -> InstanceData:
+        """Points of a density ``(h, w)``, in the original frame."""
+        points, scores = self.localizer(density, self.stride)
+        height, width = sample.img_shape
+        # The last row and column of cells may reach beyond the image.
+        points = points.minimum(points.new_tensor((width - 1, height - 1)))
+        located = to_original_frame(points.cpu().numpy(), sample.metainfo)
+        return InstanceData(points=torch.from_numpy(located).to(points.device), scores=scores)
 
 
 def _stack_partition(data_samples: list[CrowdDataSample]) -> Partition | None:

@@ -39,6 +39,7 @@ class OnePerson(BaseModel):
         for sample in data_samples:
             sample.pred_density = PixelData(density=torch.full((1, 12, 16), 1 / 192))
             sample.pred_count = 1.0
+            sample.set_metainfo(dict(density_stride=2))
         return data_samples
 
 

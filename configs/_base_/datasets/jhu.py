@@ -1,0 +1,49 @@
+dataset_type = 'JHUCrowdDataset'
+data_root = '{{$MMCROWD_DATA_ROOT:data}}/jhu_crowd_v2.0'
+
+longest = 2048  # the longest side in training and test, as in PET
+crop_size = 512
+stride = 2  # input pixels per density cell, the head's out_stride
+
+train_pipeline = [
+    dict(type='LoadCrowdImage'),
+    dict(type='LimitSide', longest=longest),
+    dict(type='RandomScaleCrop', crop_size=crop_size, scale_range=(0.5, 1.5)),
+    dict(type='RandomHorizontalFlip'),
+    dict(type='PartitionByNearestPoint', stride=stride),
+    dict(type='PackCrowdInputs'),
+]
+test_pipeline = [
+    dict(type='LoadCrowdImage'),
+    dict(type='LimitSide', longest=longest),
+    dict(type='PackCrowdInputs'),
+]
+
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=4,
+    persistent_workers=True,
+    drop_last=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(type=dataset_type, data_root=data_root, split='train', pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type, data_root=data_root, split='val', pipeline=test_pipeline, test_mode=True
+    ),
+)
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type, data_root=data_root, split='test', pipeline=test_pipeline, test_mode=True
+    ),
+)
+
+val_evaluator = dict(type='CountMetric', count_classes='jhu', attribute_classes='jhu')
+test_evaluator = val_evaluator

@@ -1,0 +1,115 @@
+import contextlib
+import hashlib
+import io
+import json
+import os
+import uuid
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from mmengine.logging import MMLogger
+
+DIGEST_SIZE = hashlib.sha256().digest_size
+
+
+class AnnotationCache:
+    """A file with the parsed annotations of one list of images, for a fast second start.
+
+    What was parsed counts as current as long as all of ``sources`` have the sizes and the times of
+    modification that they had then; otherwise :meth:`load` returns None. So it does for a file that
+    is damaged or cannot be read, after a line in the log: a cache is never an error.
+
+    The file appears whole or not at all, under a partial name of its own until then, so any number
+    of processes may start at once: each of them writes the same content. It holds plain arrays, no
+    pickled objects, and a checksum of itself.
+
+    Args:
+        path: The file; its folder is made when needed.
+        sources: All files that the annotations depend on, the code that parses them included.
+    """
+
+    def __init__(self, path: str | Path, sources: Iterable[str | Path]):
+        self.path = Path(path)
+        # Taken before anything is parsed: a change from now on makes the file outdated.
+        states = [_state(source) for source in sources]
+        self._fingerprint = hashlib.sha256(json.dumps(states).encode()).digest()
+
+    def load(self) -> list[dict[str, np.ndarray]] | None:
+        """What :meth:`save` was given, or None if it is not there or not current."""
+        logger = MMLogger.get_current_instance()
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            logger.warning(f'Cannot read the annotation cache ({error}).')
+            return None
+        checksum, content = content[:DIGEST_SIZE], content[DIGEST_SIZE:]
+        if hashlib.sha256(content).digest() != checksum:
+            logger.warning(f'The annotation cache {self.path} is damaged: parsing anew.')
+            return None
+        if content[:DIGEST_SIZE] != self._fingerprint:
+            logger.info(f'Files have changed since {self.path} was written: parsing anew.')
+            return None
+        with np.load(io.BytesIO(content[DIGEST_SIZE:]), allow_pickle=False) as arrays:
+            return _unpack(dict(arrays))
+
+    def save(self, annotations: Sequence[dict[str, np.ndarray]]) -> None:
+        """Write the annotations of all images: a dict of arrays for each, one dtype for each key.
+
+        Where nothing can be written, a line in the log says so.
+        """
+        buffer = io.BytesIO()
+        np.savez(buffer, **_pack(annotations))
+        content = self._fingerprint + buffer.getvalue()
+        partial = self.path.with_name(f'{self.path.name}.{uuid.uuid4().hex}.partial')
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(hashlib.sha256(content).digest() + content)
+            os.replace(partial, self.path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            MMLogger.get_current_instance().warning(
+                f'Cannot write the annotation cache ({error}): the next start will parse anew. '
+                'Choose another cache_dir, or say cache=False.'
+            )
+
+
+def user_cache_dir() -> Path | None:
+    """``$XDG_CACHE_HOME/mmcrowd/annotations``, by default below ``~/.cache``; None without home."""
+    home = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
+    return Path(home, 'mmcrowd', 'annotations') if os.path.isabs(home) else None
+
+
+def _state(path: str | Path) -> tuple[str, int, int]:
+    """Name, size and time of modification; size -1 for a file that is not there."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return Path(path).name, -1, 0
+    return Path(path).name, stat.st_size, stat.st_mtime_ns
+
+
+def _pack(annotations: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """For each key the rows of all images, and how many each image has (-1: has no such key)."""
+    arrays = {}
+    for key in sorted({key for annotation in annotations for key in annotation}):
+        given = [annotation.get(key) for annotation in annotations]
+        rows = [-1 if values is None else len(values) for values in given]
+        arrays[f'{key}.rows'] = np.array(rows, np.int64)
+        arrays[f'{key}.values'] = np.concatenate([v for v in given if v is not None])
+    return arrays
+
+
+def _unpack(arrays: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    keys = [name.removesuffix('.rows') for name in arrays if name.endswith('.rows')]
+    annotations = [{} for _ in arrays[f'{keys[0]}.rows']]
+    for key in keys:
+        rows, values = arrays[f'{key}.rows'], arrays[f'{key}.values']
+        ends = np.cumsum(np.maximum(rows, 0))
+        for annotation, length, end in zip(annotations, rows.tolist(), ends.tolist(), strict=True):
+            if length >= 0:
+                annotation[key] = values[end - length : end]
+    return annotations

@@ -1,0 +1,89 @@
+from pathlib import Path
+
+import numpy as np
+from mmengine.logging import MMLogger
+
+from mmcrowd.registry import DATASETS
+
+from .base_crowd_dataset import BaseCrowdDataset, list_files, load_mat, pair_files
+
+NUM_FOLDS = 5
+NUM_IMAGES = 50
+
+
+@DATASETS.register_module()
+class UCFCC50Dataset(BaseCrowdDataset):
+    """UCF_CC_50 (Idrees et al., CVPR 2013), as downloaded: 50 grey images of dense crowds. ::
+
+        UCF_CC_50
+        ├── 1.jpg
+        ├── 1_ann.mat
+        ├── 2.jpg
+        └── ...
+
+    The benchmark is five-fold cross-validation: five models, each tested on one fold, and the mean
+    of their errors. There are no official lists of the folds, so papers differ in them. Here, with
+    the n images in natural order of their names numbered from 0, fold ``k`` is what
+    ``numpy.random.RandomState(seed).permutation(n)[k::5]`` holds: ten images of the fifty.
+
+    ``split='test'`` is that fold. The other images, in natural order, are the training images, of
+    which every tenth is for validation, by the rule of :class:`BaseCrowdDataset`: 36 / 4 / 10
+    images for training / validation / test. The rule for points outside is there too.
+
+    Any number of images from five on is read; a warning says so where it is not 50.
+
+    Args:
+        fold: Number of the fold that is tested, 0 to 4.
+        seed: Seed of the folds, from 0 on. Compare models on the folds of one seed.
+        **kwargs: Arguments of :class:`BaseCrowdDataset`.
+
+    Raises:
+        ValueError: For another fold or seed, or fewer than five images.
+    """
+
+    METAINFO = dict(dataset_name='UCF_CC_50')
+
+    def __init__(self, fold: int = 0, seed: int = 0, **kwargs):
+        if fold not in range(NUM_FOLDS):
+            raise ValueError(f'UCFCC50Dataset: fold={fold!r}, expected 0 to {NUM_FOLDS - 1}')
+        if seed not in range(2**32):
+            raise ValueError(f'UCFCC50Dataset: seed={seed!r}, expected an integer from 0 on')
+        self.fold = fold
+        self.seed = seed
+        super().__init__(**kwargs)
+
+    def list_images(self, problems: list[Exception]) -> list[dict]:
+        root = Path(self.data_root)
+        self.require(root)
+        images = list_files(root, r'\d+\.jpg')
+        self._check_number(len(images))
+        annotations = {
+            path.stem.removesuffix('_ann'): path for path in list_files(root, r'\d+_ann\.mat')
+        }
+        pairs = self._select_fold(pair_files(images, annotations, root, problems))
+        return [
+            dict(img_path=str(image), img_id=image.stem, ann_path=str(annotation))
+            for image, annotation in pairs
+        ]
+
+    def _check_number(self, number: int) -> None:
+        if number == 0:
+            raise self.wrong_root(f'no image in {self.data_root}')
+        if number < NUM_FOLDS:
+            raise ValueError(f'{self.data_root}: {number} images, expected at least {NUM_FOLDS}')
+        if number != NUM_IMAGES:
+            MMLogger.get_current_instance().warning(
+                f'{self.data_root}: {number} images; UCF_CC_50 has {NUM_IMAGES}, so results '
+                'will not compare with published ones.'
+            )
+
+    def _select_fold(self, pairs: list[tuple]) -> list[tuple]:
+        # This generator, not a newer one, because NumPy promises that it will never change.
+        order = np.random.RandomState(self.seed).permutation(len(pairs))
+        tested = set(order[self.fold :: NUM_FOLDS].tolist())
+        if self.split == 'test':
+            return [pairs[i] for i in sorted(tested)]
+        return self._select_split([pair for i, pair in enumerate(pairs) if i not in tested])
+
+    def read_annotation(self, info: dict) -> dict:
+        return dict(points=load_mat(Path(info['ann_path']), 'annPoints'))
