@@ -20,7 +20,7 @@ installed-for-lint = .venv/installed-for-lint
 endif
 
 pip = $(PYTHON) -m pip
-tests = requirements/tests.txt requirements/convert.txt requirements/ot.txt
+tests = $(patsubst %,requirements/%.txt,tests convert ot report quality)
 lint = requirements/lint.txt
 config = configs/pml_resnet18_synthetic.py
 work_dir = work_dirs/demo

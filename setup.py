@@ -33,9 +33,11 @@ setup(
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     packages=find_packages(include=['mmcrowd', 'mmcrowd.*']),
+    package_data={'mmcrowd.visualization': ['error_page.html']},
     python_requires='>=3.10',
     install_requires=read_requirements('runtime'),
     extras_require={
-        name: read_requirements(name) for name in ('lite', 'full', 'ot', 'tests', 'convert')
+        name: read_requirements(name)
+        for name in ('lite', 'full', 'ot', 'report', 'quality', 'tests', 'convert')
     },
 )

@@ -5,12 +5,13 @@ import os
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
-from mmengine.evaluator import DumpResults
+from mmengine.evaluator import BaseMetric, DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmcrowd.engine.distributed import prepare_distributed
 from mmcrowd.engine.pretrained import fetch_pretrained
+from mmcrowd.evaluation.metrics.results_dump import ResultsDump
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -20,7 +21,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--work-dir', help='folder of logs and metrics; default: ./work_dirs/<config name>'
     )
-    parser.add_argument('--out', help='write the predictions to this .pkl file')
+    parser.add_argument(
+        '--out',
+        help='write counts and points of every image, predicted and true, to this .json file, or '
+        'the whole predictions, with the density maps, to this .pkl file',
+    )
+    parser.add_argument(
+        '--submission-dir',
+        help='write count.txt and, if the model predicts points, loc.txt to this folder, as the '
+        'NWPU-Crowd benchmark takes them',
+    )
     parser.add_argument('--show-dir', help='write pictures of the predictions to this folder')
     parser.add_argument(
         '--interval', type=int, default=1, help='draw every INTERVAL-th image; default: 1'
@@ -40,8 +50,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     # Given by older launchers; newer ones set the variable.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args(argv)
-    if args.out and not args.out.endswith(('.pkl', '.pickle')):
-        parser.error(f'--out must end in .pkl or .pickle, got {args.out}')
+    if args.out and not args.out.endswith(('.json', '.pkl', '.pickle')):
+        parser.error(f'--out must end in .json, .pkl or .pickle, got {args.out}')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
@@ -70,14 +80,24 @@ def load_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
+def writers(args: argparse.Namespace) -> list[BaseMetric]:
+    """Metrics that write the predictions, as the command line asks."""
+    metrics = []
+    json_file = args.out if args.out and args.out.endswith('.json') else None
+    if args.out and not json_file:
+        metrics.append(DumpResults(out_file_path=args.out))
+    if json_file or args.submission_dir:
+        metrics.append(ResultsDump(out_file=json_file, submission_dir=args.submission_dir))
+    return metrics
+
+
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = load_config(args)
     prepare_distributed(cfg)
     fetch_pretrained(cfg, training=False)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    if args.out:
-        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+    runner.test_evaluator.metrics.extend(writers(args))
     runner.test()
 
 

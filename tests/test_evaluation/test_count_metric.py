@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.dataset import DefaultSampler
 from mmengine.evaluator import Evaluator
+from mmengine.structures import InstanceData, PixelData
 
 from mmcrowd.evaluation import CountMetric
 from mmcrowd.registry import METRICS
@@ -21,7 +22,8 @@ GT = [10, 20, 100, 0, 650]  # errors +3, -4, 0, +12, +50
 
 
 def make_sample(index, pred, gt):
-    sample = CrowdDataSample(metainfo=dict(img_id=f'IMG_{index}'))
+    attributes = dict(weather=index % 3)
+    sample = CrowdDataSample(metainfo=dict(img_id=f'IMG_{index}', attributes=attributes))
     sample.pred_count, sample.gt_count = pred, gt
     return sample
 
@@ -74,11 +76,89 @@ def test_count_classes():
     assert metrics['RMSE_high'] == 50
 
 
+def test_nwpu_prints_levels_luminance_and_their_means():
+    pred, gt = [12, 0, 95, 900], [10, 0, 100, 700]
+    codes = [dict(luminance=code) for code in (1, 0, 1, 2)]
+    metrics = CountMetric.calculate(pred, gt, 'nwpu', 'nwpu', codes)
+    assert [metrics[f'MAE_S{i}'] for i in (0, 1, 3)] == [0, 3.5, 200]
+    assert [metrics[f'MAE_L{i}'] for i in (0, 1, 2)] == [0, 3.5, 200]
+    assert math.isnan(metrics['MAE_S2']) and math.isnan(metrics['MAE_L3'])
+    assert metrics['MAE_by_count'] == metrics['MAE_by_luminance'] == pytest.approx(203.5 / 3)
+    assert metrics['NAE_by_luminance'] == pytest.approx((0.125 + 2 / 7) / 2)
+
+
+def test_classes_by_attribute_through_the_engine():
+    evaluator = Evaluator(CountMetric('jhu', 'jhu'))
+    evaluator.process(make_samples())  # weather 0, 1, 2, 0, 1
+    metrics = evaluator.evaluate(5)
+    assert metrics['count/MAE_weather'] == pytest.approx((4 + 0 + 50) / 3)
+    assert metrics['count/MAE_by_count'] == pytest.approx((19 / 3 + 0 + 50) / 3)
+    # One class has no mean over classes.
+    assert not any('by_weather' in key for key in metrics)
+
+
+def test_missing_attribute_names_the_image():
+    sample = make_sample(7, 1.0, 3).to_dict()
+    with pytest.raises(KeyError, match=r"'IMG_7'.*attribute 'luminance'.*only \['weather'\]"):
+        CountMetric(attribute_classes='nwpu').process(None, [sample])
+
+
+def game_sample(density_stride=4):
+    """An image of 8 x 10 input pixels, flipped and twice as large as its original."""
+    meta = dict(
+        img_id='IMG_3', ori_shape=(4, 5), img_shape=(8, 10), scale_factor=(2.0, 2.0), flip=True
+    )
+    sample = CrowdDataSample(metainfo=meta)
+    if density_stride:
+        sample.set_metainfo(dict(density_stride=density_stride))
+    # In input pixels; two in the left half, one of them in the lower quarter.
+    sample.gt_instances = InstanceData(points=torch.tensor([[1.0, 0.0], [4.4, 7.0], [4.5, 0.0]]))
+    sample.gt_count = 3
+    return sample
+
+
+def test_game_of_a_density():
+    sample = game_sample()
+    # The middle column of cells covers the pixels 4 to 8, and the border is at 5: a quarter.
+    density = torch.tensor([[[0.0, 4.0, 1.0], [2.0, 0.0, 0.0]]])
+    sample.pred_density = PixelData(density=density)
+    sample.pred_count = 7.0
+    evaluator = Evaluator(CountMetric(game_levels=(0, 1)))
+    evaluator.process([sample])
+    metrics = evaluator.evaluate(1)
+    # Predicted 1, 4, 2, 0, true 1, 1, 1, 0.
+    assert (metrics['count/GAME0'], metrics['count/GAME1']) == (4, 4)
+    assert metrics['count/MAE'] == 4
+
+
+def test_game_of_points_is_in_the_original_frame():
+    sample = game_sample(density_stride=None)
+    # Brought back, the truth is on the right: x = 3.75, 2.05, 2.0 of 5 and y = -0.25, 3.25, -0.25.
+    sample.pred_instances = InstanceData(points=torch.tensor([[0.0, 0.0], [4.0, 3.0], [4.0, 2.0]]))
+    sample.pred_count = 3.0
+    metric = CountMetric(game_levels=(0, 1))
+    metric.process(None, [sample.to_dict()])
+    # Predicted 1, 0, 0, 2, true 0, 2, 0, 1.
+    assert metric.results[0][-1] == (0, 4)
+
+
+@pytest.mark.parametrize('missing', ['gt_instances', 'pred_instances', 'density_stride'])
+def test_game_names_what_is_missing(missing):
+    sample = game_sample(density_stride=None)
+    sample.pred_count = 1.0
+    if missing == 'density_stride':
+        sample.pred_density = PixelData(density=torch.zeros(1, 2, 3))
+    if missing == 'gt_instances':
+        del sample.gt_instances
+    with pytest.raises(KeyError, match=f"image 'IMG_3': game_levels need {missing}"):
+        CountMetric(game_levels=(1,)).process(None, [sample.to_dict()])
+
+
 def test_one_compact_result_per_image():
     metric = CountMetric()
     metric.process(None, [sample.to_dict() for sample in make_samples()])
     assert metric.results == [
-        (f'IMG_{i}', p, g) for i, (p, g) in enumerate(zip(PRED, GT, strict=True))
+        (f'IMG_{i}', p, g, {}, ()) for i, (p, g) in enumerate(zip(PRED, GT, strict=True))
     ]
 
 
@@ -106,6 +186,12 @@ def test_bad_classes():
         CountMetric('qnrf')
     with pytest.raises(ValueError, match=r"\['few'\] is \(9, 0\)"):
         CountMetric({'few': (9, 0)})
+    with pytest.raises(ValueError, match=r"attribute_classes='qnrf': expected one of \['jhu'"):
+        CountMetric(attribute_classes='qnrf')
+    with pytest.raises(ValueError, match=r"both have \['low'\]"):
+        CountMetric('jhu', {'low': ('level', (0,))})
+    with pytest.raises(ValueError, match=r'game_levels=\(1, -1\)'):
+        CountMetric(game_levels=(1, -1))
 
 
 def evaluate_on_rank(rank, world_size, folder):
@@ -116,7 +202,7 @@ def evaluate_on_rank(rank, world_size, folder):
     samples = make_samples()
     # The sampler of MMEngine's configs: pads to equal shares by starting over.
     share = list(DefaultSampler(samples, shuffle=False))
-    evaluator = Evaluator(CountMetric('jhu', collect_dir=f'{folder}/parts'))
+    evaluator = Evaluator(CountMetric('jhu', 'jhu', collect_dir=f'{folder}/parts'))
     for i in range(0, len(share), 2):
         evaluator.process([samples[j] for j in share[i : i + 2]])
     metrics = evaluator.evaluate(len(samples))
@@ -138,7 +224,8 @@ def test_two_processes_count_each_of_five_images_once(tmp_path):
     finally:
         for rank in ranks:
             rank.kill()
-    expected = CountMetric.calculate(PRED, GT, 'jhu')
+    weather = [dict(weather=index % 3) for index in range(5)]
+    expected = CountMetric.calculate(PRED, GT, 'jhu', 'jhu', weather)
     for rank in range(2):
         share, metrics = json.loads((tmp_path / f'rank{rank}.json').read_text())
         assert share == 3

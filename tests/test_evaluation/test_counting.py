@@ -5,7 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmcrowd.evaluation.functional import COUNT_CLASSES, count_errors, count_errors_by_class
+from mmcrowd.evaluation.functional.counting import (
+    ATTRIBUTE_CLASSES,
+    COUNT_CLASSES,
+    count_errors,
+    count_errors_by_attribute,
+    count_errors_by_class,
+    density_by_region,
+    game,
+    mean_over_classes,
+    points_by_region,
+)
 
 counts = st.lists(
     st.tuples(st.floats(0, 20_000), st.integers(0, 20_000)),
@@ -101,3 +111,115 @@ def test_bad_counts(pred, gt, message):
         count_errors(pred, gt)
     with pytest.raises(ValueError, match=message):
         count_errors_by_class(pred, gt, COUNT_CLASSES['jhu'])
+
+
+def test_attribute_classes_hold_the_images_with_their_values():
+    pred, gt = [11, 22, 34, 48, 60], [10, 20, 30, 40, 60]  # errors 1, 2, 4, 8, 0
+    weather = [dict(weather=code) for code in (0, 1, 3, 2, 0)]
+    errors = count_errors_by_attribute(pred, gt, weather, ATTRIBUTE_CLASSES['jhu'])
+    assert errors == {
+        'MAE_weather': pytest.approx(14 / 3),
+        'RMSE_weather': pytest.approx(math.sqrt((4 + 16 + 64) / 3)),
+        'NAE_weather': pytest.approx((2 / 20 + 4 / 30 + 8 / 40) / 3),
+    }
+    luminance = [dict(luminance=code, level=9) for code in (0, 2, 2, 0, 1)]
+    errors = count_errors_by_attribute(pred, gt, luminance, ATTRIBUTE_CLASSES['nwpu'])
+    assert [errors[f'MAE_L{code}'] for code in range(3)] == [4.5, 0, 3]
+    assert math.isnan(errors['MAE_L3'])
+
+
+def test_attributes_that_do_not_fit():
+    classes = {'L0': ('luminance', (0,))}
+    with pytest.raises(KeyError, match=r"attributes\[1\] has no 'luminance', only \['level'\]"):
+        count_errors_by_attribute([1, 2], [1, 2], [dict(luminance=0), dict(level=1)], classes)
+    with pytest.raises(ValueError, match='attributes has 1 entries, expected 2'):
+        count_errors_by_attribute([1, 2], [1, 2], [dict(luminance=0)], classes)
+
+
+@pytest.mark.filterwarnings('error')
+def test_mean_over_classes_leaves_out_what_has_no_error():
+    # S0: 3 of 0, S1: 10 of 50 and 0 of 100; nobody in the others.
+    errors = count_errors_by_class([3, 60, 100], [0, 50, 100], COUNT_CLASSES['nwpu'])
+    means = mean_over_classes(errors, COUNT_CLASSES['nwpu'])
+    assert means['MAE'] == (3 + 5) / 2
+    assert means['RMSE'] == pytest.approx((3 + math.sqrt(50)) / 2)
+    assert means['NAE'] == pytest.approx(0.1)  # S0 has no relative error
+    assert all(math.isnan(value) for value in mean_over_classes(errors, ['S3', 'S4']).values())
+
+
+sides = st.integers(1, 40)
+levels = st.integers(0, 3)
+
+
+@given(sides, sides, st.sampled_from([1, 2, 3, 8]), levels, st.integers(0, 2**32 - 1))
+def test_density_by_region_against_a_picture_of_its_pixels(height, width, stride, level, seed):
+    cells = math.ceil(height / stride), math.ceil(width / stride)
+    density = np.random.default_rng(seed).random(cells)
+    # Every pixel is divided so finely that the borders of the regions lie between two parts.
+    parts = 2**level
+    fine = [np.arange(side * parts) // (stride * parts) for side in (height, width)]
+    area = np.outer(*(np.bincount(index) for index in fine))
+    picture = (density / area)[np.ix_(*fine)]
+    expected = picture.reshape(parts, height, parts, width).sum((1, 3))
+    regions = density_by_region(density, (height, width), stride, level)
+    np.testing.assert_allclose(regions, expected, rtol=1e-9, atol=1e-12)
+    assert regions.sum() == pytest.approx(density.sum())
+
+
+@given(
+    sides,
+    sides,
+    levels,
+    st.lists(st.tuples(st.integers(-3, 90), st.integers(-3, 90))),
+)
+def test_points_by_region_against_a_loop(height, width, level, halves):
+    points = [(x / 2, y / 2) for x, y in halves]
+    parts = 2**level
+    expected = np.zeros((parts, parts))
+    for x, y in points:
+        # The last region that starts at or before the point, in whole numbers.
+        column = [k for k in range(parts) if 2 * k * width <= (2 * x + 1) * parts]
+        row = [k for k in range(parts) if 2 * k * height <= (2 * y + 1) * parts]
+        expected[row[-1] if row else 0, column[-1] if column else 0] += 1
+    np.testing.assert_array_equal(points_by_region(points, (height, width), level), expected)
+
+
+def test_game_hand_computed():
+    # The quarters of 4 x 6 pixels: predicted 4, 0, 0, 2, true 3, 1, 0, 2.
+    density = np.zeros((2, 3))
+    density[0, 0], density[1, 2] = 4, 2
+    pred = density_by_region(density, (4, 6), stride=2, level=1)
+    truth = [[0, 0], [2, 0], [2, 1], [3, 0], [5, 3], [5, 2]]
+    assert pred.tolist() == [[4, 0], [0, 2]]
+    gt = points_by_region(truth, (4, 6), level=1)
+    assert gt.tolist() == [[3, 1], [0, 2]]
+    assert game([pred], [gt]) == 2
+    assert game([pred, gt], [gt, gt]) == 1
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4))
+def test_game_starts_at_the_mae_and_never_falls(seed, num_images):
+    rng = np.random.default_rng(seed)
+    densities = rng.random((num_images, 5, 7)) * rng.integers(0, 2, (num_images, 1, 1))
+    points = [rng.random((n, 2)) * (53, 37) for n in rng.integers(0, 30, num_images)]
+    values = [
+        game(
+            [density_by_region(density, (37, 53), 8, level) for density in densities],
+            [points_by_region(p, (37, 53), level) for p in points],
+        )
+        for level in range(5)
+    ]
+    counts = densities.sum((1, 2)), [len(p) for p in points]
+    assert values[0] == pytest.approx(count_errors(*counts)['MAE'])
+    assert all(low <= high + 1e-9 for low, high in zip(values, values[1:], strict=False))
+
+
+def test_game_of_what_does_not_fit():
+    with pytest.raises(ValueError, match=r'shape \(3, 4\), expected \(3, 5\) for an image of'):
+        density_by_region(np.zeros((3, 4)), (24, 33), stride=8, level=1)
+    for level in (-1, 0.5):
+        with pytest.raises(ValueError, match=f'level is {level}, expected a whole number >= 0'):
+            points_by_region([[1, 2]], (8, 8), level)
+    with pytest.raises(ValueError, match=r'got \(1, 2, 2\) and \(1, 1, 1\)'):
+        game(np.zeros((1, 2, 2)), np.zeros((1, 1, 1)))
+    assert math.isnan(game([], []))

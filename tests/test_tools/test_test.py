@@ -1,6 +1,9 @@
 """How the command line of tools/test.py changes a config."""
 
 import pytest
+from mmengine.evaluator import DumpResults
+
+from mmcrowd.evaluation.metrics.results_dump import ResultsDump
 
 
 @pytest.fixture
@@ -43,7 +46,31 @@ def test_show_dir(tool, config):
     )
 
 
-def test_out_must_be_a_pickle(tool, config, capsys):
+def test_no_file_is_written_unasked(tool, config):
+    assert tool.writers(tool.parse_args([config, 'epoch_3.pth'])) == []
+
+
+def test_out_pickle(tool, config):
+    (metric,) = tool.writers(tool.parse_args([config, 'epoch_3.pth', '--out', 'all.pkl']))
+    assert isinstance(metric, DumpResults) and metric.out_file_path == 'all.pkl'
+
+
+def test_out_json_and_submission(tool, config):
+    argv = [config, 'epoch_3.pth', '--out', 'results.json', '--submission-dir', 'submission']
+    (metric,) = tool.writers(tool.parse_args(argv))
+    assert isinstance(metric, ResultsDump)
+    assert (metric.out_file, metric.submission_dir) == ('results.json', 'submission')
+
+
+def test_out_pickle_and_submission(tool, config):
+    argv = [config, 'epoch_3.pth', '--out', 'all.pickle', '--submission-dir', 'submission']
+    pickle, submission = tool.writers(tool.parse_args(argv))
+    assert pickle.out_file_path == 'all.pickle'
+    assert (submission.out_file, submission.submission_dir) == (None, 'submission')
+
+
+def test_out_of_another_kind(tool, config, capsys):
     with pytest.raises(SystemExit):
-        tool.parse_args([config, 'epoch_3.pth', '--out', 'predictions.json'])
-    assert '--out must end in .pkl or .pickle, got predictions.json' in capsys.readouterr().err
+        tool.parse_args([config, 'epoch_3.pth', '--out', 'predictions.txt'])
+    message = '--out must end in .json, .pkl or .pickle, got predictions.txt'
+    assert message in capsys.readouterr().err

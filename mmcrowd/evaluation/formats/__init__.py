@@ -1,0 +1,3 @@
+from . import nwpu
+
+__all__ = ['nwpu']
