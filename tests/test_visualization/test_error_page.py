@@ -1,0 +1,479 @@
+import html
+import os
+import re
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from playwright.sync_api import sync_playwright
+from plotly.offline import get_plotlyjs
+
+from mmcrowd.evaluation.image_result import ImageResult
+from mmcrowd.visualization import error_page
+from mmcrowd.visualization.error_page import build_error_page
+
+BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
+MINUTES = 60_000  # milliseconds, for a browser on a busy machine
+
+
+def make_result(name, gt, pred, path=None, **kwargs):
+    """An image with these true and predicted points."""
+    return ImageResult(
+        img_id=name,
+        pred_count=len(pred),
+        gt_count=len(gt),
+        pred_points=pred,
+        gt_points=gt,
+        img_path=path,
+        **kwargs,
+    )
+
+
+def random_results(num, seed=0, **kwargs):
+    rng = np.random.default_rng(seed)
+    points = [[rng.uniform(0, 200, (n, 2)) for n in rng.integers(1, 60, 2)] for _ in range(num)]
+    return [make_result(f'IMG_{i}', *pair, **kwargs) for i, pair in enumerate(points)]
+
+
+def build(results, **kwargs):
+    """The page without plotly.js, which says NaN, null and much else."""
+    page = build_error_page(results, **kwargs)
+    library = get_plotlyjs()
+    assert page.count(library) == 1
+    page = page.replace(library, '')
+    words = re.sub(r'[A-Za-z0-9+/=]{60,}', '', page)  # less the pictures
+    assert not re.search(r'\b(nan|inf)\b|NaN|Infinity|\bNone\b(?! is shown)', words)
+    assert page.count('<figure') == page.count('</figure>')
+    return page
+
+
+def numbers(page):
+    """What the head of the page says."""
+    return dict(re.findall(r'<dt>(.+?)</dt><dd>(.+?)</dd>', page))
+
+
+def table(page):
+    """Texts of the table, by row."""
+    body = page[page.index('<tbody>') : page.index('</tbody>')]
+    rows = [re.findall(r'<td.*?>(.*?)</td>', row) for row in body.splitlines() if '<tr' in row]
+    return [[html.unescape(re.sub('<.*?>', '', cell)) for cell in row] for row in rows]
+
+
+def shown_ids(page):
+    return [html.unescape(name) for name in re.findall(r'<strong>(.*?)</strong>', page)]
+
+
+def graph_titles(page):
+    return re.findall(r'<h3>(.*?)</h3>', page)
+
+
+LEFT, MIDDLE, RIGHT = (10.0, 20.0), (50.0, 20.0), (90.0, 20.0)
+
+
+def test_hand_computed():
+    page = build(
+        [
+            make_result('a', [LEFT, MIDDLE, RIGHT], [(13.0, 24.0), (56.0, 20.0)]),  # 5 and 6 px
+            make_result('b', [LEFT], [LEFT, MIDDLE, RIGHT]),
+            make_result('c', [], [LEFT]),
+            ImageResult(img_id='d', pred_count=7.25),
+        ],
+        radius=5,
+    )
+    assert numbers(page) == {
+        'images': '4',
+        'predicted': '6',
+        'true': '4',
+        'MAE': '1.33',
+        'RMSE': '1.41',
+        'NAE': '1.167',
+        'bias': '+0.67',
+        'precision': '0.3333',  # 2 of 6
+        'recall': '0.5000',  # 2 of 4
+        'F1': '0.4000',
+    }
+    assert table(page) == [
+        ['b', '1', '3', '+2.0', '2', '+200.0 %', '1', '2', '0', '0.500'],
+        ['a', '3', '2', '−1.0', '1', '−33.3 %', '1', '1', '2', '0.400'],
+        ['c', '0', '1', '+1.0', '1', '–', '0', '1', '0', '0.000'],
+        ['d', '–', '7.2', '–', '–', '–', '–', '–', '–', '–'],
+    ]
+    assert '1 of 4 images have no truth' in page
+    assert 'over the 3 images with true and predicted points' in page
+    assert '1 found · 2 missed · 1 false alarms · F1 0.400' in page
+    assert numbers(build([make_result('a', [LEFT], [(16.0, 20.0)])], radius=6))['F1'] == '1.0000'
+
+
+def test_radius_of_each_head():
+    gt, pred = [LEFT, RIGHT], [(10.0, 26.0), (90.0, 26.0)]
+    sigmas = [(3.0, 6.0), (6.0, 9.0)]
+    f1 = [
+        numbers(build([make_result('a', gt, pred, gt_sigmas=sigmas)], radius=radius))['F1']
+        for radius in ('sigma_s', 'sigma_l')
+    ]
+    assert f1 == ['0.5000', '1.0000']
+    # Half sides 4 and 6; a box needs no sigmas.
+    boxes = [(6, 16, 14, 24), (84, 14, 96, 26)]
+    page = build([make_result('a', gt, pred, gt_boxes=boxes)], radius='sigma_s')
+    assert numbers(page)['F1'] == '0.5000'
+    assert 'small radius σ_s of each head' in page
+
+
+def test_validation_of_nwpu(data_root, monkeypatch):
+    monkeypatch.setattr(error_page, '_RADII', (8,))
+    folder = data_root / 'nwpu_loc'
+    lines = (folder / 'Raz_loc_val_0.5.txt').read_text().splitlines()
+    predictions = {line.split()[0]: np.array(line.split()[2:], float) for line in lines}
+    results = []
+    for line in (folder / 'val_gt_loc.txt').read_text().splitlines():
+        name, _, *rows = line.split()
+        truth = np.array(rows, float).reshape(-1, 5)
+        sizes = dict(gt_sigmas=truth[:, 2:4], gt_levels=truth[:, 4])
+        pred = predictions[name].reshape(-1, 2)
+        results.append(make_result(name, truth[:, :2], pred, **sizes))
+    page = build(results, radius='sigma_l', worst=1)
+    # The benchmark's own program gives these.
+    official = dict(precision='0.6929', recall='0.5690', F1='0.6249', MAE='128.71', RMSE='665.39')
+    assert official.items() <= numbers(page).items()
+    assert 'Recall by size of the head' in graph_titles(page)
+
+
+def test_graphs_depend_on_what_is_known():
+    counting = [
+        'Predicted against true count',
+        'MAE by true count',
+        'Relative error by true count',
+    ]
+    radius = 'Precision, recall and F1 by radius'
+    spacing = 'Recall by distance to the nearest neighbour'
+    size = 'Recall by size of the head'
+    results = random_results(6)
+    assert graph_titles(build(results)) == [*counting, radius, spacing]
+
+    results[0].gt_sigmas = np.full((len(results[0].gt_points), 2), 5.0)
+    assert graph_titles(build(results)) == [*counting, radius, size, spacing]
+
+    for number, result in enumerate(results):
+        result.pred_points = None
+        result.attributes = dict(weather=number % 2, scene='<street>', seed=number)
+    # One value and a value for each image tell no groups apart.
+    assert graph_titles(build(results)) == [*counting, 'MAE by weather']
+    # Nor does one that only repeats the classes by count.
+    results[1].gt_count = results[2].gt_count = 101
+    for number, result in enumerate(results):
+        result.attributes['level'] = int(number in (1, 2))
+    assert graph_titles(build(results)) == [*counting, 'MAE by weather']
+    results[0].attributes['scene'] = 'park & lake'
+    assert graph_titles(build(results)) == [*counting, 'MAE by weather', 'MAE by scene']
+
+
+def test_counts_alone():
+    results = random_results(3)
+    for result in results:
+        result.pred_points = None
+    page = build(results)
+    assert 'F1' not in numbers(page)
+    assert page.count('class="marks truth"') == 3 and 'class="marks hit"' not in page
+    assert {row[-1] for row in table(page)} == {'–'}
+    assert 'value="f1"' not in page
+    for result in results:
+        result.gt_points = None
+    assert 'class="marks' not in build(results)
+
+
+@pytest.mark.parametrize(
+    'result',
+    [
+        make_result('nobody', [], []),
+        make_result('unseen', [LEFT], []),
+        make_result('invented', [], [LEFT]),
+        make_result('same place', [LEFT, LEFT], [LEFT]),
+        make_result('outside', [(-5.0, 1e4)], [(-5.0, 1e4)], ori_shape=(40, 60)),
+        ImageResult(img_id='no truth', pred_count=0.3),
+        ImageResult(img_id='count', pred_count=0.3, gt_count=2),
+        ImageResult(img_id='below zero', pred_count=-0.3, gt_count=0),
+    ],
+    ids=lambda result: result.img_id,
+)
+def test_one_image(result):
+    page = build([result])
+    assert len(table(page)) == 1
+    assert shown_ids(page) == ([] if result.gt_count is None else [result.img_id])
+    assert shown_ids(build([result], worst=0)) == []
+
+
+def test_names_are_escaped():
+    name = '<script>alert("a")</script>&amp;'
+    result = make_result(name, [LEFT], [LEFT], path=f'/no/{name}.jpg', attributes={name: name})
+    other = make_result('b', [LEFT], [LEFT], attributes={name: '<b>'})
+    page = build([result, other] * 2, title=name)
+    assert '<script>alert' not in page and '<b>' not in page
+    assert name in shown_ids(page)
+    assert name in [row[0] for row in table(page)]
+    assert f'<h1>{html.escape(name)}</h1>' in page
+
+
+def test_worst_images_are_taken_in_turns():
+    far = (500.0, 500.0)
+    results = [
+        make_result('all wrong', [LEFT], [far]),
+        make_result('six too many', [LEFT] * 30, [LEFT] * 36),
+        make_result('double', [LEFT], [LEFT] * 2),
+        make_result('right', [LEFT], [LEFT]),
+        make_result('five too few', [LEFT] * 30, [LEFT] * 25),
+    ]
+    assert shown_ids(build(results, worst=1)) == ['six too many']
+    assert set(shown_ids(build(results, worst=3))) == {'six too many', 'double', 'all wrong'}
+    # Then five too few is the next by absolute error.
+    assert 'right' not in shown_ids(build(results, worst=4))
+    page = build(results)
+    assert len(shown_ids(page)) == 5
+    assert [row[4] for row in table(page)] == ['6', '5', '1', '0', '0']
+
+
+@given(st.lists(st.integers(0, 9000), min_size=1, max_size=60))
+def test_each_image_is_in_one_class(counts):
+    gt = np.array(counts, float)
+    classes = error_page._count_classes(gt)
+    held = np.array([error_page._within(gt, bounds) for bounds in classes.values()])
+    assert np.all(held.sum(axis=0) == 1)
+    assert held.any(axis=1).all()
+
+
+def test_classes_of_similar_images_are_quarters():
+    classes = error_page._count_classes(np.r_[0, np.arange(101, 501, dtype=float)])
+    assert list(classes) == ['0', '101–200', '201–300', '301–400', '401–500']
+    spread = error_page._count_classes(np.array([0, 3, 100, 101, 600, 6000, 7000.0]))
+    assert list(spread) == ['0', '1–100', '101–500', '501–5000', '> 5000']
+
+
+def test_radii_end_with_the_spacing():
+    assert error_page._radii(np.full(9, 13.0), 8.0)[-1] == 24
+    assert error_page._radii(np.full(9, 1.0), None)[-1] == 16
+    assert error_page._radii(np.full(9, 1.0), 24.0)[-1] == 48
+    assert error_page._radii(np.full(1, np.inf), 8.0)[-1] == 100
+
+
+def test_scores_at_radii():
+    results = [
+        make_result('a', [LEFT, MIDDLE], [(13.0, 24.0), (50.0, 28.0), RIGHT]),  # 5 and 8 px
+        make_result('b', [LEFT], []),
+    ]
+    images = [error_page._Image(number, result, 8.0) for number, result in enumerate(results)]
+    scores = error_page._scores_at(images, [4, 5, 8])
+    assert [score['P'] for score in scores] == pytest.approx([0, 1 / 3, 2 / 3])
+    assert [score['R'] for score in scores] == pytest.approx([0, 1 / 3, 2 / 3])
+
+
+def test_spacing_and_its_classes():
+    image = error_page._Image(0, make_result('a', [(0, 0), (3, 4), (50, 4)], []), 8.0)
+    assert image.spacing.tolist() == [5, 5, 47]
+    alone = error_page._Image(0, make_result('a', [(0, 0)], []), 8.0)
+    values = [0, 3.9, 4, 63, 64, *alone.spacing]
+    assert error_page._pixel_classes(np.array(values)).tolist() == [0, 0, 1, 4, 5, 5]
+
+
+def corners(page, kind):
+    (points,) = re.findall(rf'class="marks {kind}" points="(.*?)"', page)
+    return [tuple(map(float, corner.split(','))) for corner in points.split()]
+
+
+def test_marks_lie_on_the_picture(tmp_path):
+    path = tmp_path / 'wide.jpg'
+    cv2.imwrite(str(path), np.full((1000, 1800, 3), 128, np.uint8))
+    gt, pred = [(99.5, 199.5), (1799.5, 999.5)], [(100.0, 200.0), (19.5, 39.5)]
+    page = build([make_result('a', gt, pred, path=str(path))])
+    assert corners(page, 'hit') == [(50, 100)]
+    assert corners(page, 'miss') == [(900, 500)]
+    assert corners(page, 'false') == [(10, 20)]
+    assert 'viewBox="0 0 900.0 500.0"' in page
+
+
+def test_pictures_may_be_elsewhere_or_nowhere(tmp_path):
+    picture = np.full((30, 40, 3), 128, np.uint8)
+    for name in ('a.jpg', 'b.jpg'):
+        cv2.imwrite(str(tmp_path / name), picture)
+    (tmp_path / 'broken.jpg').write_bytes(b'no image')
+    results = [
+        make_result('a', [LEFT], [LEFT], path='/gone/a.jpg'),
+        make_result('b', [LEFT], [LEFT]),
+        make_result('c', [LEFT], [LEFT], path='/gone/c.jpg'),
+        make_result('d', [LEFT], [LEFT], path=str(tmp_path / 'broken.jpg')),
+    ]
+    page = build(results)
+    assert '4 of the 4 worst images could not be read' in page
+    assert page.count('<img') == 0
+    assert 'No picture: no image file /gone/c.jpg' in page
+    assert 'No picture: the result names no image file' in page
+    assert re.search(r'No picture: .*broken\.jpg: not a readable image', page)
+    page = build(results, image_root=tmp_path)
+    assert '2 of the 4 worst images could not be read' in page
+    assert page.count('<img src="data:image/jpeg;base64,') == 2
+
+
+@pytest.mark.parametrize(
+    'results, kwargs, message',
+    [
+        ([], {}, 'holds no image'),
+        ([make_result('a', [], [])], dict(radius=0.0), r'radius is 0\.0, expected pixels > 0'),
+        ([make_result('a', [], [])], dict(radius=float('nan')), 'radius is nan'),
+        ([make_result('a', [], [])], dict(radius='sigma'), "'sigma', .* sigma_s, sigma_l"),
+        ([make_result('a', [], [])], dict(worst=-1), 'worst is -1'),
+        ([make_result('a', [LEFT], [])], dict(radius='sigma_l'), "'a' has neither gt_sigmas"),
+        ([ImageResult(img_id='a', pred_count=float('nan'))], {}, "'a': pred_count is nan"),
+        ([make_result('a', [(np.inf, 1)], [])], {}, "'a': gt_points has a value"),
+        ([make_result('a', [], [(np.nan, 1)])], {}, "'a': pred_points has a value"),
+        ([make_result('a', [LEFT], [], gt_levels=[6])], {}, r"'a': gt_levels are \[6\]"),
+    ],
+)
+def test_bad_input(results, kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        build_error_page(results, **kwargs)
+
+
+# --- In a browser
+
+
+@pytest.fixture(scope='module')
+def browser():
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        reason = f'none of {", ".join(BROWSERS)} is on the PATH'
+        # A run that is known to have everything must not pass by skipping.
+        if os.environ.get('MMCROWD_REQUIRE_DATA'):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, timeout=10 * MINUTES)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope='module')
+def opened(browser, tmp_path_factory):
+    """The page of a few images, and what the browser complained of or asked for."""
+    folder = tmp_path_factory.mktemp('page')
+    picture = folder / 'grey.jpg'
+    cv2.imwrite(str(picture), np.full((300, 600, 3), 128, np.uint8))
+    results = random_results(11, path=str(picture), gt_levels=None)
+    gt, pred = [(100.0, 100.0), (300.0, 100.0)], [(101.0, 100.0), (500.0, 200.0)]
+    results += [
+        make_result('three <marks>', gt, pred, path=str(picture), attributes=dict(fog=1)),
+        ImageResult(img_id='no truth', pred_count=3.5),
+        make_result('nobody', [], [], attributes=dict(fog=0)),
+    ]
+    file = folder / 'errors.html'
+    file.write_text(build_error_page(results), encoding='utf-8')
+    page = browser.new_page(viewport=dict(width=1200, height=900))
+    page.set_default_timeout(10 * MINUTES)
+    complaints, requests = [], []
+    page.on('console', lambda message: complaints.append(f'{message.type}: {message.text}'))
+    page.on('pageerror', lambda error: complaints.append(str(error)))
+    page.on('request', lambda request: requests.append(request.url))
+    page.goto(file.as_uri())
+    page.wait_for_selector('.plotly-graph-div .main-svg')
+    yield page, complaints, requests
+    page.close()
+
+
+def test_browser_draws_everything_offline(opened):
+    page, complaints, requests = opened
+    drawn = page.eval_on_selector_all(
+        '.plotly-graph-div', 'all => all.map(one => one.querySelectorAll("svg.main-svg").length)'
+    )
+    assert len(drawn) == 6 and min(drawn) >= 1
+    assert page.locator('.plotly-graph-div').first.locator('.scatterlayer .point').count() == 13
+    widths = page.eval_on_selector_all('.view img', 'all => all.map(one => one.naturalWidth)')
+    assert widths == [600] * 12
+    assert complaints == []
+    assert requests and all(url.startswith(('file:', 'data:')) for url in requests)
+
+
+def column(page, heading):
+    """The heading's state, and the values below it as the table shows them."""
+    place = [th.inner_text().strip() for th in page.locator('thead th').all()].index(heading)
+    order = page.locator('thead th').nth(place).get_attribute('aria-sort')
+    values = page.eval_on_selector_all(
+        'tbody tr', f'rows => rows.map(row => row.cells[{place}].dataset.value)'
+    )
+    return order, values
+
+
+def test_headings_sort_the_table(opened):
+    page, *_ = opened
+    for heading, orders in (
+        ('Predicted', ('descending', 'ascending')),
+        ('Error', ('descending', 'ascending')),
+        ('F1', ('ascending', 'descending')),
+    ):
+        for order in orders:
+            page.get_by_role('button', name=heading, exact=True).click()
+            state, values = column(page, heading)
+            numbers = [float(value) for value in values if value]
+            assert state == order
+            assert numbers == sorted(numbers, reverse=order == 'descending')
+            # What is missing stays at the end.
+            assert all(values[: len(numbers)]) and not any(values[len(numbers) :])
+    assert page.locator('thead th[aria-sort$="scending"]').count() == 1
+
+    page.get_by_role('button', name='Image', exact=True).click()
+    _, names = column(page, 'Image')
+    assert [name for name in names if name.startswith('IMG')] == [f'IMG_{i}' for i in range(11)]
+
+
+def find_color(page, color):
+    """Centre of what has this colour in the view of the image with three marks, from 0 to 1."""
+    view = page.locator('figure', has_text='three <marks>').locator('.view')
+    picture = cv2.imdecode(np.frombuffer(view.screenshot(), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    rows, cols = np.nonzero((np.abs(picture.astype(int) - color) < 40).all(axis=2))
+    if len(rows) == 0:
+        return None
+    return (cols.mean() + 0.5) / picture.shape[1], (rows.mean() + 0.5) / picture.shape[0]
+
+
+def test_marks_are_seen_and_can_be_hidden(opened):
+    page, *_ = opened
+    for kind, color, place in (
+        ('hit', (0x56, 0xB4, 0xE9), (100.5 / 600, 100.5 / 300)),
+        ('miss', (0xF0, 0xE4, 0x42), (300.5 / 600, 100.5 / 300)),
+        ('false', (0xFF, 0x6A, 0x13), (500.5 / 600, 200.5 / 300)),
+    ):
+        assert find_color(page, color) == pytest.approx(place, abs=0.01)
+        box = page.locator(f'.controls input[value="{kind}"]')
+        box.uncheck()
+        assert find_color(page, color) is None
+        box.check()
+
+
+def test_worst_images_can_be_ordered_and_enlarged(opened):
+    page, *_ = opened
+    for key, sign in (('relative', -1), ('f1', 1), ('absolute', -1)):
+        page.select_option('#order', key)
+        values = page.eval_on_selector_all(
+            'figure', f'all => all.map(one => one.dataset.{key}).filter(one => one !== "")'
+        )
+        values = [sign * float(value) for value in values]
+        assert len(values) >= 12 and values == sorted(values)
+    figure = page.locator('figure').first
+    narrow = figure.bounding_box()['width']
+    figure.get_by_role('button').click()
+    assert figure.bounding_box()['width'] > 1.5 * narrow
+    figure.get_by_role('button', name='Reduce').click()
+    assert figure.bounding_box()['width'] == narrow
+
+
+def test_graph_changes_axes_and_leads_to_the_row(opened):
+    page, complaints, _ = opened
+    kind = 'document.querySelector(".plotly-graph-div").layout.xaxis.type'
+    assert page.evaluate(kind) == 'linear'
+    page.locator('.updatemenu-button', has_text='log').click()
+    page.wait_for_function(f'{kind} === "log"')
+    page.evaluate(
+        'document.querySelector(".plotly-graph-div")'
+        '.emit("plotly_click", { points: [{ customdata: [7, "IMG_7", "1", "2"] }] })'
+    )
+    assert page.locator('tr.chosen td').first.inner_text() == 'IMG_7'
+    assert complaints == []
