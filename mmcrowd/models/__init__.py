@@ -2,6 +2,7 @@ from .backbones import MCNN, VGG, CSRNet
 from .counters import DensityCounter, PointCounter
 from .data_preprocessor import CrowdDataPreprocessor
 from .heads import DensityHead, PointHead
+from .localizers import LocalMaximum, OTMinimization
 from .losses import (
     BayesianLoss,
     ChfLoss,
@@ -33,8 +34,10 @@ __all__ = [
     'GeneralizedLoss',
     'HungarianMatcher',
     'KDMGLoss',
+    'LocalMaximum',
     'MCNN',
     'NoiseCCLoss',
+    'OTMinimization',
     'P2PLoss',
     'PMLLoss',
     'PointCounter',

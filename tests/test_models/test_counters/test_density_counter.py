@@ -124,6 +124,34 @@ def test_predict_without_samples_takes_all():
     assert [s.pred_density.density.shape for s in samples] == [(1, 8, 8)] * 2
 
 
+def test_localizer_gives_points_in_the_original_frame(monkeypatch):
+    """One person on one cell of an image that was halved, cropped and flipped on its way."""
+    model = build('vgg', localizer=dict(type='LocalMaximum')).eval()
+    density = torch.zeros(1, 1, 32, 32)
+    density[0, 0, 5, 7] = 0.9
+    density[0, 0, 5, 20] = 0.8  # in the padding
+    monkeypatch.setattr(model, 'predict_density', lambda inputs: density)
+    sample = make_sample([], (40, 33))
+    sample.set_metainfo(dict(scale_factor=(0.5, 0.5), crop_offset=(10.0, 4.0), flip=True))
+    (sample,) = model.predict(torch.zeros(1, 3, 64, 64), [sample])
+    # The centre of the cell is (14.5, 10.5); unflipped 17.5, in the halved image (27.5, 14.5).
+    assert sample.pred_instances.points.tolist() == [[55.5, 29.5]]
+    assert sample.pred_instances.scores.tolist() == pytest.approx([0.9])
+    assert sample.pred_count == pytest.approx(0.9)
+    assert sample.density_stride == 2
+
+
+@pytest.mark.parametrize('localizer', ['LocalMaximum', 'OTMinimization'])
+def test_points_lie_in_the_image(localizer, monkeypatch):
+    """The last cell of an image of 33 x 33 px has its centre outside it."""
+    model = build('vgg', localizer=dict(type=localizer)).eval()
+    density = torch.zeros(1, 1, 32, 32)
+    density[0, 0, 16, 16] = 1.0
+    monkeypatch.setattr(model, 'predict_density', lambda inputs: density)
+    (sample,) = model.predict(torch.zeros(1, 3, 64, 64), [make_sample([], (33, 33))])
+    assert sample.pred_instances.points.tolist() == [[32, 32]]
+
+
 def test_images_of_different_size_in_a_training_batch():
     """The loader's partitions do not fit the padded batch; the loss then makes its own."""
     model = build('mcnn').train()

@@ -1,0 +1,4 @@
+# Points by optimal transport from the density.
+_base_ = 'lm_vgg16_sha_cpu.py'
+
+model = dict(localizer=dict(_delete_=True, type='OTMinimization'))
