@@ -7,11 +7,12 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.evaluator import Evaluator
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
 from mmcrowd.models import DensityCounter
-from mmcrowd.registry import DATASETS, HOOKS, METRICS, MODELS, VISUALIZERS
+from mmcrowd.registry import DATASETS, HOOKS, MODELS, VISUALIZERS
 
 from .test_datasets.test_jhu_crowd import make_jhu
 from .test_datasets.test_nwpu_crowd import make_nwpu
@@ -126,9 +127,9 @@ def test_config(name, tmp_path):
     model.eval()
     with torch.no_grad():
         samples = model.test_step(batches['test'])
-    metric = METRICS.build(cfg.test_evaluator)
-    metric.process(batches['test'], [sample.to_dict() for sample in samples])
-    assert metric.evaluate(2)['count/MAE'] >= 0
+    evaluator = Evaluator(cfg.test_evaluator)
+    evaluator.process(samples, batches['test'])
+    assert evaluator.evaluate(2)['count/MAE'] >= 0
 
     for hook in (*cfg.default_hooks.values(), *cfg.get('custom_hooks', ())):
         HOOKS.build(hook)

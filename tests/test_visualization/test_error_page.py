@@ -392,6 +392,17 @@ def test_browser_draws_everything_offline(opened):
     assert requests and all(url.startswith(('file:', 'data:')) for url in requests)
 
 
+def test_graphs_fill_their_panels(opened):
+    """Also those that were drawn before the panels beside them, and when the window changes."""
+    page, _, _ = opened
+    for width in (1200, 700, 1200):
+        page.set_viewport_size(dict(width=width, height=900))
+        page.wait_for_function(
+            """() => Array.from(document.querySelectorAll('.plotly-graph-div')).every(graph =>
+            Math.abs(graph.clientWidth - graph.querySelector('.main-svg').clientWidth) <= 1)"""
+        )
+
+
 def column(page, heading):
     """The heading's state, and the values below it as the table shows them."""
     place = [th.inner_text().strip() for th in page.locator('thead th').all()].index(heading)

@@ -98,7 +98,7 @@ class OTMinimization:
             ValueError: The density is not ``(h, w)``, not of a floating type or not finite.
         """
         check_density(density, stride, type(self).__name__)
-        mass = density.cpu().double().numpy()
+        mass = density.detach().cpu().double().numpy()
         num_points = max(round(mass.sum()), 0)
         points, scores = np.zeros((0, 2)), np.zeros(0)
         if num_points:

@@ -164,9 +164,9 @@ def test_transport_gives_the_barycentres_of_the_dense_plan():
     # the marginals of the plan: that of the points exactly, that of the cells nearly
     np.testing.assert_allclose(plan.sum(0), 1, rtol=1e-6)
     assert (plan.sum(1) - mass).abs().sum() < 0.2 * mass.sum()
-    np.testing.assert_allclose(points, plan.T @ cells, atol=0.1)
+    np.testing.assert_allclose(points, plan.T @ cells, atol=0.02)
     expected = (plan * torch.cdist(cells, torch.from_numpy(points)).square()).sum(0)
-    np.testing.assert_allclose(spread, expected, rtol=0.02, atol=0.2)
+    np.testing.assert_allclose(spread, expected, rtol=0.01, atol=0.05)
 
 
 @pytest.mark.parametrize(
@@ -179,9 +179,7 @@ def test_minimum_is_that_of_the_dense_form(num_points, size, stride):
         starts = draw_starts(density, num_points, stride, np.random.default_rng(0))
         points, _ = minimize_transport(density, starts, stride)
         dense = dense_otm(torch.from_numpy(density), torch.from_numpy(starts), stride).numpy()
-        distance = np.hypot(*(points - dense).T)
-        assert np.median(distance) < 0.05
-        assert distance.mean() < 0.25
+        assert np.hypot(*(points - dense).T).mean() < 0.02
         for radius in (4, 8):
             pairs += found(points, heads, radius), found(dense, heads, radius)
     # N points and N heads, so F1 is the share of pairs
@@ -264,7 +262,7 @@ def test_far_mass_that_no_point_is_near():
 
 def test_the_same_map_gives_the_same_points_whatever_was_before():
     _, density = crowd(25, (24, 24), 2)
-    density = torch.from_numpy(density)
+    density = torch.from_numpy(density).requires_grad_()
     localizer = TASK_UTILS.build(dict(type='OTMinimization', seed=3))
     first = localizer(density, 2)
     np.random.seed(1)
