@@ -22,11 +22,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
-from scipy.sparse.csgraph import maximum_bipartite_matching
-from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from mmcrowd.evaluation import LocalizationMetric
 from mmcrowd.models.localizers.local_maximum import LocalMaximum
 from mmcrowd.models.localizers.ot_minimization import OTMinimization, draw_starts
 
@@ -107,15 +106,6 @@ def peak_memory(call) -> float:
     return max(of_numpy, of_torch) / 2**20
 
 
-def count_pairs(points: np.ndarray, heads: np.ndarray, radius: float) -> int:
-    """Largest number of one-to-one pairs of a point and a head within the radius."""
-    if not len(points):
-        return 0
-    near = cKDTree(points).sparse_distance_matrix(cKDTree(heads), radius, output_type='coo_matrix')
-    near.data[:] = 1  # a distance of zero is a pair too
-    return int((maximum_bipartite_matching(near.tocsr()) >= 0).sum())
-
-
 def main():
     args = parse_args()
     print(
@@ -134,18 +124,11 @@ def main():
             start = time.process_time()
             points = [call(density, args.iterations).double().numpy() for _, density in crowds]
             seconds = (time.process_time() - start) / len(crowds)
-            number = sum(map(len, points))
-            scores = [
-                2
-                * sum(
-                    count_pairs(p, heads, r) for p, (heads, _) in zip(points, crowds, strict=True)
-                )
-                / (number + people * args.crowds)
-                for r in RADII
-            ]
+            found = sum(map(len, points)) / len(crowds)
+            scores = LocalizationMetric.calculate(points, [heads for heads, _ in crowds], RADII)
             print(
-                f'{people:6} {form:>12} {seconds:9.3f} {memory:9.1f} {number / args.crowds:7.1f} '
-                + ' '.join(f'{score:7.4f}' for score in scores),
+                f'{people:6} {form:>12} {seconds:9.3f} {memory:9.1f} {found:7.1f} '
+                + ' '.join(f'{scores[f"F1@{radius}"]:7.4f}' for radius in RADII),
                 flush=True,
             )
 
