@@ -239,12 +239,18 @@ def _maximum_matching(
     from_gt, to_pred = np.full(len(free_gt), source), np.full(len(free_pred), sink)
     tail = np.concatenate([np.where(matched, pred_node, gt_end), from_gt, num_gt + free_pred])
     head = np.concatenate([np.where(matched, gt_end, pred_node), free_gt, to_pred])
-    capacity = np.ones(len(tail), np.int32)
-    network = csr_array((capacity, (tail, head)), shape=(sink + 1, sink + 1))
-    flow = maximum_flow(network, source, sink).flow[:num_gt, num_gt:source].tocoo()
+    # Built by hand: in small images the conversions of scipy.sparse would take most of the time.
+    order = np.lexsort((head, tail))
+    start_of = np.zeros(sink + 2, np.int32)
+    np.cumsum(np.bincount(tail, minlength=sink + 1), out=start_of[1:])
+    network = csr_array(
+        (np.ones(len(tail), np.int32), head[order].astype(np.int32), start_of),
+        shape=(sink + 1, sink + 1),
+    )
+    flow = maximum_flow(network, source, sink).flow.tocoo()
     # An augmenting path gives its true points new partners and leaves none without one.
-    new = flow.data > 0
-    pred_of_gt[flow.row[new]] = flow.col[new]
+    new = (flow.data > 0) & (flow.row < num_gt)
+    pred_of_gt[flow.row[new]] = flow.col[new] - num_gt
     return pred_of_gt
 
 
