@@ -107,7 +107,7 @@ class BaseCrowdDataset(BaseDataset):
             annotation is not published) and perhaps ``attributes``. A number under ``num_points``
             is compared with the number of points and taken out.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f'{type(self).__name__} has no list_images')
 
     def read_annotation(self, info: dict) -> dict:
         """The annotation of one image.
@@ -122,7 +122,7 @@ class BaseCrowdDataset(BaseDataset):
         Raises:
             ValueError, OSError: To be reported; the message names the file.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f'{type(self).__name__} has no read_annotation')
 
     def annotation_file(self, info: dict) -> str | None:
         """The file that :meth:`read_annotation` reads, by default ``info['ann_path']``."""

@@ -138,6 +138,8 @@ def load_results(path: str | Path) -> list[ImageResult]:
     seen = content.get('format') if isinstance(content, dict) else None
     if seen != FORMAT:
         raise ValueError(f'{path}: format is {seen!r}, expected {FORMAT!r}')
+    if not isinstance(content.get('images'), list):
+        raise ValueError(f'{path}: expected a list under the key "images"')
     results = []
     for number, image in enumerate(content['images']):
         try:

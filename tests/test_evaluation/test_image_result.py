@@ -189,3 +189,11 @@ def test_a_sample_without(missing):
     del sample[missing]
     with pytest.raises(KeyError, match=f'the sample has no {missing}'):
         ImageResult.from_sample(sample)
+
+
+@pytest.mark.parametrize('rest', ['', ', "images": {"IMG_1": 3}'], ids=['no key', 'no list'])
+def test_results_without_a_list_of_images(tmp_path, rest):
+    path = tmp_path / 'results.json'
+    path.write_text(f'{{"format": "mmcrowd-results-1"{rest}}}')
+    with pytest.raises(ValueError, match='results.json: expected a list under the key "images"'):
+        load_results(path)
