@@ -4,6 +4,7 @@ import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from torch import nn
+from torch.nn import functional as F
 
 from mmcrowd.registry import MODELS
 
@@ -15,10 +16,13 @@ class DensityHead(BaseModule):
     3x3 convolutions with ReLU (``mid_channels``), a 1x1 convolution and, where the density is finer
     than the features, an upsampling by ``r = in_stride / out_stride``: ``'pixel_shuffle'`` predicts
     ``r * r`` cells from each feature, ``'bilinear'`` interpolates one prediction and divides it by
-    ``r * r``, so that the count stays. A ReLU ends the head (Lin, Wan and Chan, ICLR 2025).
+    ``r * r``, so that the count stays. A ReLU ends the head (Lin, Wan and Chan, ICLR 2025). With
+    few people in many cells it can die, in a network that learns from scratch: once all cells are
+    below zero no gradient is left. A softplus cannot.
 
-    The weights of the last layer start at a hundredth of their default and its bias at 0: the first
-    densities are small, and the loss begins by raising the count.
+    The weights of the last layer start at a hundredth of their default and its bias at 0, or before
+    a softplus at -5 (0.007 persons per cell): the first densities are small, and the loss begins by
+    raising the count.
 
     Args:
         in_channels: Channels of the features.
@@ -26,11 +30,14 @@ class DensityHead(BaseModule):
         in_stride: Input pixels per feature cell. Default 8.
         out_stride: Input pixels per density cell, a divisor of ``in_stride``. Default 2.
         upsample: ``'pixel_shuffle'`` (default) or ``'bilinear'``.
+        activation: ``'relu'`` (default) or ``'softplus'``, what makes the density non-negative.
         norm_cfg: Normalisation of the 3x3 convolutions. Default None.
         init_cfg: Default: Kaiming for the convolutions.
     """
 
     UPSAMPLES = ('pixel_shuffle', 'bilinear')
+    # For each activation, where the bias of the last layer starts.
+    ACTIVATIONS = dict(relu=0.0, softplus=-5.0)
 
     def __init__(
         self,
@@ -39,15 +46,19 @@ class DensityHead(BaseModule):
         in_stride: int = 8,
         out_stride: int = 2,
         upsample: str = 'pixel_shuffle',
+        activation: str = 'relu',
         norm_cfg: dict | None = None,
         init_cfg=dict(type='Kaiming', layer='Conv2d', mode='fan_in'),  # noqa: B006
     ):
         super().__init__(init_cfg)
         if upsample not in self.UPSAMPLES:
             raise ValueError(f'upsample={upsample!r}, expected one of {self.UPSAMPLES}')
+        if activation not in self.ACTIVATIONS:
+            raise ValueError(f'activation={activation!r}, expected one of {list(self.ACTIVATIONS)}')
         if out_stride < 1 or in_stride % out_stride:
             raise ValueError(f'out_stride={out_stride!r}, expected a divisor of {in_stride}')
         self.out_stride = out_stride
+        self.activation = activation
         self.ratio = ratio = in_stride // out_stride
         channels = (in_channels, *mid_channels)
         self.convs = nn.Sequential(
@@ -76,7 +87,7 @@ class DensityHead(BaseModule):
         with torch.no_grad():
             self.predict.reset_parameters()
             self.predict.weight.div_(100)
-            self.predict.bias.zero_()
+            self.predict.bias.fill_(self.ACTIVATIONS[self.activation])
 
     def forward(self, features: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
         """Density of a batch.
@@ -93,4 +104,4 @@ class DensityHead(BaseModule):
         density = self.upsample(self.predict(self.convs(features)))
         if not self.is_shuffled:
             density = density / self.ratio**2
-        return density.relu()
+        return getattr(F, self.activation)(density)

@@ -45,6 +45,17 @@ def test_initial_density_is_small_and_bias_zero():
     assert head(torch.rand(1, 64, 8, 8)).max() < 0.05
 
 
+def test_softplus_is_small_at_first_and_has_a_gradient_everywhere():
+    head = DensityHead(64, (32,), activation='softplus')
+    head.init_weights()
+    features = torch.rand(1, 64, 8, 8)
+    assert 0 < head(features).min() and head(features).max() < 0.02
+    with torch.no_grad():
+        head.predict.bias.fill_(-10)  # where a ReLU is dead
+    head(features).sum().backward()
+    assert (head.predict.bias.grad > 0).all()
+
+
 def test_keeps_a_pretrained_head(tmp_path):
     source = DensityHead(4, (), in_stride=4)
     state = {f'head.{name}': value for name, value in source.state_dict().items()}
@@ -62,7 +73,8 @@ def test_levels_of_a_backbone_are_taken():
 
 
 @pytest.mark.parametrize(
-    'kwargs', [dict(out_stride=3), dict(out_stride=0), dict(upsample='nearest')]
+    'kwargs',
+    [dict(out_stride=3), dict(out_stride=0), dict(upsample='nearest'), dict(activation='elu')],
 )
 def test_bad_arguments(kwargs):
     with pytest.raises(ValueError, match=next(iter(kwargs))):
