@@ -1,6 +1,11 @@
 """Transforms of pixels. Points, boxes and sigmas move with the pixels, by the rules of
 :mod:`mmcrowd.structures.frame`; an unlabelled image has none of them. What else belongs to a point
-(``POINT_FIELDS``) stays with it."""
+(``POINT_FIELDS``) stays with it.
+
+An image that is still encoded (:class:`~.loading.EncodedImage`) stays so in resizes, which only
+plan, until a crop or a transform that needs its pixels."""
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -9,6 +14,8 @@ from mmcv.transforms.utils import cache_randomness
 
 from mmcrowd.registry import TRANSFORMS
 from mmcrowd.structures import compose_crop, compose_flip, compose_resize
+
+from .loading import EncodedImage, resize_image
 
 # What an image may have for each of its points: a row for each, cropped and packed together.
 POINT_FIELDS = ('points', 'boxes', 'sigmas', 'occlusion', 'blur')
@@ -19,9 +26,11 @@ class RandomScaleCrop(BaseTransform):
     """Scale by a random factor and cut out a random window of ``crop_size``.
 
     The window of ``crop_size / scale`` pixels is cut out first and then resized, so that no more
-    pixels are touched than needed. Where the image is smaller than the window, the scale is raised
-    until the window fits the image (the two axes may then differ by the rounding of the window to
-    whole pixels). Points outside the window are dropped.
+    pixels are touched than needed. An encoded image is decoded as coarsely as the scale allows (its
+    own planned scale included), so that its pixels are only shrunk from there, or at full size.
+    Where the image is smaller than the window, the scale is raised until the window fits the image
+    (the two axes may then differ by the rounding of the window to whole pixels). Points outside the
+    window are dropped.
 
     Args:
         crop_size: Size of the crop in pixels, ``(h, w)`` or one number for both. Default 512.
@@ -36,27 +45,44 @@ class RandomScaleCrop(BaseTransform):
         if not 0 < self.scale_range[0] <= self.scale_range[1]:
             raise ValueError(f'scale_range={scale_range!r}, expected 0 < low <= high')
 
-    @cache_randomness
-    def _draw_window(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """Window ``(x0, y0, w, h)`` in the present image."""
-        crop_h, crop_w = self.crop_size
-        scale = np.random.uniform(*self.scale_range)
-        scale = max(scale, crop_h / height, crop_w / width)
-        h = min(max(round(crop_h / scale), 1), height)
-        w = min(max(round(crop_w / scale), 1), width)
-        y0 = np.random.randint(height - h + 1)
-        x0 = np.random.randint(width - w + 1)
-        return x0, y0, w, h
-
     def transform(self, results: dict) -> dict:
         _no_partition(results)
-        x0, y0, w, h = self._draw_window(*results['img'].shape[:2])
-        results['img'] = results['img'][y0 : y0 + h, x0 : x0 + w]
+        crop_h, crop_w = self.crop_size
+        img = results['img']
+        height, width = img.shape[:2]
+        scale = max(self._draw_scale(), crop_h / height, crop_w / width)
+        scale_x = scale_y = scale
+        if isinstance(img, EncodedImage):
+            sx, sy = img.scale
+            reduction = img.reduction(scale * max(sx, sy))
+            height, width = img.decoded_size(reduction)
+            # From the plan back to the file, and by exactly 1/r from there.
+            _move(results, (1 / (sx * reduction), 1 / (sy * reduction)), (height, width))
+            scale_x, scale_y = scale * sx * reduction, scale * sy * reduction
+
+        h = min(max(round(crop_h / scale_y), 1), height)
+        w = min(max(round(crop_w / scale_x), 1), width)
+        x0, y0 = self._draw_place(height - h, width - w)
+        if isinstance(img, EncodedImage):
+            results['img'] = img.decode(reduction, (x0, y0, w, h))
+        else:
+            results['img'] = img[y0 : y0 + h, x0 : x0 + w]
         compose_crop(results, (x0, y0), (h, w))
         _shift(results, -x0, -y0)
         _keep_inside(results, (h, w))
         _resize(results, self.crop_size)
         return results
+
+    @cache_randomness
+    def _draw_scale(self) -> float:
+        return np.random.uniform(*self.scale_range)
+
+    @cache_randomness
+    def _draw_place(self, free_h: int, free_w: int) -> tuple[int, int]:
+        """Upper left corner ``(x0, y0)`` of the window."""
+        y0 = np.random.randint(free_h + 1)
+        x0 = np.random.randint(free_w + 1)
+        return x0, y0
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(crop_size={self.crop_size}, scale_range={self.scale_range})'
@@ -69,25 +95,43 @@ class LimitSide(BaseTransform):
     Args:
         longest: The longer side is reduced to this many pixels if it is larger. Default None.
         shortest: The shorter side is raised to this many pixels if it is smaller, without regard
-            to ``longest``. Default None.
+            to ``longest``. A pair ``(low, high)`` brings it into this range, both ways: the
+            published rule for UCF-QNRF of the Bayesian loss and DM-Count is (512, 2048).
+            Default None.
     """
 
-    def __init__(self, longest: int | None = None, shortest: int | None = None):
-        if longest is not None and shortest is not None and shortest > longest:
+    def __init__(self, longest: int | None = None, shortest: int | tuple[int, int] | None = None):
+        low, high = shortest if isinstance(shortest, Sequence) else (shortest, None)
+        if low is not None and high is not None and low > high:
+            raise ValueError(f'shortest={shortest!r}, expected (low, high)')
+        if longest is not None and low is not None and low > longest:
             raise ValueError(f'shortest={shortest} is above longest={longest}')
         self.longest = longest
         self.shortest = shortest
+        self._low, self._high = low, high
 
-    def transform(self, results: dict) -> dict:
-        height, width = results['img'].shape[:2]
+    def scale_for(self, height: int, width: int) -> float:
+        """Scale for an image of this many pixels; 1.0 if it keeps to the limits."""
         scale = 1.0
         if self.longest is not None:
             scale = min(scale, self.longest / max(height, width))
-        if self.shortest is not None:
-            scale = max(scale, self.shortest / min(height, width))
-        if scale != 1.0:
+        if self._high is not None:
+            scale = min(scale, self._high / min(height, width))
+        if self._low is not None:
+            scale = max(scale, self._low / min(height, width))
+        return scale
+
+    def size_for(self, height: int, width: int) -> tuple[int, int]:
+        """Size ``(h, w)`` in pixels that an image of this many pixels gets."""
+        scale = self.scale_for(height, width)
+        return max(round(height * scale), 1), max(round(width * scale), 1)
+
+    def transform(self, results: dict) -> dict:
+        height, width = results['img'].shape[:2]
+        size = self.size_for(height, width)
+        if size != (height, width):
             _no_partition(results)
-            _resize(results, (max(round(height * scale), 1), max(round(width * scale), 1)))
+            _resize(results, size)
         return results
 
     def __repr__(self) -> str:
@@ -140,7 +184,7 @@ class RandomHorizontalFlip(BaseTransform):
         if not self._draw():
             return results
         _no_partition(results)
-        results['img'] = cv2.flip(results['img'], 1)
+        results['img'] = cv2.flip(np.asarray(results['img']), 1)
         right = results['img'].shape[1] - 1
         if 'points' in results:
             results['points'][:, 0] = right - results['points'][:, 0]
@@ -179,7 +223,7 @@ class PhotometricDistortion(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         shift, gain, saturation = self._draw()
-        img = results['img']
+        img = np.asarray(results['img'])
         gray = cv2.cvtColor(cv2.cvtColor(img, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
         mean = float(gray.mean())
         # gain * (saturation * (img - gray) + gray - mean) + mean + shift, in one saturating pass.
@@ -220,7 +264,13 @@ class PadToMultiple(BaseTransform):
         if bottom or right:
             _no_partition(results)
             results['img'] = cv2.copyMakeBorder(
-                results['img'], 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=self.pad_value
+                np.asarray(results['img']),
+                0,
+                bottom,
+                0,
+                right,
+                cv2.BORDER_CONSTANT,
+                value=self.pad_value,
             )
             # Seen from before a flip, the padding is at the left: a crop at a negative offset.
             compose_crop(results, (0, 0), (height + bottom, width + right))
@@ -236,17 +286,21 @@ def _no_partition(results: dict) -> None:
 
 
 def _resize(results: dict, size: tuple[int, int]) -> None:
-    """Resize to ``size = (h, w)``; area averaging when both axes shrink, bilinear otherwise."""
-    height, width = results['img'].shape[:2]
+    """Resize to ``size = (h, w)``, or plan to do so."""
+    img = results['img']
+    height, width = img.shape[:2]
     if (height, width) == tuple(size):
         return
-    sx, sy = size[1] / width, size[0] / height
-    shrinks = sx <= 1 and sy <= 1
-    results['img'] = cv2.resize(
-        results['img'],
-        (size[1], size[0]),
-        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
-    )
+    encoded = isinstance(img, EncodedImage)
+    results['img'] = img.resize(size) if encoded else resize_image(img, size)
+    _move(results, (size[1] / width, size[0] / height), size)
+
+
+def _move(results: dict, scale: tuple[float, float], size: tuple[int, int]) -> None:
+    """Move all but the pixels in a resize by ``scale = (sx, sy)`` to ``size = (h, w)``."""
+    sx, sy = scale
+    if sx == sy == 1:
+        return
     scale = np.array([sx, sy], np.float32)
     if 'points' in results:
         results['points'] = (results['points'] + 0.5) * scale - 0.5

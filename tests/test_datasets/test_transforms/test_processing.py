@@ -1,18 +1,21 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mmengine.dataset import Compose
+from PIL import Image
 
 from mmcrowd.datasets.transforms import (
     LimitSide,
+    LoadCrowdImage,
     PadToMultiple,
     PhotometricDistortion,
     RandomHorizontalFlip,
     RandomScaleCrop,
     ResizeToMultiple,
 )
+from mmcrowd.datasets.transforms.loading import EncodedImage, read_image_shape
 from mmcrowd.registry import TRANSFORMS
 from mmcrowd.structures import to_input_frame, to_original_frame
 
@@ -176,9 +179,22 @@ def test_unlabelled_image(transform):
         (dict(shortest=120), (60, 80), (120, 160)),
         (dict(longest=40, shortest=35), (60, 80), (35, 47)),
         (dict(longest=10), (1, 2000), (1, 10)),
+        (dict(shortest=(30, 50)), (60, 80), (50, 67)),
+        (dict(shortest=[70, 90]), (60, 80), (70, 93)),
+        (dict(shortest=(50, 60)), (60, 80), (60, 80)),
+        (dict(shortest=(30, 50), longest=40), (60, 80), (30, 40)),
+        (dict(shortest=(35, 50), longest=40), (60, 80), (35, 47)),
+        # UCF-QNRF in the Bayesian loss and DM-Count.
+        (dict(shortest=(512, 2048)), (4000, 6000), (2048, 3072)),
+        (dict(shortest=(512, 2048)), (300, 400), (512, 683)),
     ],
 )
 def test_limit_side(kwargs, shape, expected):
+    assert LimitSide(**kwargs).size_for(*shape) == expected
+    scale = LimitSide(**kwargs).scale_for(*shape)
+    np.testing.assert_allclose(np.maximum(np.multiply(shape, scale), 1), expected, atol=0.51)
+    if max(shape) > 2000:
+        return
     out = LimitSide(**kwargs)(make_results(*shape, points=[]))
     assert out['img'].shape[:2] == out['img_shape'] == expected
     assert out['points'].shape == (0, 2)
@@ -222,9 +238,141 @@ def test_flip_of_boxes_keeps_corners_in_order():
         (lambda: RandomScaleCrop(10, (0, 1)), 'scale_range'),
         (lambda: RandomHorizontalFlip(1.5), 'prob=1.5'),
         (lambda: LimitSide(10, 20), 'shortest=20'),
+        (lambda: LimitSide(10, (20, 30)), 'is above longest=10'),
+        (lambda: LimitSide(shortest=(30, 20)), 'expected .low, high.'),
         (lambda: PadToMultiple(0), 'divisor=0'),
     ],
 )
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_order_of_the_draws():
+    """Scale, row, column: a seed gives the crops that it has always given."""
+    for seed in range(20):
+        out_results = make_results(200, 300)
+        img = out_results['img']
+        np.random.seed(seed)
+        scale = max(np.random.uniform(0.5, 1.5), 120 / 200)
+        h, w = round(120 / scale), round(90 / scale)
+        y0, x0 = np.random.randint(200 - h + 1), np.random.randint(300 - w + 1)
+        np.random.seed(seed)
+        out = RandomScaleCrop((120, 90))(out_results)
+        sy, sx = 120 / h, 90 / w
+        np.testing.assert_allclose(out['crop_offset'], (x0 * sx, y0 * sy))
+        method = cv2.INTER_AREA if scale <= 1 else cv2.INTER_LINEAR
+        expected = cv2.resize(img[y0 : y0 + h, x0 : x0 + w], (90, 120), interpolation=method)
+        np.testing.assert_array_equal(out['img'], expected)
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """Function that writes a JPEG with three bright dots, and the dots ``(3, 2)``."""
+
+    def write(height=601, width=803, orientation=1):
+        points = np.float32([[0.3, 0.4], [0.52, 0.48], [0.7, 0.66]]) * (width, height)
+        y, x = np.mgrid[:height, :width]
+        img = sum(250 * np.exp(-((x - px) ** 2 + (y - py) ** 2) / 50) for px, py in points)
+        img = np.repeat(img.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+        # What EXIF undoes, so that the loaded image has the dots where they were.
+        stored = {1: img, 3: img[::-1, ::-1], 6: np.rot90(img)}[orientation]
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        path = tmp_path / f'{height}_{width}_{orientation}.jpg'
+        Image.fromarray(np.ascontiguousarray(stored)).save(path, quality=95, exif=exif)
+        return str(path), points
+
+    return write
+
+
+def load(path, points, lazy):
+    height, width = read_image_shape(path)
+    results = make_results(height, width, points, img=False)
+    results.update(img=None, img_path=path, boxes=np.tile(results['points'], 2))
+    return LoadCrowdImage(lazy=lazy)(results)
+
+
+def assert_dots_at(results):
+    """Each point has a bright dot, and there is no other."""
+    level = results['img'][..., 0].astype(float)
+    size = max(results['scale_factor']) * 5
+    y, x = np.mgrid[: level.shape[0], : level.shape[1]]
+    for point in results['points']:
+        near = np.hypot(x - point[0], y - point[1]) < 3 * size
+        weight = np.where(near, level, 0)
+        centre = [(x * weight).sum(), (y * weight).sum()] / weight.sum()
+        # A dot that the edge cuts has another centre.
+        if (point > 3 * size).all() and (point < np.array(level.shape[::-1]) - 3 * size).all():
+            np.testing.assert_allclose(point, centre, atol=0.1)
+            assert weight.max() > 60
+
+
+@pytest.mark.parametrize('orientation', [1, 3, 6])
+@pytest.mark.parametrize('size', [(601, 803), (600, 800)])
+@pytest.mark.parametrize('longest', [800, 410, 230, 120, 1500])
+def test_points_of_a_lazy_crop_stay_on_their_pixels(photo, size, orientation, longest):
+    path, points = photo(*size, orientation)
+    crop = min(longest, 800) * 4 // 10
+    used, seen = set(), 0
+    for seed in range(6):
+        np.random.seed(seed)
+        results = LimitSide(longest=longest)(load(path, points, lazy=True))
+        assert isinstance(results['img'], EncodedImage)
+        assert results['img_shape'] == results['img'].shape[:2]
+        image = results['img']
+        out = RandomScaleCrop(crop, (0.7, 1.2))(results)
+        used.add(image.reduction(max(out['scale_factor'])))
+        assert out['img'].shape == (crop, crop, 3)
+        assert_dots_at(out)
+        seen += len(out['points'])
+        np.testing.assert_allclose(out['points'], out['boxes'][:, :2], atol=1e-3)
+        expected = to_input_frame(points, out)
+        inside = ((expected >= -0.5) & (expected < crop - 0.5)).all(1)
+        np.testing.assert_allclose(out['points'], expected[inside], atol=1e-3)
+    assert seen
+    if size == (600, 800) or orientation == 1:
+        assert max(used) == {800: 1, 1500: 1, 410: 2, 230: 4, 120: 8}[longest]
+
+
+STEPS = {
+    'flip': RandomHorizontalFlip(0.5),
+    'pad': PadToMultiple(64),
+    'colours': PhotometricDistortion(),
+    'crop': RandomScaleCrop((96, 128), (1.2, 2)),
+}
+
+
+@given(st.lists(st.sampled_from(sorted(STEPS)), max_size=4), st.integers(0, 99))
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_lazy_is_the_same_where_nothing_shrinks(photo, names, seed):
+    """Bit by bit."""
+    outs = []
+    for lazy in (False, True):
+        np.random.seed(seed)
+        results = load(*photo(121, 163), lazy)
+        for name in names:
+            results = STEPS[name](results)
+        outs.append(results)
+    plain, lazy = outs
+    np.testing.assert_array_equal(np.asarray(lazy['img']), plain['img'])
+    for key in ('points', 'boxes', 'img_shape', 'scale_factor', 'crop_offset', 'flip'):
+        np.testing.assert_array_equal(lazy[key], plain[key])
+
+
+@pytest.mark.parametrize('first', [LimitSide(longest=300), ResizeToMultiple(64)])
+@pytest.mark.parametrize('then', ['flip', 'pad', 'colours'])
+@pytest.mark.parametrize('size', [(601, 803), (600, 800)])
+def test_planned_pixels_are_nearly_those_of_a_resize(photo, first, then, size):
+    plain, lazy = (first(load(*photo(*size), lazy)) for lazy in (False, True))
+    assert isinstance(lazy['img'], EncodedImage)
+    results = []
+    for result in (plain, lazy):
+        np.random.seed(2)
+        results.append(STEPS[then](result))
+    plain, lazy = results
+    pixels = np.asarray(lazy['img'])
+    assert pixels.dtype == np.uint8 and pixels.shape == plain['img'].shape
+    assert np.abs(pixels.astype(int) - plain['img']).max() <= 12
+    for key in ('points', 'boxes', 'img_shape', 'scale_factor', 'crop_offset', 'flip'):
+        np.testing.assert_array_equal(lazy[key], plain[key])
