@@ -11,6 +11,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
+from mmcrowd.engine.data_root import set_data_root
 from mmcrowd.models import DensityCounter
 from mmcrowd.registry import DATASETS, HOOKS, MODELS, VISUALIZERS
 
@@ -60,10 +61,11 @@ def test_large_images_are_limited_alike_in_training_and_test(name):
     ],
 )
 def test_benchmark_files_through_the_pipelines(tmp_path, monkeypatch, make, folder, name, sizes):
-    """The dataset of a config finds its files below MMCROWD_DATA_ROOT and loads them."""
+    """The dataset of a config loads the folder as downloaded."""
     make(tmp_path / folder)
     monkeypatch.setenv('MMCROWD_DATA_ROOT', str(tmp_path))
     cfg = Config.fromfile(CONFIGS / name)
+    set_data_root(cfg, str(tmp_path / folder))
     init_default_scope(cfg.default_scope)
     for split, size in zip(('train', 'val', 'test'), sizes, strict=True):
         dataset = DATASETS.build(dict(cfg[f'{split}_dataloader'].dataset, cache=False))

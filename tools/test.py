@@ -9,6 +9,7 @@ from mmengine.evaluator import BaseMetric, DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmcrowd.engine.data_root import set_data_root
 from mmcrowd.engine.distributed import prepare_distributed
 from mmcrowd.engine.pretrained import fetch_pretrained
 from mmcrowd.evaluation.metrics.results_dump import ResultsDump
@@ -39,6 +40,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--amp', action='store_true', help='mixed precision: bfloat16 on every device'
     )
     parser.add_argument(
+        '--data-root',
+        help='folder of the dataset, as downloaded or prepared, instead of the one in the config',
+    )
+    parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
@@ -60,6 +65,8 @@ def load_config(args: argparse.Namespace) -> Config:
     """Read the config and lay the command line over it."""
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
+    if args.data_root:
+        set_data_root(cfg, args.data_root)
     cfg.launcher = args.launcher
     cfg.load_from = args.checkpoint
     cfg.resume = False

@@ -8,6 +8,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmcrowd.engine.data_root import set_data_root
 from mmcrowd.engine.distributed import prepare_distributed
 from mmcrowd.engine.pretrained import fetch_pretrained
 
@@ -30,6 +31,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='mixed precision: bfloat16 on every device',
     )
     parser.add_argument(
+        '--data-root',
+        help='folder of the dataset, as downloaded or prepared, instead of the one in the config',
+    )
+    parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
@@ -49,6 +54,8 @@ def load_config(args: argparse.Namespace) -> Config:
     """Read the config and lay the command line over it."""
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
+    if args.data_root:
+        set_data_root(cfg, args.data_root)
     cfg.launcher = args.launcher
     cfg.work_dir = (
         args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))

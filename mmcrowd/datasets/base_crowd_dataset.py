@@ -17,10 +17,19 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from .annotation_cache import AnnotationCache, user_cache_dir
+from .annotation_json import FILE_NAME, read_annotations
 from .transforms.loading import read_image_shape
 
 SPLITS = ('train', 'val', 'trainval', 'test')
 MAX_NAMED = 20  # problems in one error, and files in one problem
+
+# What may be known of a head besides its place: shape and type of its values.
+FIELDS = dict(
+    boxes=((4,), np.float32, '(m, 4) xyxy'),
+    sigmas=((2,), np.float32, '(m, 2) radii'),
+    occlusion=((), np.int64, '(m,) integers'),
+    blur=((), np.int64, '(m,) integers'),
+)
 
 
 class BaseCrowdDataset(BaseDataset):
@@ -28,8 +37,9 @@ class BaseCrowdDataset(BaseDataset):
 
     A subclass implements :meth:`list_images` and :meth:`read_annotation`, and shows the folder tree
     of its files as the first literal block of its docstring, which an error for a wrong folder
-    shows too. (One that has no files overrides ``load_data_list`` instead.) What
-    :meth:`get_data_info` returns for an image has
+    shows too. (One that has no files overrides :meth:`gather` instead.) Besides that folder each
+    dataset reads a copy of it that ``tools/dataset_converters/prepare.py`` has written: it is known
+    by its ``annotations.json``. What :meth:`get_data_info` returns for an image has
 
     - ``img_path`` (str), ``img_id`` (str, unique in the split),
     - ``points``: float32 ``(m, 2)``, ``(x, y)`` in pixels of the original frame (the image after
@@ -37,7 +47,9 @@ class BaseCrowdDataset(BaseDataset):
       whose annotation is not published,
     - where the benchmark gives them, other values for each point: ``boxes`` float32 ``(m, 4)``
       xyxy, ``sigmas`` float32 ``(m, 2)``, ``occlusion`` and ``blur`` int64 ``(m,)``,
-    - ``attributes`` (dict), the benchmark's labels of the image.
+    - ``attributes`` (dict), the benchmark's labels of the image,
+    - for a resized copy ``ori_shape``, the (height, width) that the image had as downloaded; the
+      points are in pixels of the copy.
 
     **Splits.** Where a benchmark has no validation set of its own, its training images in natural
     order of their names are divided by position: every tenth (the 10th, 20th, ...) is ``'val'``,
@@ -58,13 +70,16 @@ class BaseCrowdDataset(BaseDataset):
     workers that are forked (the default) share with their parent.
 
     Args:
-        data_root: Folder of the dataset as downloaded.
+        data_root: Folder of the dataset as downloaded, or of a prepared copy.
         split: One of ``'train'``, ``'val'``, ``'trainval'``, ``'test'``.
         pipeline: Transforms, see :class:`mmengine.dataset.BaseDataset`.
         cache: Whether to keep the parsed annotations on disk. Default True.
         cache_dir: Folder for that. Default None, the user's cache folder.
         **kwargs: Other arguments of :class:`mmengine.dataset.BaseDataset`, but for
             ``data_prefix``: each dataset knows its own folders.
+
+    Attributes:
+        num_outside (int): How many points lay outside their image.
 
     Raises:
         FileNotFoundError: For a folder that is not laid out as the dataset is, showing the tree;
@@ -103,9 +118,10 @@ class BaseCrowdDataset(BaseDataset):
                 whole impossible is raised, see :meth:`require`.
 
         Returns:
-            A dict for each image with ``img_path``, ``img_id``, ``ann_path`` (str; none if the
-            annotation is not published) and perhaps ``attributes``. A number under ``num_points``
-            is compared with the number of points and taken out.
+            A dict for each image with ``img_path``, ``img_id``, ``ann_path`` (str, the file of its
+            annotation; none if that is not published) and perhaps ``attributes``. What is there
+            already as ``annotation`` is not read again, and told as of ``source``. A number under
+            ``num_points`` is compared with the number of points.
         """
         raise NotImplementedError(f'{type(self).__name__} has no list_images')
 
@@ -124,14 +140,37 @@ class BaseCrowdDataset(BaseDataset):
         """
         raise NotImplementedError(f'{type(self).__name__} has no read_annotation')
 
-    def annotation_file(self, info: dict) -> str | None:
-        """The file that :meth:`read_annotation` reads, by default ``info['ann_path']``."""
-        return info.get('ann_path')
-
     def load_data_list(self) -> list[dict]:
-        """List the images, read their annotations or take them from the cache, and check them."""
         problems: list[Exception] = []
-        data_list = self.list_images(problems)
+        data_list = self.gather(problems)
+        if problems:
+            self._report(problems)
+        self._move_points_inside(data_list)
+        return data_list
+
+    def find_problems(self) -> list[Exception]:
+        """What is wrong with the files of the split, whether or not the dataset was loaded.
+
+        What :meth:`load_data_list` would raise for, in full and one by one. No image is decoded.
+        """
+        problems: list[Exception] = []
+        try:
+            self.gather(problems)
+        except (ValueError, OSError) as problem:
+            problems.append(problem)
+        return problems
+
+    def image_paths(self) -> list[str]:
+        """The image files of the split; raises as :meth:`list_images` does."""
+        return [info['img_path'] for info in self._list([])]
+
+    def gather(self, problems: list[Exception]) -> list[dict]:
+        """List the images, read their annotations or take them from the cache, and check them.
+
+        Args:
+            problems: To append what is wrong with single files.
+        """
+        data_list = self._list(problems)
         if not data_list and not problems:
             raise ValueError(
                 f'{type(self).__name__}: no image in split {self.split!r} of {self.data_root!r}'
@@ -143,15 +182,35 @@ class BaseCrowdDataset(BaseDataset):
             if cache and not problems:
                 cache.save(annotations)
         for info, annotation in zip(data_list, annotations, strict=True):
+            for key in ('annotation', 'source', 'split'):
+                info.pop(key, None)
             info.update(annotation)
             wanted = info.pop('num_points', None)
             if wanted is not None and 'points' in annotation and len(info['points']) != wanted:
                 problem = f'{info["ann_path"]}: {len(info["points"])} points, labelled as {wanted}'
                 problems.append(ValueError(problem))
-        if problems:
-            self._report(problems)
-        self._move_points_inside(data_list)
         return data_list
+
+    def read_annotations(self, path: Path, problems: list[Exception]) -> list[dict]:
+        """The images of the split in an annotation file of :class:`CrowdDataset`."""
+        metainfo, data_list = read_annotations(path, self.data_root, problems)
+        # As in MMEngine, what the config says goes before what the file says.
+        self._metainfo = {**metainfo, **self._metainfo}
+        data_list = self.select_given_split(data_list)
+        check_unique([info['img_id'] for info in data_list], path, problems)
+        return data_list
+
+    def select_given_split(self, data_list: list[dict]) -> list[dict]:
+        """The images of the split among all of an annotation file."""
+        given = {info['split'] for info in data_list if 'split' in info}
+        if not given:
+            return self._select_split(data_list)
+        if 'val' not in given and self.split != 'test':
+            # An image without a split is for training.
+            train = [info for info in data_list if info.get('split', 'train') == 'train']
+            return self._select_split(train)
+        wanted = ('train', 'val') if self.split == 'trainval' else (self.split,)
+        return [info for info in data_list if info.get('split', 'train') in wanted]
 
     def require(self, *paths: Path) -> None:
         """Raise unless all of these files and folders exist, showing the tree of the dataset."""
@@ -166,6 +225,7 @@ class BaseCrowdDataset(BaseDataset):
         return FileNotFoundError(
             f'{type(self).__name__}: {what}; data_root={self.data_root!r}, expected:\n\n'
             + '\n'.join(tree).rstrip()
+            + ('' if self.ann_file else '\n\nor a copy by tools/dataset_converters/prepare.py')
         )
 
     def _join_prefix(self) -> None:
@@ -198,14 +258,25 @@ class BaseCrowdDataset(BaseDataset):
         is_val = self.split == 'val'
         return [path for i, path in enumerate(paths) if (i % 10 == 9) == is_val]
 
+    def _list(self, problems: list[Exception]) -> list[dict]:
+        """The images of the split, from the folder as downloaded or from a prepared copy."""
+        path = Path(self.data_root) / FILE_NAME
+        if self.ann_file or not path.is_file():
+            return self.list_images(problems)
+        data_list = self.read_annotations(path, problems)
+        prepared = self._metainfo.get('dataset_type')
+        if prepared != type(self).__name__:
+            raise ValueError(f'{path}: dataset_type={prepared!r}, expected {type(self).__name__!r}')
+        return data_list
+
     def _open_cache(self, data_list: list[dict]) -> AnnotationCache:
         """The cache file of exactly this list of images, under a name of its own."""
         images = [info['img_path'] for info in data_list]
-        annotations = [self.annotation_file(info) for info in data_list]
+        annotations = [info.get('ann_path') for info in data_list]
         files = [path for path in dict.fromkeys(images + annotations) if path is not None]
         # The code that parses and the one that writes.
         modules = [c.__module__ for c in type(self).__mro__ if issubclass(c, BaseCrowdDataset)]
-        modules += [read_image_shape.__module__, AnnotationCache.__module__]
+        modules += [f.__module__ for f in (read_image_shape, read_annotations, AnnotationCache)]
         code = [getattr(sys.modules.get(name), '__file__', None) for name in modules]
         key = hashlib.sha256('\0'.join(modules + [os.path.abspath(f) for f in files]).encode())
         return AnnotationCache(
@@ -216,9 +287,10 @@ class BaseCrowdDataset(BaseDataset):
     def _read(self, info: dict, problems: list[Exception]) -> dict[str, np.ndarray]:
         """Checked annotation of one image, and its ``size`` (h, w) from the header of the file."""
         annotation = {}
+        source = info.get('source', info.get('ann_path', info['img_path']))
         try:
-            source = info.get('ann_path', info['img_path'])
-            annotation = check_annotation(self.read_annotation(info), source)
+            given = info['annotation'] if 'annotation' in info else self.read_annotation(info)
+            annotation = check_annotation(given, source)
         except (ValueError, OSError) as problem:
             problems.append(problem)
         try:
@@ -251,6 +323,7 @@ class BaseCrowdDataset(BaseDataset):
             info['points'] = clipped
             outside += moved
             affected += moved > 0
+        self.num_outside = outside
         if outside:
             MMLogger.get_current_instance().warning(
                 f'{type(self).__name__} ({self.split}): {outside} points in {affected} images lie '
@@ -263,15 +336,12 @@ def check_annotation(annotation: dict, source: str) -> dict[str, np.ndarray]:
     if not annotation:
         return {}
     points = check_points(annotation['points'], source)
-    checked = dict(points=points)
-    for key, values in annotation.items():
-        if key == 'boxes':
-            checked[key] = check_boxes(values, len(points), source)
-        elif key != 'points':
-            checked[key] = np.asarray(values)
-            if len(checked[key]) != len(points):
-                raise ValueError(f'{source}: {len(values)} {key} for {len(points)} points')
-    return checked
+    others = {
+        key: check_field(values, key, len(points), source)
+        for key, values in annotation.items()
+        if key != 'points'
+    }
+    return dict(points=points, **others)
 
 
 def check_points(points, source: str) -> np.ndarray:
@@ -293,19 +363,21 @@ def check_points(points, source: str) -> np.ndarray:
     return points
 
 
-def check_boxes(boxes, num_points: int, source: str) -> np.ndarray:
-    """Boxes as float32 ``(m, 4)`` xyxy, one per point, or a ``ValueError`` naming ``source``."""
+def check_field(values, key: str, num_points: int, source: str) -> np.ndarray:
+    """Another value for each point, see ``FIELDS``, or a ``ValueError`` naming ``source``."""
+    if key not in FIELDS:
+        raise ValueError(f'{source}: unknown {key!r} of points, expected some of {list(FIELDS)}')
+    shape, dtype, words = FIELDS[key]
     try:
-        boxes = np.asarray(boxes, dtype=np.float32)
+        values = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f'{source}: boxes are not numbers, expected (m, 4) xyxy') from None
-    if num_points == boxes.size == 0:
-        return np.zeros((0, 4), np.float32)
-    if boxes.shape != (num_points, 4) or not np.isfinite(boxes).all():
-        raise ValueError(
-            f'{source}: boxes have shape {boxes.shape}, expected ({num_points}, 4), finite'
-        )
-    return boxes
+        raise ValueError(f'{source}: {key} are not numbers, expected {words}') from None
+    if num_points == values.size == 0:
+        return np.zeros((0, *shape), dtype)
+    wanted = (num_points, *shape)
+    if values.shape != wanted or not np.isfinite(values).all():
+        raise ValueError(f'{source}: {key} have shape {values.shape}, expected {wanted}, finite')
+    return values.astype(dtype)
 
 
 def check_unique(ids: Sequence[str], source: str | Path, problems: list[Exception]) -> None:

@@ -8,7 +8,7 @@ from mmcrowd.registry import DATASETS
 
 from .base_crowd_dataset import (
     BaseCrowdDataset,
-    check_boxes,
+    check_field,
     check_partners,
     check_points,
     check_unique,
@@ -105,7 +105,7 @@ class NWPUCrowdDataset(BaseCrowdDataset):
         else:
             content = read_json(path)
         points = check_points(content['points'], str(path))
-        boxes = check_boxes(content['boxes'], len(points), str(path))
+        boxes = check_field(content['boxes'], 'boxes', len(points), str(path))
         number = content.get('human_num', len(points))
         if number != len(points):
             raise ValueError(f'{path}: {len(points)} points, but human_num is {number!r}')

@@ -100,7 +100,7 @@ class SyntheticCrowdDataset(BaseCrowdDataset):
         self._cache: dict[str, np.ndarray] | None = {} if cache else None
         super().__init__(split=split, **kwargs)
 
-    def load_data_list(self) -> list[dict]:
+    def gather(self, problems: list[Exception]) -> list[dict]:
         data_list = []
         for k in range(self.num_images):
             scene = self._layout((self.seed, SPLIT_CODES[self.split], k))
@@ -111,12 +111,17 @@ class SyntheticCrowdDataset(BaseCrowdDataset):
                     img_path=f'synthetic/{img_id}',
                     points=scene.points,
                     boxes=scene.boxes,
+                    size=self.img_size[::-1],
                     attributes=dict(
                         scene_seed=scene.seed, horizon=scene.horizon, head_slope=scene.slope
                     ),
                 )
             )
         return data_list
+
+    def image_paths(self) -> list[str]:
+        """None: the images are drawn."""
+        return []
 
     def get_data_info(self, idx: int) -> dict:
         """Entry ``idx`` with its rendered image ``img``, uint8 ``(h, w, 3)`` BGR."""

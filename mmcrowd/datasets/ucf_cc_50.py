@@ -66,6 +66,10 @@ class UCFCC50Dataset(BaseCrowdDataset):
             for image, annotation in pairs
         ]
 
+    def select_given_split(self, data_list: list[dict]) -> list[dict]:
+        self._check_number(len(data_list))
+        return self._select_fold(data_list)
+
     def _check_number(self, number: int) -> None:
         if number == 0:
             raise self.wrong_root(f'no image in {self.data_root}')
@@ -77,13 +81,13 @@ class UCFCC50Dataset(BaseCrowdDataset):
                 'will not compare with published ones.'
             )
 
-    def _select_fold(self, pairs: list[tuple]) -> list[tuple]:
+    def _select_fold(self, images: list) -> list:
         # This generator, not a newer one, because NumPy promises that it will never change.
-        order = np.random.RandomState(self.seed).permutation(len(pairs))
+        order = np.random.RandomState(self.seed).permutation(len(images))
         tested = set(order[self.fold :: NUM_FOLDS].tolist())
         if self.split == 'test':
-            return [pairs[i] for i in sorted(tested)]
-        return self._select_split([pair for i, pair in enumerate(pairs) if i not in tested])
+            return [images[i] for i in sorted(tested)]
+        return self._select_split([image for i, image in enumerate(images) if i not in tested])
 
     def read_annotation(self, info: dict) -> dict:
         return dict(points=load_mat(Path(info['ann_path']), 'annPoints'))

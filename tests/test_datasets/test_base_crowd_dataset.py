@@ -130,6 +130,9 @@ def test_wrong_root_shows_the_tree(tmp_path, dataset, tree, exists):
     head, _, *lines = str(error.value).splitlines()
     assert head.startswith(f'{dataset.__name__}: no ')
     assert f'data_root={str(root)!r}, expected:' in head
+    if dataset is not CrowdDataset:
+        assert lines[-2:] == ['', 'or a copy by tools/dataset_converters/prepare.py']
+        del lines[-2:]
     assert lines[0].startswith(tree[0]) and lines[-1].endswith(tree[2])
     assert any(tree[1] in line for line in lines[1:-1])
 

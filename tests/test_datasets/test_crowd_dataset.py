@@ -1,10 +1,13 @@
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from mmcrowd.datasets import CrowdDataset
+from mmcrowd.datasets.transforms import LoadCrowdImage, PackCrowdInputs
+from mmcrowd.structures import to_original_frame
 
 
 def write(root, data_list, **extra):
@@ -66,6 +69,9 @@ def test_given_splits(tmp_path):
         (dict(img_path='images/x.png', points=[[1, 2], [3]]), 'not numbers'),
         (dict(img_path='images/x.png', points=[[1, float('nan')]]), 'not finite'),
         (dict(img_path='images/x.png', points=[], split='dev'), "split='dev'"),
+        (dict(img_path='images/x.png', points=[], attributes=3), 'attributes=3'),
+        (dict(img_path='images/x.png', points=[], ori_shape=[3]), r'ori_shape=\[3\]'),
+        (dict(img_path='images/x.png', points=[[1, 2]], blur=['a']), 'blur are not numbers'),
         (dict(img_path='images/x.png', points=[[1, 2]], boxes=[[1, 2]]), r'expected \(1, 4\)'),
         (dict(img_path='images/x.png', points=[[1, 2]], boxes=3), 'boxes'),
         (dict(img_path='images/x.png', points=3, boxes=[]), r'\(\), expected \(m, 2\)'),
@@ -90,6 +96,34 @@ def test_nobody_and_no_boxes(tmp_path):
     root = write(tmp_path, [dict(img_path='images/a.png', points=[], boxes=[])])
     info = CrowdDataset(data_root=root, split='test').get_data_info(0)
     assert info['points'].shape == (0, 2) and info['boxes'].shape == (0, 4)
+
+
+def test_all_that_may_be_known_of_heads(tmp_path):
+    values = dict(points=[[1, 2], [3, 4]], sigmas=[[1, 2], [3.5, 4]], occlusion=[1, 3], blur=[0, 1])
+    root = write(tmp_path, [dict(img_path='images/a.png', ori_shape=[40, 60], **values)])
+    info = CrowdDataset(data_root=root, split='test').get_data_info(0)
+    for key, wanted in values.items():
+        assert info[key].tolist() == wanted
+    assert info['sigmas'].dtype == np.float32 and info['blur'].dtype == np.int64
+    # The image is a copy of half the size: truth and predictions are of the one it was made from.
+    sample = PackCrowdInputs()(LoadCrowdImage()(info))['data_samples']
+    assert sample.ori_shape == (40, 60) and sample.img_shape == (20, 30)
+    assert to_original_frame(np.float32([[1, 2]]), sample.metainfo).tolist() == [[2.5, 4.5]]
+
+
+def test_images_that_nobody_has_annotated(tmp_path):
+    root = write(tmp_path, [dict(img_path='images/a.png', points=None)])
+    assert 'points' not in CrowdDataset(data_root=root, split='test').get_data_info(0)
+
+
+def test_problems_without_raising(tmp_path):
+    entries = [dict(img_path='images/a.png', points=[[1, 2, 3]]), dict(img_path='images/b.png')]
+    dataset = CrowdDataset(data_root=write(tmp_path, entries), split='test', lazy_init=True)
+    messages = sorted(str(problem) for problem in dataset.find_problems())
+    assert len(messages) == 2 and 'data_list[0]' in messages[0] and 'data_list[1]' in messages[1]
+    assert [Path(path).name for path in dataset.image_paths()] == ['a.png']
+    dataset = CrowdDataset(data_root=str(tmp_path / 'nowhere'), lazy_init=True)
+    assert ['no annotation file' in str(problem) for problem in dataset.find_problems()] == [True]
 
 
 def test_metainfo_of_the_config_goes_first(tmp_path):

@@ -1,3 +1,4 @@
+import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -15,6 +16,8 @@ def load_tool(monkeypatch):
     def load(name: str):
         spec = spec_from_file_location(f'tools_{Path(name).stem}', TOOLS / name)
         module = module_from_spec(spec)
+        # Worker processes find its functions by the name of the module.
+        monkeypatch.setitem(sys.modules, spec.name, module)
         spec.loader.exec_module(module)
         return module
 

@@ -1,0 +1,242 @@
+"""Copies of benchmarks with resized images, read by the same classes as what was downloaded."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from PIL import Image
+
+from mmcrowd.datasets import (
+    JHUCrowdDataset,
+    NWPUCrowdDataset,
+    ShanghaiTechDataset,
+    UCFCC50Dataset,
+    UCFQNRFDataset,
+)
+from mmcrowd.datasets.transforms import LimitSide, LoadCrowdImage, PackCrowdInputs
+from mmcrowd.engine.data_root import set_data_root
+from mmcrowd.evaluation import ImageResult
+from mmcrowd.registry import DATASETS
+
+from ..test_datasets.test_jhu_crowd import make_jhu
+from ..test_datasets.test_nwpu_crowd import make_nwpu
+from ..test_datasets.test_shanghaitech import make_part
+from ..test_datasets.test_ucf_cc_50 import make_cc50
+from ..test_datasets.test_ucf_qnrf import make_qnrf
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+FIELDS = ('points', 'boxes', 'sigmas', 'occlusion', 'blur')
+
+
+@pytest.fixture
+def prepare(load_tool, tmp_path):
+    """Run the tool on ``tmp_path/data``; returns the copy."""
+    tool = load_tool('dataset_converters/prepare.py')
+
+    def run(*args):
+        out = tmp_path / 'copy'
+        folders = ['--data-root', str(tmp_path / 'data'), '--out', str(out), '--workers', '2']
+        tool.main([*args, *folders])
+        return str(out)
+
+    run.tool = tool
+    return run
+
+
+def original(info: dict) -> ImageResult:
+    """Truth in the original frame, as metrics see it after the pipeline."""
+    sample = PackCrowdInputs()(LoadCrowdImage()(dict(info)))['data_samples'].to_dict()
+    return ImageResult.from_sample(dict(sample, pred_count=0.0))
+
+
+@pytest.mark.parametrize(
+    'name, make, dataset_type',
+    [
+        ('qnrf', make_qnrf, UCFQNRFDataset),
+        ('jhu', make_jhu, JHUCrowdDataset),
+        ('nwpu', make_nwpu, NWPUCrowdDataset),
+        ('sha', make_part, ShanghaiTechDataset),
+    ],
+)
+def test_copy_is_the_dataset_in_smaller_pixels(tmp_path, prepare, capsys, name, make, dataset_type):
+    make(tmp_path / 'data')
+    copy_root = prepare(name, '--longest', '33')
+    assert 'Complete' in capsys.readouterr().out
+    for split in ('train', 'val', 'trainval', 'test'):
+        source = dataset_type(data_root=str(tmp_path / 'data'), split=split)
+        copy = dataset_type(data_root=copy_root, split=split)
+        assert len(copy) == len(source) and copy.num_outside == 0
+        for k in range(len(source)):
+            a, b = source.get_data_info(k), copy.get_data_info(k)
+            assert (a['img_id'], a['attributes']) == (b['img_id'], b['attributes'])
+            assert [key in a for key in FIELDS] == [key in b for key in FIELDS]
+            x, y = original(a), original(b)
+            assert y.ori_shape == x.ori_shape and cv2.imread(b['img_path']).shape[1] == 33
+            for key in ('gt_points', 'gt_boxes', 'gt_sigmas'):
+                wanted, got = getattr(x, key), getattr(y, key)
+                assert (wanted is None) == (got is None)
+                if wanted is not None:
+                    np.testing.assert_allclose(got, wanted, atol=0.01)
+            for key in ('occlusion', 'blur'):
+                assert key not in a or np.array_equal(a[key], b[key])
+
+
+def test_pixels_are_those_of_the_transform(tmp_path, prepare):
+    make_qnrf(tmp_path / 'data', num_images=10)
+    copy = UCFQNRFDataset(data_root=prepare('qnrf', '--longest', '40'), split='test')
+    source = UCFQNRFDataset(data_root=str(tmp_path / 'data'), split='test')
+    for k in range(10):
+        got = LoadCrowdImage()(copy.get_data_info(k))
+        wanted = LimitSide(longest=40)(LoadCrowdImage()(source.get_data_info(k)))
+        assert got['img'].shape == wanted['img'].shape
+        # But for JPEG's losses: noise is what it does worst.
+        assert np.abs(got['img'].astype(int) - wanted['img']).mean() < 16
+        np.testing.assert_allclose(got['points'], wanted['points'], atol=1e-3)
+
+
+def test_default_folders_are_those_of_the_configs(tmp_path, prepare, monkeypatch):
+    monkeypatch.setenv('MMCROWD_DATA_ROOT', str(tmp_path))
+    make_qnrf(tmp_path / 'UCF-QNRF_ECCV18')
+    prepare.tool.main(['qnrf', '--workers', '1'])
+    cfg = Config.fromfile(CONFIGS / 'pml_vgg19_qnrf.py')
+    init_default_scope('mmcrowd')
+    info = DATASETS.build(cfg.test_dataloader.dataset).get_data_info(0)
+    assert info['img_path'] == str(tmp_path / 'prepared' / 'UCF-QNRF_ECCV18/test/img_0001.jpg')
+
+
+def test_folds_of_a_copy(tmp_path, prepare):
+    make_cc50(tmp_path / 'data')
+    root = prepare('ucf_cc_50')
+    for fold, seed, split in ((0, 0, 'test'), (3, 0, 'train'), (2, 7, 'val')):
+        kwargs = dict(fold=fold, seed=seed, split=split)
+        source = UCFCC50Dataset(data_root=str(tmp_path / 'data'), **kwargs)
+        copy = UCFCC50Dataset(data_root=root, **kwargs)
+        ids = [[d.get_data_info(k)['img_id'] for k in range(len(d))] for d in (source, copy)]
+        assert ids[0] == ids[1]
+
+
+def test_unchanged_images_are_copied_and_turned_ones_are_turned(tmp_path, prepare):
+    root = make_qnrf(tmp_path / 'data', num_images=10)
+    source = root / 'Test' / 'img_0001.jpg'
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down: the size does not tell it
+    Image.open(source).save(source, exif=exif, quality=95)
+    copy = UCFQNRFDataset(data_root=prepare('qnrf', '--rule', 'none'), split='test')
+    turned, plain = (copy.get_data_info(k)['img_path'] for k in range(2))
+    assert 'ori_shape' not in copy.get_data_info(0)
+    with open(plain, 'rb') as file:
+        assert file.read() == (root / 'Test' / 'img_0002.jpg').read_bytes()
+    assert not Image.open(turned).getexif()
+    difference = cv2.imread(turned).astype(int) - cv2.imread(str(source))
+    assert np.abs(difference).mean() < 16
+
+
+def test_goes_on_where_it_was_interrupted(tmp_path, prepare, monkeypatch):
+    root = make_qnrf(tmp_path / 'data', num_images=10)
+    broken = root / 'Test' / 'img_0003.jpg'
+    content = broken.read_bytes()
+    broken.write_bytes(content[:-20])
+    with pytest.raises(ValueError, match=r'1 images not copied.*\n- .*img_0003\.jpg.*cut off'):
+        prepare('qnrf', '--longest', '33')
+    out = tmp_path / 'copy'
+    assert not (out / 'annotations.json').exists() and not list(out.rglob('*.partial'))
+    times = {path: path.stat().st_mtime_ns for path in out.rglob('*.jpg')}
+    assert len(times) == 19
+    broken.write_bytes(content)
+    # A half-written file of a killed run has no name of its own.
+    (out / 'test' / 'img_0003.jpg.partial').write_bytes(b'half')
+    prepare('qnrf', '--longest', '33')
+    assert len(list(out.rglob('*.jpg'))) == 20 and not list(out.rglob('*.partial'))
+    assert all(path.stat().st_mtime_ns == time for path, time in times.items())
+
+    with pytest.raises(ValueError, match='choose another --out'):
+        prepare('qnrf', '--longest', '40')
+
+
+def test_a_changed_source_is_copied_again(tmp_path, prepare):
+    root = make_qnrf(tmp_path / 'data', num_images=10)
+    out = prepare('qnrf', '--longest', '33')
+    black = np.zeros((40, 60, 3), np.uint8)
+    cv2.imwrite(str(root / 'Train' / 'img_0001.jpg'), black)
+    prepare('qnrf', '--longest', '33')
+    info = UCFQNRFDataset(data_root=out, split='train').get_data_info(0)
+    assert cv2.imread(info['img_path']).max() < 8
+
+
+def test_a_copy_that_differs_is_not_finished(tmp_path, prepare, monkeypatch):
+    make_qnrf(tmp_path / 'data', num_images=10)
+    make_entry = prepare.tool.make_entry
+
+    def lose_a_point(*args):
+        entry = make_entry(*args)
+        return dict(entry, points=entry['points'][1:])
+
+    monkeypatch.setattr(prepare.tool, 'make_entry', lose_a_point)
+    with pytest.raises(RuntimeError, match=r'img_0010.*expected 10'):
+        prepare('qnrf')
+    assert not (tmp_path / 'copy' / 'annotations.json').exists()
+
+
+def test_other_benchmarks_and_folders_are_refused(tmp_path, prepare):
+    make_qnrf(tmp_path / 'data', num_images=10)
+    root = prepare('qnrf')
+    with pytest.raises(ValueError, match="dataset_type='UCFQNRFDataset', expected 'JHUCrowd"):
+        JHUCrowdDataset(data_root=root)
+    (tmp_path / 'copy' / 'prepare.json').unlink()
+    with pytest.raises(ValueError, match='is not empty'):
+        prepare('qnrf')
+
+
+@pytest.mark.parametrize(
+    'args, message',
+    [
+        (['--rule', 'bl', '--longest', '100'], 'exclude'),
+        (['--rule', 'nwpu'], 'qnrf has pml, pet, bl, dmc, none'),
+        (['--quality', '0'], 'expected 1 to 100'),
+    ],
+)
+def test_bad_options(prepare, capsys, args, message):
+    with pytest.raises(SystemExit):
+        prepare('qnrf', *args)
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    'args, size',
+    [((), (1152, 1536)), (('--rule', 'bl'), (2048, 2731)), (('--longest', '9'), (7, 9))],
+)
+def test_rules(load_tool, args, size):
+    tool = load_tool('dataset_converters/prepare.py')
+    limits = tool.parse_args(['qnrf', *args]).limits
+    assert LimitSide(**limits).size_for(3000, 4000) == size
+
+
+def test_limits_are_written_down(tmp_path, prepare):
+    make_nwpu(tmp_path / 'data')
+    out = prepare('nwpu', '--longest', '33')
+    with open(f'{out}/annotations.json') as file:
+        content = json.load(file)
+    assert content['metainfo'] == dict(
+        dataset_name='NWPU-Crowd', dataset_type='NWPUCrowdDataset', limits=dict(longest=33)
+    )
+    unlabelled = [entry for entry in content['data_list'] if entry['split'] == 'test']
+    assert unlabelled and all(entry['points'] is None for entry in unlabelled)
+
+
+def test_one_option_names_the_folder(tmp_path):
+    dataset = dict(type='UCFQNRFDataset', data_root='prepared')
+    cfg = Config(
+        dict(
+            train_dataloader=dict(dataset=dict(type='RepeatDataset', times=2, dataset=dataset)),
+            val_dataloader=dict(dataset=dict(type='ConcatDataset', datasets=[dataset, dataset])),
+            test_dataloader=dict(dataset=dataset),
+        )
+    )
+    set_data_root(cfg, 'downloaded')
+    assert str(cfg).count('downloaded') == 4 and 'prepared' not in str(cfg)
+    with pytest.raises(ValueError, match="data_root='x': no dataset"):
+        set_data_root(Config(dict(test_dataloader=dict(dataset=dict(type='Drawn')))), 'x')
