@@ -1,0 +1,159 @@
+"""Draw what the trainer sees of a data set.
+
+Writes a picture for each image: a panel for each transform of the pipeline (``--mode pipeline``),
+the last one alone (``transformed``), or the image as loaded with its annotation (``original``).
+Random transforms draw what they draw for this image in training, at the given seed and epoch. ::
+
+    python tools/misc/browse_dataset.py configs/pml_vgg16_shb.py --out-dir pictures
+    python tools/misc/browse_dataset.py configs/pml_vgg16_shb.py --out-dir pictures \\
+        --index 3 17 --epoch 40 --mode transformed
+"""
+
+import argparse
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import mmcv
+import numpy as np
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+
+from mmcrowd.engine.data_root import set_data_root
+from mmcrowd.registry import DATASETS
+from mmcrowd.visualization.pipeline_figure import arrange, draw_stage
+
+MODES = ('pipeline', 'transformed', 'original')
+ALONE_SIDE = 1280  # longer side of an image that has the picture for itself
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Draw what the trainer sees of a data set')
+    parser.add_argument('config', help='config whose data set to draw')
+    parser.add_argument('--out-dir', required=True, help='folder of the pictures')
+    parser.add_argument(
+        '--split',
+        choices=('train', 'val', 'test'),
+        default='train',
+        help='of which {split}_dataloader; default: %(default)s',
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        '--number', type=int, default=10, help='of images, from the first on; default: %(default)s'
+    )
+    which.add_argument('--index', type=int, nargs='+', help='of the images, instead of --number')
+    parser.add_argument('--mode', choices=MODES, default=MODES[0], help='default: %(default)s')
+    parser.add_argument('--seed', type=int, help="of the training; default: the config's, else 0")
+    parser.add_argument(
+        '--epoch', type=int, default=0, help='of the training, from 0 on; default: %(default)s'
+    )
+    parser.add_argument(
+        '--data-root',
+        help='folder of the data set, as downloaded or prepared, instead of the one in the config',
+    )
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='key=value overrides')
+    args = parser.parse_args(argv)
+    if args.number < 1 or args.epoch < 0:
+        parser.error(f'--number {args.number} --epoch {args.epoch}: too small')
+    return args
+
+
+class Recorder:
+    """Stands for the pipeline of a dataset: runs its transforms, and draws after each.
+
+    The dataset calls it as it calls its pipeline, and drawing takes no random numbers, so the
+    transforms draw the same ones.
+    """
+
+    def __init__(self, transforms: list, mode: str):
+        self.transforms = transforms
+        self.mode = mode
+        self.img_id = ''
+        self.panels: list[np.ndarray] = []
+
+    def __call__(self, results: dict) -> dict:
+        self.img_id, self.panels = str(results.get('img_id', '')), []
+        for number, transform in enumerate(self.transforms, 1):
+            name = type(transform).__name__
+            results = transform(results)
+            if results is None:
+                raise ValueError(f'{name} gave nothing for image {self.img_id!r}')
+            if self._is_wanted(results, last=number == len(self.transforms)):
+                side = {} if self.mode == 'pipeline' else dict(side=ALONE_SIDE)
+                self.panels.append(draw_stage(name, results, **side))
+        return results
+
+    def _is_wanted(self, results: dict, last: bool) -> bool:
+        if self.mode == 'transformed':
+            return last
+        loaded = 'img' in results or 'inputs' in results
+        return loaded and not (self.mode == 'original' and self.panels)
+
+
+def leaves(dataset) -> Iterator:
+    """The datasets inside the wrappers (repeat, concatenate) of MMEngine, or the one given."""
+    inner = [*getattr(dataset, 'datasets', ()), getattr(dataset, 'dataset', None)]
+    inner = [one for one in inner if one is not None]
+    for one in inner:
+        yield from leaves(one)
+    if not inner:
+        yield dataset
+
+
+def record(dataset, index: int, mode: str) -> Recorder:
+    """Have the dataset prepare a sample; what its pipeline did with it.
+
+    Raises:
+        ValueError: If there is no image to draw.
+    """
+    recorders = []
+    for leaf in leaves(dataset):
+        if not isinstance(leaf.pipeline, Recorder):
+            leaf.pipeline = Recorder(leaf.pipeline.transforms, mode)
+        leaf.pipeline.panels = []
+        recorders.append(leaf.pipeline)
+    dataset[index]
+    for recorder in recorders:
+        if recorder.panels:
+            return recorder
+    raise ValueError(f'image {index}: no transform of its pipeline gives an image')
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    if args.data_root:
+        set_data_root(cfg, args.data_root)
+    init_default_scope(cfg.get('default_scope', 'mmcrowd'))
+    loader = cfg.get(f'{args.split}_dataloader')
+    if loader is None:
+        raise ValueError(f'{args.config} has no {args.split}_dataloader')
+    seed = args.seed if args.seed is not None else cfg.get('randomness', {}).get('seed') or 0
+
+    dataset = DATASETS.build(loader.dataset)
+    for leaf in leaves(dataset):
+        if hasattr(leaf, 'set_epoch'):
+            leaf.set_epoch(seed, args.epoch)
+    indices = range(min(args.number, len(dataset))) if args.index is None else args.index
+    for index in indices:
+        if not 0 <= index < len(dataset):
+            raise ValueError(f'--index {index}: the data set has {len(dataset)} images')
+
+    state = f'{args.split} {{}}'
+    if args.mode != 'original':
+        state += f'  \N{MIDDLE DOT}  seed {seed}, epoch {args.epoch}'
+    for index in indices:
+        done = record(dataset, index, args.mode)
+        picture = arrange(done.panels, done.img_id or f'image {index}', state.format(index))
+        name = re.sub(r'[^\w.-]+', '_', f'{args.split}_{index:05d}_{done.img_id}')
+        mmcv.imwrite(picture[..., ::-1], str(Path(args.out_dir) / f'{name}.jpg'))
+    print(
+        f'{args.out_dir}: {len(indices)} of {len(dataset)} images of {args.split}_dataloader, '
+        f'mode {args.mode}, seed {seed}, epoch {args.epoch}'
+    )
+
+
+if __name__ == '__main__':
+    main()
