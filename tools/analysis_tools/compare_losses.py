@@ -11,20 +11,17 @@ resumes where it was interrupted. ::
 """
 
 import argparse
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import matplotlib
+import trial
 from plot_curves import read_scalars
+from trial import METRICS
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt
 
-REPO = Path(__file__).resolve().parents[2]
-LOSSES = REPO / 'configs' / '_base_' / 'losses'
-METRICS = 'count/MAE', 'count/RMSE', 'count/NAE'
+LOSSES = trial.REPO / 'configs' / '_base_' / 'losses'
 
 
 def parse_args() -> argparse.Namespace:
@@ -47,52 +44,14 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(tool: str, *args) -> None:
-    """Run a tool in a process of its own, so that every loss starts from the same state."""
-    subprocess.run([sys.executable, str(REPO / 'tools' / tool), *map(str, args)], check=True)
-
-
-def write_config(name: str, args: argparse.Namespace) -> Path:
-    """Config with another loss.
-
-    Raises:
-        ValueError: If the work dir holds the runs of another config or of other options.
-    """
-    bases = [str(LOSSES / f'{name}.py'), str(Path(args.config).resolve())]
-    options = ' '.join((['--amp'] if args.amp else []) + args.cfg_options)
-    text = (
-        f'# Options: {options or "none"}\n_base_ = {bases}\n\n'
-        'model = dict(loss=dict(_base_.loss, _delete_=True))\n'
-    )
-    path = Path(args.work_dir) / f'{name}.py'
-    if path.exists() and path.read_text() != text:
-        raise ValueError(f'{path} is of another comparison; choose another --work-dir')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return path
-
-
 def evaluate(name: str, args: argparse.Namespace) -> dict:
     """Train and test one loss, or go on with it; metrics of the test and the chosen epoch."""
-    folder = Path(args.work_dir) / name
-    config = write_config(name, args)
-    result = folder / 'result.json'
-    if result.exists():
-        return json.loads(result.read_text())
-    options = ['--amp'] if args.amp else []
-    if args.cfg_options:
-        options += ['--cfg-options', *args.cfg_options]
-    run('train.py', config, '--work-dir', folder, '--resume', *options)
-    best = list(folder.glob('best_*.pth'))
-    if len(best) != 1:
-        raise RuntimeError(f'{folder} should have one best_*.pth, but has {len(best)}')
-    run('test.py', config, best[0], '--work-dir', folder / 'test', *options)
-    metrics = json.loads(max((folder / 'test').glob('*/*.json')).read_text())
-    metrics = {key: metrics[key] for key in METRICS} | dict(checkpoint=best[0].stem)
-    unfinished = result.with_suffix('.tmp')
-    unfinished.write_text(json.dumps(metrics, indent=1))
-    unfinished.rename(result)
-    return metrics
+    config = Path(args.work_dir) / f'{name}.py'
+    bases = [str(LOSSES / f'{name}.py'), str(Path(args.config).resolve())]
+    changes = 'model = dict(loss=dict(_base_.loss, _delete_=True))'
+    options = trial.Options(args.amp, args.cfg_options)
+    trial.write_config(config, bases, changes, options, 'comparison')
+    return trial.train_and_test(config, Path(args.work_dir) / name, options)
 
 
 def write_table(results: dict[str, dict], args: argparse.Namespace, path: Path) -> None:

@@ -1,0 +1,134 @@
+"""One training and its one test, for the tools that compare several.
+
+A work dir has for every run its config ``NAME.py`` and a folder ``NAME`` with its log, checkpoints
+and, when it is finished, ``result.json``.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+TOOLS = REPO / 'tools'
+METRICS = 'count/MAE', 'count/RMSE', 'count/NAE'
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options that all runs of a work dir share.
+
+    Args:
+        amp: Whether to train and test in mixed precision.
+        cfg_options: ``KEY=VALUE`` as on the command line.
+        gpus: Number of processes for the launcher. Default None, one process without it.
+    """
+
+    amp: bool
+    cfg_options: list[str]
+    gpus: int | None = None
+
+    def arguments(self) -> list[str]:
+        """For ``train.py`` and ``test.py``."""
+        cfg_options = ['--cfg-options', *self.cfg_options] if self.cfg_options else []
+        return ['--amp'] * self.amp + cfg_options
+
+    def __str__(self) -> str:
+        gpus = [] if self.gpus is None else [f'--gpus {self.gpus}']
+        return ' '.join(gpus + ['--amp'] * self.amp + self.cfg_options) or 'none'
+
+
+def write_config(path: Path, bases: list[str], changes: str, options: Options, what: str) -> None:
+    """Write the config of a run, or find it as it was written before.
+
+    Args:
+        path: The file.
+        bases: Configs that it inherits from.
+        changes: Its own lines.
+        options: Kept in its first line, although they go to the tools, so that a run is not gone
+            on with under other options.
+        what: What the work dir is for, to be named in the error.
+
+    Raises:
+        ValueError: If the file is of another config or of other options.
+    """
+    text = f'# Options: {options}\n_base_ = {bases}\n\n{changes}\n'
+    if path.exists() and path.read_text() != text:
+        raise ValueError(f'{path} is of another {what}; choose another --work-dir')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(path, text)
+
+
+def train_and_test(config: Path, folder: Path, options: Options, **facts) -> dict:
+    """Train, or go on with it, and test the best checkpoint once.
+
+    Args:
+        config: Config of the run.
+        folder: Its work dir. What a finished run left there is returned without running anything.
+        options: Those of all runs.
+        **facts: To be kept with the result.
+
+    Returns:
+        ``METRICS`` of the test, ``checkpoint`` (str, the name of the tested one) and the facts.
+
+    Raises:
+        CalledProcessError: If training or test fails, which has said why.
+        RuntimeError: If training did not leave exactly one best checkpoint.
+    """
+    result = folder / 'result.json'
+    if result.exists():
+        return json.loads(result.read_text())
+    arguments = options.arguments()
+    run('train', [config], ['--work-dir', folder, '--resume', *arguments], options.gpus)
+    best = list(folder.glob('best_*.pth'))
+    if len(best) != 1:
+        # None too if the process was killed in its last validation, which resuming does not repeat.
+        raise RuntimeError(
+            f'{folder} should have one best_*.pth, but has {len(best)}: either the config does not '
+            'set default_hooks.checkpoint.save_best, or training was killed while it was validated '
+            'or saved; delete the folder to train it anew'
+        )
+    run('test', [config, best[0]], ['--work-dir', folder / 'test', *arguments], options.gpus)
+    metrics = json.loads(max((folder / 'test').glob('*/*.json')).read_text())
+    metrics = {key: metrics[key] for key in METRICS} | dict(checkpoint=best[0].stem) | facts
+    write(result, json.dumps(metrics, indent=1))
+    return metrics
+
+
+def run(name: str, inputs: list, options: list, gpus: int | None = None) -> None:
+    """Train or test in a process of its own, so that every run starts from the same state.
+
+    Args:
+        name: ``'train'`` or ``'test'``.
+        inputs: Positional arguments: the config, and for a test the checkpoint.
+        options: The other arguments.
+        gpus: Number of processes for the launcher. Default None, one process without it.
+
+    Raises:
+        CalledProcessError: If it fails.
+    """
+    tool = [sys.executable, TOOLS / f'{name}.py'] if gpus is None else [TOOLS / f'dist_{name}.sh']
+    processes = [] if gpus is None else [gpus]
+    command = [str(part) for part in (*tool, *inputs, *processes, *options)]
+    # Terminated, this process must not leave the other one training.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    process = subprocess.Popen(command, env=dict(os.environ, PYTHON=sys.executable))
+    try:
+        process.wait()
+    except BaseException:
+        # Unlike a kill, it lets a launcher end its processes.
+        process.terminate()
+        process.wait()
+        raise
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file that is there as a whole or not at all."""
+    unfinished = path.with_name(path.name + '.tmp')
+    unfinished.write_text(text)
+    unfinished.replace(path)
