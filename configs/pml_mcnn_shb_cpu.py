@@ -6,8 +6,8 @@ _base_ = [
     '_base_/default_runtime.py',
 ]
 
-# Without normalisation, or with a ReLU at the end, some losses soon leave no density anywhere, and no
-# gradient to bring it back.
+# Without normalisation, or with a ReLU at the end, some losses soon leave no density anywhere, and
+# no gradient to bring it back.
 model = dict(
     backbone=dict(norm_cfg=dict(type='BN')),
     head=dict(activation='softplus'),
