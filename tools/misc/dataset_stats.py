@@ -25,7 +25,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import mmcv
 import numpy as np
 from mmengine.config import Config, DictAction
@@ -161,8 +160,6 @@ def decode(path: str) -> str | None:
         load_image(path)
     except (ValueError, OSError) as problem:
         return str(problem)
-    except cv2.error as problem:
-        return f'{path}: not a readable image ({problem})'
     return None
 
 

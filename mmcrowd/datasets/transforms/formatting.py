@@ -37,7 +37,7 @@ class PackCrowdInputs(BaseTransform):
         self.meta_keys = tuple(meta_keys)
 
     def transform(self, results: dict) -> dict:
-        img = np.ascontiguousarray(results['img'].transpose(2, 0, 1))
+        img = np.ascontiguousarray(np.asarray(results['img']).transpose(2, 0, 1))
         sample = CrowdDataSample(
             metainfo={key: results[key] for key in self.meta_keys if key in results}
         )

@@ -266,7 +266,7 @@ def read_image_shape(path: str) -> tuple[int, int]:
             orientation = header.getexif().get(_ORIENTATION_TAG, 1)
     except FileNotFoundError:
         raise FileNotFoundError(f'no image file {path}') from None
-    except (OSError, SyntaxError) as error:
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f'{path}: not a readable image ({error})') from error
     return (width, height) if orientation in _TRANSPOSED else (height, width)
 
@@ -279,8 +279,12 @@ def _read(path: str, backend_args: dict | None) -> bytes:
 
 
 def _decode(content: bytes, path: str, flags: int) -> np.ndarray:
-    # OpenCV raises on an empty buffer and returns None for bytes that it cannot decode.
-    img = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
+    # OpenCV raises on an empty buffer and on more pixels than it allows, and returns None for bytes
+    # that it cannot decode.
+    try:
+        img = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
+    except cv2.error as error:
+        raise ValueError(f'{path}: not a readable image ({error})') from error
     if img is None:
         raise ValueError(f'{path}: not a readable image ({len(content)} bytes)')
     return img

@@ -1,9 +1,10 @@
+import cv2
 import numpy as np
 import pytest
 import torch
 from scipy.spatial import cKDTree
 
-from mmcrowd.datasets.transforms import PackCrowdInputs, PartitionByNearestPoint
+from mmcrowd.datasets.transforms import LoadCrowdImage, PackCrowdInputs, PartitionByNearestPoint
 
 from .test_processing import make_results
 
@@ -34,6 +35,15 @@ def test_pack():
     assert sample.gt_instances.boxes.shape == (50, 4)
     assert sample.gt_partition.index.shape == (1, 32, 48)
     assert sample.img_id == 'x' and sample.attributes == dict(level=2)
+
+
+def test_pack_decodes_what_is_still_encoded(tmp_path):
+    path = str(tmp_path / 'a.jpg')
+    cv2.imwrite(path, make_results(64, 96)['img'])
+    lazy, whole = (
+        PackCrowdInputs()(LoadCrowdImage(lazy=lazy)(dict(img_path=path))) for lazy in (True, False)
+    )
+    assert torch.equal(lazy['inputs'], whole['inputs'])
 
 
 def test_pack_without_points_has_no_truth():

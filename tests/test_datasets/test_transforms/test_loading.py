@@ -1,4 +1,5 @@
 import io
+import zlib
 
 import cv2
 import numpy as np
@@ -84,6 +85,19 @@ def test_missing_file_is_named(tmp_path):
         load_image(tmp_path / 'gone.jpg')
     with pytest.raises(FileNotFoundError, match=r'gone\.jpg'):
         read_image_shape(tmp_path / 'gone.jpg')
+
+
+def test_more_pixels_than_can_be_decoded(tmp_path):
+    """A header of some bytes that promises 40,000 x 40,000 pixels."""
+    path = tmp_path / 'a.png'
+    Image.new('L', (4, 4)).save(path)
+    content = bytearray(path.read_bytes())
+    content[16:24] = (40000).to_bytes(4, 'big') * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, 'big')
+    path.write_bytes(content)
+    for read in (load_image, read_image_shape):
+        with pytest.raises(ValueError, match=r'a\.png: not a readable image'):
+            read(str(path))
 
 
 @pytest.mark.parametrize('ending', ['jpg', 'png'])
@@ -363,6 +377,9 @@ def test_every_cut_is_found(tmp_path, progressive, restart):
     thumbnail = cv2.imencode('.jpg', noise[:8, :8])[1].tobytes()
     exif = b'Exif\0\0' + thumbnail
     content = jpeg(noise, exif=exif, progressive=progressive, restart_marker_blocks=restart)
+    # A comment before the last scan that has what looks like an end mark.
+    at = content.rindex(b'\xff\xda')
+    content = content[:at] + b'\xff\xfe\x00\x04\xff\xd9' + content[at:]
     for end in [*range(4, len(content), 23), *range(len(content) - 4, len(content) + 1)]:
         for behind in (b'', b'film\xff\xda\xff\xc0') if end == len(content) else (b'',):
             cut = content[:end] + behind
