@@ -20,9 +20,11 @@ class DensityHead(BaseModule):
     few people in many cells it can die, in a network that learns from scratch: once all cells are
     below zero no gradient is left. A softplus cannot.
 
-    The weights of the last layer start at a hundredth of their default and its bias at 0, or before
-    a softplus at -5 (0.007 persons per cell): the first densities are small, and the loss begins by
-    raising the count.
+    The first densities are small, and the loss begins by raising the count. Before a ReLU the
+    weights of the last layer start at a hundredth of their default and its bias at 0. Before a
+    softplus its bias starts at -5 (0.007 persons per cell) and the weights at their default, of
+    either sign: features are not negative, so that weights near 0, which the background soon makes
+    negative all together, could not raise the density anywhere.
 
     Args:
         in_channels: Channels of the features.
@@ -36,8 +38,8 @@ class DensityHead(BaseModule):
     """
 
     UPSAMPLES = ('pixel_shuffle', 'bilinear')
-    # For each activation, where the bias of the last layer starts.
-    ACTIVATIONS = dict(relu=0.0, softplus=-5.0)
+    # Where the weights (times their default) and the bias of the last layer start, by activation.
+    ACTIVATIONS = dict(relu=(0.01, 0.0), softplus=(1.0, -5.0))
 
     def __init__(
         self,
@@ -86,8 +88,9 @@ class DensityHead(BaseModule):
             return
         with torch.no_grad():
             self.predict.reset_parameters()
-            self.predict.weight.div_(100)
-            self.predict.bias.fill_(self.ACTIVATIONS[self.activation])
+            gain, bias = self.ACTIVATIONS[self.activation]
+            self.predict.weight.mul_(gain)
+            self.predict.bias.fill_(bias)
 
     def forward(self, features: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
         """Density of a batch.
