@@ -1,7 +1,8 @@
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
+
+from mmcrowd.files import read_json, write_whole
 
 from .transforms.processing import POINT_FIELDS
 
@@ -27,10 +28,7 @@ def read_annotations(
     Raises:
         ValueError: The file as a whole is not in this format.
     """
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f'{path}: not valid JSON ({error})') from error
+    content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get('data_list'), list):
         raise ValueError(f'{path}: expected an object with the list "data_list"')
     metainfo = content.get('metainfo', {})
@@ -53,17 +51,14 @@ def write_annotations(path: str | Path, data_list: Sequence[dict], **metainfo) -
         data_list: The entries of the images, in JSON's types.
         **metainfo: What is to be known of the data as a whole, such as ``dataset_name``.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     # A line for each image, for people who look at the file or compare two.
     lines = ',\n'.join(json.dumps(entry, allow_nan=False) for entry in data_list)
-    partial = path.with_name(f'{path.name}.partial')
-    partial.write_text(f'{{"metainfo": {json.dumps(metainfo)},\n"data_list": [\n{lines}\n]}}\n')
-    os.replace(partial, path)
+    write_whole(path, f'{{"metainfo": {json.dumps(metainfo)},\n"data_list": [\n{lines}\n]}}\n')
 
 
 def _parse(entry, where: str, path: Path, root: Path) -> dict:
-    if not isinstance(entry, dict) or not isinstance(entry.get('img_path'), str):
+    path_given = isinstance(entry, dict) and isinstance(entry.get('img_path'), str)
+    if not path_given or not Path(entry['img_path']).name:
         raise ValueError(f'{where}: expected an object with "img_path" and "points"')
     where = f'{where} ({entry["img_path"]})'
     if 'points' not in entry:

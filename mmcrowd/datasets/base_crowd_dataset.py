@@ -399,14 +399,16 @@ def clip_points(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def list_files(folder: Path, pattern: str) -> list[Path]:
-    """Files of ``folder`` that match the regular expression, in natural order (IMG_2, IMG_10)."""
+    """Files of ``folder`` that match the regular expression, in natural order."""
     if not folder.is_dir():
         raise FileNotFoundError(f'no folder {folder}')
+    files = (path for path in folder.iterdir() if re.fullmatch(pattern, path.name))
+    return sorted(files, key=lambda path: natural_key(path.name))
 
-    def natural(path: Path) -> list:
-        return [int(s) if s.isdigit() else s for s in re.split(r'(\d+)', path.name)]
 
-    return sorted((p for p in folder.iterdir() if re.fullmatch(pattern, p.name)), key=natural)
+def natural_key(text: str) -> list:
+    """Key that sorts IMG_2 before IMG_10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r'(\d+)', text)]
 
 
 def pair_files(

@@ -1,9 +1,9 @@
-import json
 from pathlib import Path
 
 import numpy as np
 
 from mmcrowd.evaluation.functional import box_sigmas
+from mmcrowd.files import read_json
 from mmcrowd.registry import DATASETS
 
 from .base_crowd_dataset import (
@@ -103,7 +103,7 @@ class NWPUCrowdDataset(BaseCrowdDataset):
         if path.suffix == '.mat':
             content = dict(points=load_mat(path, 'annPoints'), boxes=load_mat(path, 'annBoxes'))
         else:
-            content = read_json(path)
+            content = read_heads(path)
         points = check_points(content['points'], str(path))
         boxes = check_field(content['boxes'], 'boxes', len(points), str(path))
         number = content.get('human_num', len(points))
@@ -129,12 +129,9 @@ def read_list(path: Path, problems: list[Exception]) -> list[tuple[str, dict]]:
     return rows
 
 
-def read_json(path: Path) -> dict:
+def read_heads(path: Path) -> dict:
     """Content of a JSON file with at least ``points`` and ``boxes``."""
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f'{path}: not valid JSON ({error})') from error
+    content = read_json(path)
     if not isinstance(content, dict) or not {'points', 'boxes'} <= content.keys():
         raise ValueError(f'{path}: expected an object with "points" and "boxes"')
     return content

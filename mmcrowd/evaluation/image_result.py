@@ -1,7 +1,6 @@
 """What an evaluation knows of one image, and its JSON file."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mmcrowd.files import write_whole
 from mmcrowd.structures import to_original_frame
 
 # Of the JSON file; raised when a reader of the older form would misread the newer one.
@@ -114,15 +114,11 @@ class ImageResult:
 
 def save_results(results: Sequence[ImageResult], path: str | Path) -> None:
     """Write the results of a test run as JSON; the file appears whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     images = [
         {key: _plain(value) for key, value in asdict(result).items() if value is not None}
         for result in results
     ]
-    partial = path.with_name(f'{path.name}.partial')
-    partial.write_text(json.dumps(dict(format=FORMAT, images=images)))
-    os.replace(partial, path)
+    write_whole(path, json.dumps(dict(format=FORMAT, images=images)))
 
 
 def load_results(path: str | Path) -> list[ImageResult]:

@@ -98,7 +98,7 @@ class CrowdVisualizer(Visualizer):
                 :class:`~mmcrowd.structures.CrowdDataSample` states.
             draw_gt: Draw true points and count.
             draw_pred: Draw predicted points, density and count.
-            frame: ``'original'`` if ``image`` is the file as decoded, ``'input'`` if it is what the
+            frame: ``'original'`` if ``image`` has the ``ori_shape``, ``'input'`` if it is what the
                 network saw, without padding. The two are one if the sample has no meta information.
             show: Show the picture in a window.
             wait_time: Seconds to show it for, 0 for until a key is pressed.

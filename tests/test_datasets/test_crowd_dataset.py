@@ -13,7 +13,7 @@ from mmcrowd.structures import to_original_frame
 def write(root, data_list, **extra):
     (root / 'images').mkdir(exist_ok=True)
     for entry in data_list:
-        if isinstance(entry, dict) and isinstance(entry.get('img_path'), str):
+        if isinstance(entry, dict) and isinstance(entry.get('img_path'), str) and entry['img_path']:
             cv2.imwrite(str(root / entry['img_path']), np.zeros((20, 30, 3), np.uint8))
     (root / 'annotations.json').write_text(json.dumps(dict(data_list=data_list, **extra)))
     return str(root)
@@ -62,6 +62,7 @@ def test_given_splits(tmp_path):
     [
         (dict(img_path='images/x.png'), 'no key "points"'),
         (dict(points=[]), '"img_path"'),
+        (dict(img_path='', points=[]), '"img_path"'),
         ('images/x.png', '"img_path"'),
         (dict(img_path='images/x.png', points=[[1, 2, 3]]), r'\(1, 3\), expected \(m, 2\)'),
         (dict(img_path='images/x.png', points=[1, 2]), r'\(2,\), expected \(m, 2\)'),

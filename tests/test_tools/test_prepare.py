@@ -147,14 +147,24 @@ def test_goes_on_where_it_was_interrupted(tmp_path, prepare, monkeypatch):
     times = {path: path.stat().st_mtime_ns for path in out.rglob('*.jpg')}
     assert len(times) == 19
     broken.write_bytes(content)
-    # A half-written file of a killed run has no name of its own.
-    (out / 'test' / 'img_0003.jpg.partial').write_bytes(b'half')
     prepare('qnrf', '--longest', '33')
     assert len(list(out.rglob('*.jpg'))) == 20 and not list(out.rglob('*.partial'))
     assert all(path.stat().st_mtime_ns == time for path, time in times.items())
 
     with pytest.raises(ValueError, match='choose another --out'):
         prepare('qnrf', '--longest', '40')
+
+
+def test_copy_of_a_copy_is_of_the_same_original(tmp_path, prepare):
+    make_qnrf(tmp_path / 'data')
+    first = prepare('qnrf', '--longest', '33')
+    second = str(tmp_path / 'second')
+    prepare.tool.main(['qnrf', '--longest', '20', '--data-root', first, '--out', second])
+    a, b = (
+        UCFQNRFDataset(data_root=root, split='val').get_data_info(0) for root in (first, second)
+    )
+    assert original(b).ori_shape == original(a).ori_shape == (40, 60)
+    np.testing.assert_allclose(original(b).gt_points, original(a).gt_points, atol=0.01)
 
 
 def test_a_changed_source_is_copied_again(tmp_path, prepare):
@@ -197,11 +207,14 @@ def test_other_benchmarks_and_folders_are_refused(tmp_path, prepare):
         (['--rule', 'bl', '--longest', '100'], 'exclude'),
         (['--rule', 'nwpu'], 'qnrf has pml, pet, bl, dmc, none'),
         (['--quality', '0'], 'expected 1 to 100'),
+        (['--workers', '0'], 'expected 1 or more'),
+        (['--longest', '0'], 'expected positive pixels'),
+        (['--longest', '20', '--shortest', '30', '40'], 'shortest=[30, 40] is above longest=20'),
     ],
 )
 def test_bad_options(prepare, capsys, args, message):
     with pytest.raises(SystemExit):
-        prepare('qnrf', *args)
+        prepare.tool.parse_args(['qnrf', *args])
     assert message in capsys.readouterr().err
 
 

@@ -10,7 +10,7 @@ from .cli import REPO, run_tool
 
 
 def test_the_main_config_on_files_in_its_layout(tmp_path):
-    make_qnrf(tmp_path / 'UCF-QNRF_ECCV18', num_images=10, size=(70, 90))
+    folder = ('--data-root', make_qnrf(tmp_path / 'downloaded', num_images=10, size=(70, 90)))
     config = tmp_path / 'tiny.py'
     # The config as it is but for the amount of work.
     config.write_text(
@@ -28,7 +28,7 @@ train_cfg = dict(max_epochs=1, val_interval=1)
     # Without a GPU in two processes: half of HRNet's last layers get no gradient, which data
     # parallelism has to be told.
     train = ('train.py', config) if torch.cuda.is_available() else ('dist_train.sh', config, 2)
-    log = run_tool(*train, '--work-dir', work_dir, data_root=tmp_path)
+    log = run_tool(*train, '--work-dir', work_dir, *folder, data_root=tmp_path)
     assert 'Epoch(train)' in log and 'count/MAE' in log
 
     log = run_tool(
@@ -39,6 +39,7 @@ train_cfg = dict(max_epochs=1, val_interval=1)
         work_dir,
         '--show-dir',
         tmp_path / 'pictures',
+        *folder,
         data_root=tmp_path,
     )
     assert 'count/RMSE' in log

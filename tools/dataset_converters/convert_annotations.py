@@ -14,7 +14,6 @@ then nothing is written.
 
 import argparse
 import os
-import re
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -33,15 +32,14 @@ from label_formats import (
 from PIL import Image
 
 from mmcrowd.datasets.annotation_json import FILE_NAME, GIVEN_SPLITS, write_annotations
-from mmcrowd.datasets.base_crowd_dataset import clip_points
+from mmcrowd.datasets.base_crowd_dataset import clip_points, natural_key
 from mmcrowd.datasets.crowd_dataset import CrowdDataset
-from mmcrowd.datasets.transforms.loading import read_image_shape
+from mmcrowd.datasets.transforms.loading import read_image_shape, read_orientation
 
 # Where a format counts pixels from: labelling tools from the corner of the image, so that the
 # centre of the first pixel is (0.5, 0.5); a CSV file, like mmcrowd, from that centre.
 ORIGINS = dict(coco='corner', labelme='corner', cvat='corner', csv='centre')
 IMAGE_ENDINGS = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
-ORIENTATION_TAG = 0x0112
 TOLERANCE = 1.0  # pixels that a point may lie outside
 DECIMALS = 3  # of the coordinates that are written
 MAX_REPORTED = 100
@@ -125,7 +123,7 @@ def convert(args: argparse.Namespace) -> str:
     shapes = [shape for image in paths.values() for shape in image.shapes]
     only_boxes = bool(shapes) and all(len(shape.values) == 4 for shape in shapes)
     entries, moved = [], 0
-    for path, image in sorted(paths.items(), key=lambda item: natural(item[0])):
+    for path, image in sorted(paths.items(), key=lambda item: natural_key(str(item[0]))):
         points, boxes, num_moved = measure(image, path, args, problems)
         entry = dict(img_path=Path(os.path.relpath(path, args.out.parent)).as_posix())
         if splits:
@@ -207,7 +205,9 @@ def find_images(
             paths[path] = image
 
     if not args.skip_unlabelled:
-        unlisted = sorted(image_files(args.images) - set(paths), key=natural)
+        unlisted = sorted(
+            image_files(args.images) - set(paths), key=lambda path: natural_key(str(path))
+        )
         problems += [f'{path}: image without labels; see --skip-unlabelled' for path in unlisted]
     empty = [path for path, image in paths.items() if not image.shapes and not image.says_nobody]
     for path in [] if args.empty_is_nobody else empty:
@@ -228,11 +228,13 @@ def find_images(
 
 
 def image_files(folder: Path) -> set[Path]:
-    """All images of the tree but hidden ones, such as the ``._IMG_1.jpg`` of some systems."""
+    """All images of the tree but hidden ones, such as ``._IMG_1.jpg`` and ``.thumbs/IMG_1.jpg``."""
     return {
         path
-        for path in folder.rglob('[!.]*')
-        if path.suffix.lower() in IMAGE_ENDINGS and path.is_file()
+        for path in folder.rglob('*')
+        if path.suffix.lower() in IMAGE_ENDINGS
+        and path.is_file()
+        and not any(part.startswith('.') for part in path.relative_to(folder).parts)
     }
 
 
@@ -285,7 +287,8 @@ def measure(
     shapes = [shape for shape in image.shapes if is_sound(shape, problems)]
     try:
         height, width = read_image_shape(str(path))
-        orientation = read_orientation(path)
+        with Image.open(path) as header:
+            orientation = read_orientation(header)
     except (ValueError, OSError) as problem:
         problems.append(str(problem))
         return [], [], 0
@@ -343,13 +346,6 @@ def wrong_size(
         f'{image.where}: labelled as {image.size[0]} x {image.size[1]} pixels{hint}; {path} has '
         f'{wanted[0]} x {wanted[1]}'
     )
-
-
-def read_orientation(path: Path) -> int:
-    """EXIF orientation, 1 (as it is) to 8."""
-    with Image.open(path) as header:
-        value = header.getexif().get(ORIENTATION_TAG, 1)
-    return value if value in range(1, 9) else 1
 
 
 def rotate(points: np.ndarray, orientation: int, size: tuple[int, int]) -> np.ndarray:
@@ -425,11 +421,6 @@ def summary(entries: list[dict], kept: Counter, left_out: Counter, moved: int, o
                 'val with --split-by'
             )
     return '\n'.join(lines)
-
-
-def natural(path: Path) -> list:
-    """Key that sorts IMG_2 before IMG_10."""
-    return [int(s) if s.isdecimal() else s for s in re.split(r'(\d+)', str(path))]
 
 
 def _rounded(values: np.ndarray) -> list:

@@ -8,11 +8,12 @@ all is a ``ValueError``.
 
 import contextlib
 import csv
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
+
+from mmcrowd.files import read_json
 
 
 @dataclass
@@ -262,14 +263,6 @@ def read_table(
 def are_numbers(values) -> bool:
     """Whether all are finite numbers of pixels, no strings nor NaN."""
     return all(type(value) in (int, float) and abs(value) < 1e9 for value in values)
-
-
-def read_json(path: Path):
-    """The content of a JSON file, or a ``ValueError`` that names it."""
-    try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f'{path}: not valid JSON ({error})') from error
 
 
 def _has(entry, **types) -> bool:

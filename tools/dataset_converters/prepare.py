@@ -6,7 +6,7 @@ reads the copy as it reads the folder as downloaded; metrics, submissions and re
 of the images as downloaded. ::
 
     python tools/dataset_converters/prepare.py qnrf             # longest side 1536, as for PML
-    python tools/dataset_converters/prepare.py qnrf --rule bl   # shorter side 512 to 2048
+    python tools/dataset_converters/prepare.py qnrf --rule bl --out data/qnrf_bl
     python tools/dataset_converters/prepare.py jhu --longest 1024 --out data/jhu_1024
 
 By default the folder that the configs name is read, and ``prepared/NAME`` beside it is written,
@@ -18,7 +18,6 @@ change is copied byte by byte. The same command goes on where it was interrupted
 import argparse
 import json
 import os
-import shutil
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -28,15 +27,17 @@ import cv2
 import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.utils import ProgressBar
-from PIL import ExifTags, Image
+from PIL import Image
 
 from mmcrowd.datasets.annotation_json import FILE_NAME, write_annotations
 from mmcrowd.datasets.transforms.loading import (
     load_image,
     read_image_shape,
+    read_orientation,
     resize_image,
 )
 from mmcrowd.datasets.transforms.processing import POINT_FIELDS, LimitSide
+from mmcrowd.files import read_json, write_whole
 from mmcrowd.registry import DATASETS
 from mmcrowd.structures import to_input_frame
 
@@ -126,7 +127,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error(f'--rule {args.rule}: {args.benchmark} has {", ".join(rules)}')
     if not 1 <= args.quality <= 100:
         parser.error(f'--quality {args.quality}: expected 1 to 100')
+    if args.workers < 1:
+        parser.error(f'--workers {args.workers}: expected 1 or more')
     args.limits = own or rules[args.rule or next(iter(rules))]
+    try:
+        LimitSide(**args.limits)
+    except ValueError as error:
+        parser.error(str(error))
     return args
 
 
@@ -195,33 +202,36 @@ def _is_current(target: Path, source: Path, size: tuple[int, int]) -> bool:
 
 
 def _write_image(source: Path, target: Path, before: tuple, after: tuple, quality: int) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f'{target.name}.partial')
     img = load_image(str(source))
-    if after == before and _is_plain_jpeg(source):
-        shutil.copyfile(source, unfinished)
-    else:
-        done, content = cv2.imencode(
-            '.jpg', resize_image(img, after), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    if img.shape[:2] != before:
+        raise ValueError(
+            f'{source}: {img.shape[:2]} pixels (h, w), but {before} by its header; perhaps damaged'
         )
+    if after == before and _is_plain_jpeg(source):
+        content = source.read_bytes()
+    else:
+        options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+        done, content = cv2.imencode('.jpg', resize_image(img, after), options)
         if not done:
             raise ValueError(f'{source}: cannot be written as JPEG')
-        unfinished.write_bytes(content.tobytes())
-    os.replace(unfinished, target)
+        content = content.tobytes()
+    write_whole(target, content)
 
 
 def _is_plain_jpeg(path: Path) -> bool:
     """Whether the file has its pixels as they are seen, not to be turned first."""
     with Image.open(path) as header:
-        return header.format == 'JPEG' and header.getexif().get(ExifTags.Base.Orientation, 1) == 1
+        return header.format == 'JPEG' and read_orientation(header) == 1
 
 
 def make_entry(job: dict, before: tuple[int, int], after: tuple[int, int]) -> dict:
     """The image's entry in ``annotations.json``, in pixels of the copy."""
     info = job['info']
     entry = dict(img_path=job['name'], img_id=info['img_id'], **job['given'])
-    if after != before:
-        entry['ori_shape'] = list(before)
+    # The source may be a copy itself.
+    original = tuple(info.get('ori_shape', before))
+    if after != original:
+        entry['ori_shape'] = list(original)
     if info['attributes']:
         entry['attributes'] = info['attributes']
     scale = (after[1] / before[1], after[0] / before[0])
@@ -267,14 +277,13 @@ def check_manifest(out: Path, manifest: dict) -> None:
     """Refuse to mix two rules or two sources in one folder."""
     path = out / 'prepare.json'
     if path.exists():
-        found = json.loads(path.read_text())
+        found = read_json(path)
         if found != manifest:
             raise ValueError(f'{path} says {found}, not {manifest}; choose another --out')
     elif out.exists() and any(out.iterdir()):
         raise ValueError(f'{out} is not empty and no copy that was begun; choose another --out')
     else:
-        out.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(manifest, indent=1))
+        write_whole(path, json.dumps(manifest, indent=1))
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -295,7 +304,8 @@ def main(argv: list[str] | None = None) -> None:
     jobs = list_jobs(splits, out, folds=args.benchmark == 'ucf_cc_50')
     pairs = [(job['info']['img_path'], job['target']) for job in jobs]
     bar, sizes = ProgressBar(len(pairs)), []
-    with ProcessPoolExecutor(args.workers) as pool:
+    # One image, one core.
+    with ProcessPoolExecutor(args.workers, initializer=cv2.setNumThreads, initargs=(0,)) as pool:
         work = partial(prepare_image, limits=args.limits, quality=args.quality)
         for size in pool.map(work, pairs, chunksize=4):
             sizes.append(size)
@@ -304,6 +314,8 @@ def main(argv: list[str] | None = None) -> None:
     problems = [size for size in sizes if isinstance(size, Exception)]
     if problems:
         lines = [f'- {problem}' for problem in problems[:MAX_NAMED]]
+        if len(problems) > MAX_NAMED:
+            lines.append(f'- and {len(problems) - MAX_NAMED} more')
         raise ValueError(f'{source}: {len(problems)} images not copied:\n' + '\n'.join(lines))
     data_list = [make_entry(job, *size) for job, size in zip(jobs, sizes, strict=True)]
     metainfo = dict(

@@ -133,7 +133,7 @@ def check(configs: Mapping[str, list[dict]], workers: int) -> tuple[dict[str, li
     files: dict[str, list[str]] = {}
     for split, datasets in configs.items():
         for cfg in datasets:
-            dataset = DATASETS.build(dict(cfg, lazy_init=True))
+            dataset = DATASETS.build(dict(cfg, lazy_init=True, cache=False))
             for problem in dataset.find_problems():
                 problems.setdefault(str(problem), []).append(split)
             try:

@@ -8,14 +8,12 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine import fileio
-from PIL import Image
+from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from mmcrowd.registry import TRANSFORMS
 
-# EXIF orientations that swap width and height, and the tag that holds the orientation.
-_TRANSPOSED = (5, 6, 7, 8)
-_ORIENTATION_TAG = 0x0112
+_TRANSPOSED = 5  # the first of the EXIF orientations that swap width and height, up to 8
 
 # In coded data FF is followed by 00 or by a restart mark, FF may be repeated, FF01 stands alone.
 _JPEG_MARKER = re.compile(rb'\xff[^\x00\x01\xd0-\xd7\xff]', re.DOTALL)
@@ -263,12 +261,22 @@ def read_image_shape(path: str) -> tuple[int, int]:
     try:
         with Image.open(path) as header:
             width, height = header.size
-            orientation = header.getexif().get(_ORIENTATION_TAG, 1)
+            orientation = read_orientation(header)
     except FileNotFoundError:
         raise FileNotFoundError(f'no image file {path}') from None
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f'{path}: not a readable image ({error})') from error
-    return (width, height) if orientation in _TRANSPOSED else (height, width)
+    return (width, height) if orientation >= _TRANSPOSED else (height, width)
+
+
+def read_orientation(header: Image.Image) -> int:
+    """EXIF orientation, 1 (as it is) to 8, that :func:`load_image` applies to an opened file."""
+    if header.format == 'TIFF':  # turned already, by Pillow and by OpenCV
+        return 1
+    for key in ('xmp', 'XML:com.adobe.xmp'):  # where Pillow looks too, but OpenCV does not
+        header.info.pop(key, None)
+    value = header.getexif().get(ExifTags.Base.Orientation, 1)
+    return value if value in range(1, 9) else 1
 
 
 def _read(path: str, backend_args: dict | None) -> bytes:
@@ -328,12 +336,16 @@ def _read_jpeg_header(content: bytes) -> JpegHeader | None:
     if not content.startswith(b'\xff\xd8'):
         return None
     size, components, height_at, orientation = (0, 0), None, None, 1
+    can_stop = True
     for code, segment, end in _segments(content):
         if code == _APP1 and segment.startswith(b'Exif\0\0'):
             exif = Image.Exif()
             try:
                 exif.load(segment)
-                orientation = exif.get(_ORIENTATION_TAG, 1)
+                # In damaged data OpenCV may find one all the same: it shall do the decoding, and
+                # a size that is not the expected one is then an error.
+                can_stop = ExifTags.Base.Orientation in exif
+                orientation = exif.get(ExifTags.Base.Orientation, 1)
             except (SyntaxError, struct.error):
                 return None
         elif code in _SCALABLE:
@@ -341,13 +353,13 @@ def _read_jpeg_header(content: bytes) -> JpegHeader | None:
             if code in _SEQUENTIAL and segment[5:6] in (b'\1', b'\3'):
                 components, height_at = segment[5:6], end - len(segment) + 1
         elif code == _START_OF_SCAN:
-            if segment[:1] != components or orientation != 1:
+            if segment[:1] != components or orientation != 1 or not can_stop:
                 height_at = None
             break
     if 0 in size:
         return None
     return JpegHeader(
-        size[::-1] if orientation in _TRANSPOSED else size, orientation == 1, height_at
+        size[::-1] if orientation >= _TRANSPOSED else size, orientation == 1, height_at
     )
 
 

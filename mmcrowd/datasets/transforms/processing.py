@@ -102,6 +102,11 @@ class LimitSide(BaseTransform):
 
     def __init__(self, longest: int | None = None, shortest: int | tuple[int, int] | None = None):
         low, high = shortest if isinstance(shortest, Sequence) else (shortest, None)
+        for side in (longest, low, high):
+            if side is not None and side < 1:
+                raise ValueError(
+                    f'longest={longest!r}, shortest={shortest!r}, expected positive pixels'
+                )
         if low is not None and high is not None and low > high:
             raise ValueError(f'shortest={shortest!r}, expected (low, high)')
         if longest is not None and low is not None and low > longest:

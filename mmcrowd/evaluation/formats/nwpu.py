@@ -14,7 +14,6 @@ else that is wrong with a file in one ``ValueError``, a line ``FILE:LINE: what i
 problem.
 """
 
-import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -22,6 +21,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from mmcrowd.evaluation.image_result import ImageResult
+from mmcrowd.files import write_whole
 
 LEVELS = range(6)  # of the head area
 MAX_PROBLEMS = 10  # that one error message lists
@@ -320,8 +320,4 @@ def _write(path: str | Path, ids: Iterable[str], values: Iterable[str]) -> None:
         if img_id.split() != [img_id]:
             raise ValueError(f'image {img_id!r}: an id in {path} must be one word')
         lines.append(f'{img_id} {value}\n')
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{path.name}.partial')
-    partial.write_text(''.join(lines), encoding='utf-8')
-    os.replace(partial, path)
+    write_whole(path, ''.join(lines))

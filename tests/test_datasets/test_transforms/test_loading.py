@@ -284,6 +284,12 @@ def png(img):
     return cv2.imencode('.png', img)[1].tobytes()
 
 
+def tiff(img, orientation):
+    out = io.BytesIO()
+    Image.fromarray(img).save(out, 'TIFF', tiffinfo={0x0112: orientation})
+    return out.getvalue()
+
+
 def jpeg(img, **kwargs):
     out = io.BytesIO()
     write_jpeg(out, img, **kwargs)
@@ -303,7 +309,14 @@ READABLE = {
     'gray.png': lambda img: png(img[..., 0]),
     'damaged_data.jpg': lambda img: damage(jpeg(scene(40, 60)), -200, 20, 0),
     'damaged_exif.jpg': lambda img: jpeg(img, exif=b'Exif\0\0no TIFF'),
+    'turned_by_xmp.jpg': lambda img: jpeg(img, xmp=XMP),
+    'turned.tif': lambda img: tiff(img, 6),
 }
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+    b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+    b'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+)
 UNREADABLE = {
     'empty.jpg': lambda img: b'',
     'text.jpg': lambda img: b'not an image',
@@ -332,6 +345,37 @@ def test_lazy_pixels_are_the_same(tmp_path, picture, name):
     np.testing.assert_array_equal(np.asarray(lazy['img']), plain['img'])
     if name in ('sixteen_bits.png', 'alpha.png'):
         np.testing.assert_array_equal(plain['img'], picture)
+
+
+@pytest.mark.parametrize('name', READABLE)
+def test_size_from_the_header_is_that_of_the_pixels(tmp_path, picture, name):
+    path = tmp_path / name
+    path.write_bytes(READABLE[name](picture))
+    assert read_image_shape(path) == load_image(path).shape[:2]
+
+
+@pytest.mark.parametrize('orientation', [3, 6])
+@pytest.mark.parametrize('missing', range(1, 26))
+def test_exif_cut_short_turns_all_windows_or_none(tmp_path, picture, orientation, missing):
+    """Pillow and OpenCV may differ in what they make of it."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / 'a.jpg'
+    path.write_bytes(jpeg(picture, exif=exif.tobytes()[:-missing]))
+    plain = load_image(path)
+    image = open_image(path)
+    height, width = image.shape[:2]
+    for y0 in (0, height - 4):
+        try:
+            window = (
+                np.asarray(image)[y0 : y0 + 4]
+                if not isinstance(image, EncodedImage)
+                else (image.decode(1, (0, y0, width, 4)))
+            )
+        except ValueError as error:
+            assert 'a.jpg' in str(error)
+        else:
+            np.testing.assert_array_equal(window, plain[y0 : y0 + 4])
 
 
 @pytest.mark.parametrize('name', UNREADABLE)
