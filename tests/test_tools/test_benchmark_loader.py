@@ -63,7 +63,7 @@ def test_forms_see_the_same_crop(tool, images):
         if form != 'decode':
             crops[form], index = call(dict(img_path=str(path), points=points))
             assert crops[form].shape == (3, 512, 512) and index.shape[-2:] == (256, 256)
-    # "plain" and "lazy" draw the window in pixels of the file, "whole" in those of the resized image.
+    # "plain" and "lazy" draw the window in pixels of the file, "whole" in those it is resized to.
     assert (crops['lazy'] - crops['plain']).abs().mean() < 0.02 * crops['plain'].std()
     assert abs(crops['whole'].std() / crops['plain'].std() - 1) < 0.2
 
