@@ -346,10 +346,8 @@ def check_annotation(annotation: dict, source: str) -> dict[str, np.ndarray]:
 
 def check_points(points, source: str) -> np.ndarray:
     """Points as float32 ``(m, 2)``, or a ``ValueError`` that names their ``source``."""
-    try:
-        points = np.asarray(points, dtype=np.float32)
-    except (TypeError, ValueError):
-        raise ValueError(f'{source}: points are not numbers, expected (m, 2) pixels') from None
+    points = _as_numbers(points, f'{source}: points are not numbers, expected (m, 2) pixels')
+    points = points.astype(np.float32)
     if points.ndim > 0 and len(points) == 0:
         return np.zeros((0, 2), np.float32)
     if points.ndim != 2 or points.shape[1] != 2:
@@ -368,16 +366,24 @@ def check_field(values, key: str, num_points: int, source: str) -> np.ndarray:
     if key not in FIELDS:
         raise ValueError(f'{source}: unknown {key!r} of points, expected some of {list(FIELDS)}')
     shape, dtype, words = FIELDS[key]
-    try:
-        values = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f'{source}: {key} are not numbers, expected {words}') from None
+    values = _as_numbers(values, f'{source}: {key} are not numbers, expected {words}')
     if num_points == values.size == 0:
         return np.zeros((0, *shape), dtype)
     wanted = (num_points, *shape)
     if values.shape != wanted or not np.isfinite(values).all():
         raise ValueError(f'{source}: {key} have shape {values.shape}, expected {wanted}, finite')
     return values.astype(dtype)
+
+
+def _as_numbers(values, message: str) -> np.ndarray:
+    """Values as an array of numbers; text that looks like a number is none."""
+    try:
+        values = np.asarray(values)
+    except (TypeError, ValueError):  # rows of different lengths
+        raise ValueError(message) from None
+    if values.dtype.kind not in 'iuf':
+        raise ValueError(message)
+    return values
 
 
 def check_unique(ids: Sequence[str], source: str | Path, problems: list[Exception]) -> None:
