@@ -111,8 +111,16 @@ class NWPUCrowdDataset(BaseCrowdDataset):
             raise ValueError(f'{path}: {len(points)} points, but human_num is {number!r}')
         # Either corner may come first.
         boxes = np.sort(boxes.reshape(-1, 2, 2), axis=1).reshape(-1, 4)
-        sigmas = box_sigmas(boxes).astype(np.float32)
-        return dict(points=points, boxes=boxes, sigmas=sigmas)
+        return dict(points=points, boxes=boxes)
+
+    def gather(self, problems: list[Exception]) -> list[dict]:
+        data_list = super().gather(problems)
+        for info in data_list:
+            # Not from the cache, which does not know of a change in their formula. A resized copy
+            # has those of the boxes as published.
+            if 'boxes' in info and 'sigmas' not in info:
+                info['sigmas'] = box_sigmas(info['boxes']).astype(np.float32)
+        return data_list
 
 
 def read_list(path: Path, problems: list[Exception]) -> list[tuple[str, dict]]:
