@@ -15,6 +15,7 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     augmentation_seed=dict(type='AugmentationSeedHook'),
+    resume_validation=dict(type='ResumeValidationHook'),
     visualization=dict(type='CrowdVisualizationHook', enable=False),
 )
 

@@ -1,3 +1,3 @@
-from .hooks import AugmentationSeedHook, CrowdVisualizationHook
+from .hooks import AugmentationSeedHook, CrowdVisualizationHook, ResumeValidationHook
 
-__all__ = ['AugmentationSeedHook', 'CrowdVisualizationHook']
+__all__ = ['AugmentationSeedHook', 'CrowdVisualizationHook', 'ResumeValidationHook']

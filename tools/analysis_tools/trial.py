@@ -85,11 +85,10 @@ def train_and_test(config: Path, folder: Path, options: Options, **facts) -> dic
     run('train', [config], ['--work-dir', folder, '--resume', *arguments], options.gpus)
     best = list(folder.glob('best_*.pth'))
     if len(best) != 1:
-        # None too if the process was killed in its last validation, which resuming does not repeat.
         raise RuntimeError(
             f'{folder} should have one best_*.pth, but has {len(best)}: either the config does not '
-            'set default_hooks.checkpoint.save_best, or training was killed while it was validated '
-            'or saved; delete the folder to train it anew'
+            'set default_hooks.checkpoint.save_best, or training was killed while one was saved; '
+            'delete the folder to train it anew'
         )
     run('test', [config, best[0]], ['--work-dir', folder / 'test', *arguments], options.gpus)
     metrics = json.loads(max((folder / 'test').glob('*/*.json')).read_text())

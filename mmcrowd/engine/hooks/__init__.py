@@ -1,4 +1,5 @@
 from .augmentation_seed_hook import AugmentationSeedHook
 from .crowd_visualization_hook import CrowdVisualizationHook
+from .resume_validation_hook import ResumeValidationHook
 
-__all__ = ['AugmentationSeedHook', 'CrowdVisualizationHook']
+__all__ = ['AugmentationSeedHook', 'CrowdVisualizationHook', 'ResumeValidationHook']
