@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import zlib
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,14 +33,14 @@ FIELDS = dict(
 )
 
 
-class BaseCrowdDataset(BaseDataset):
+class BaseCrowdDataset(BaseDataset, ABC):
     """Base of the datasets that give one list of head positions for each image.
 
     A subclass implements :meth:`list_images` and :meth:`read_annotation`, and shows the folder tree
     of its files as the first literal block of its docstring, which an error for a wrong folder
-    shows too. (One that has no files overrides :meth:`gather` instead.) Besides that folder each
-    dataset reads a copy of it that ``tools/dataset_converters/prepare.py`` has written: it is known
-    by its ``annotations.json``. What :meth:`get_data_info` returns for an image has
+    shows too. Besides that folder each dataset reads a copy of it that
+    ``tools/dataset_converters/prepare.py`` has written: it is known by its ``annotations.json``.
+    What :meth:`get_data_info` returns for an image has
 
     - ``img_path`` (str), ``img_id`` (str, unique in the split),
     - ``points``: float32 ``(m, 2)``, ``(x, y)`` in pixels of the original frame (the image after
@@ -109,6 +110,7 @@ class BaseCrowdDataset(BaseDataset):
         # An image without people is a valid training image: nothing is ever filtered.
         super().__init__(data_root=data_root, pipeline=list(pipeline), **kwargs)
 
+    @abstractmethod
     def list_images(self, problems: list[Exception]) -> list[dict]:
         """The images of the split, without opening any of them.
 
@@ -120,13 +122,13 @@ class BaseCrowdDataset(BaseDataset):
         Returns:
             A dict for each image with ``img_path``, ``img_id``, ``ann_path`` (str, the file of its
             annotation; none if that is not published) and perhaps ``attributes``. What is there
-            already as ``annotation`` is not read again, and told as of ``source``. A number under
-            ``num_points`` is compared with the number of points.
+            already as ``annotation`` is not read again, and told as of ``source``; nor is the
+            ``size`` (h, w) in pixels. A number under ``num_points`` is compared with the number of
+            points.
         """
-        raise NotImplementedError(f'{type(self).__name__} has no list_images')
 
     def read_annotation(self, info: dict) -> dict:
-        """The annotation of one image.
+        """The annotation of one image, by default the one that :meth:`list_images` gave.
 
         Args:
             info: The image's entry from :meth:`list_images`.
@@ -138,7 +140,7 @@ class BaseCrowdDataset(BaseDataset):
         Raises:
             ValueError, OSError: To be reported; the message names the file.
         """
-        raise NotImplementedError(f'{type(self).__name__} has no read_annotation')
+        return info['annotation']
 
     def load_data_list(self) -> list[dict]:
         problems: list[Exception] = []
@@ -289,12 +291,14 @@ class BaseCrowdDataset(BaseDataset):
         annotation = {}
         source = info.get('source', info.get('ann_path', info['img_path']))
         try:
-            given = info['annotation'] if 'annotation' in info else self.read_annotation(info)
-            annotation = check_annotation(given, source)
+            # A copy of a benchmark has its annotations in the list too.
+            reader = BaseCrowdDataset if 'annotation' in info else type(self)
+            annotation = check_annotation(reader.read_annotation(self, info), source)
         except (ValueError, OSError) as problem:
             problems.append(problem)
         try:
-            annotation['size'] = np.array(read_image_shape(info['img_path']), np.int64)
+            size = info['size'] if 'size' in info else read_image_shape(info['img_path'])
+            annotation['size'] = np.array(size, np.int64)
         except (ValueError, OSError) as problem:
             problems.append(problem)
         return annotation

@@ -98,9 +98,10 @@ class SyntheticCrowdDataset(BaseCrowdDataset):
         self.img_size = tuple(img_size)
         self.max_count = max_count
         self._cache: dict[str, np.ndarray] | None = {} if cache else None
-        super().__init__(split=split, **kwargs)
+        # Annotations are drawn anew faster than they are read.
+        super().__init__(split=split, cache=False, **kwargs)
 
-    def gather(self, problems: list[Exception]) -> list[dict]:
+    def list_images(self, problems: list[Exception]) -> list[dict]:
         data_list = []
         for k in range(self.num_images):
             scene = self._layout((self.seed, SPLIT_CODES[self.split], k))
@@ -109,8 +110,7 @@ class SyntheticCrowdDataset(BaseCrowdDataset):
                 dict(
                     img_id=img_id,
                     img_path=f'synthetic/{img_id}',
-                    points=scene.points,
-                    boxes=scene.boxes,
+                    annotation=dict(points=scene.points, boxes=scene.boxes),
                     size=self.img_size[::-1],
                     attributes=dict(
                         scene_seed=scene.seed, horizon=scene.horizon, head_slope=scene.slope

@@ -27,9 +27,8 @@ from mmengine.registry import DefaultScope
 from trial import METRICS
 
 from mmcrowd.datasets.ucf_cc_50 import NUM_FOLDS
+from mmcrowd.engine.data_root import LOADERS
 from mmcrowd.registry import DATASETS
-
-LOADERS = 'train_dataloader', 'val_dataloader', 'test_dataloader'
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -326,7 +326,7 @@ def main(argv: list[str] | None = None) -> None:
     write_annotations(out / FILE_NAME, data_list, **metainfo)
     try:
         lines = verify(splits, load_splits(benchmark, out), out)
-    except (RuntimeError, ValueError, OSError):
+    except BaseException:  # nor does an interrupted verification leave what says "complete"
         (out / FILE_NAME).unlink()
         raise
     print('\n'.join(lines))
