@@ -11,7 +11,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
-from mmcrowd.engine.data_root import set_data_root
+from mmcrowd.engine.loaders import set_data_root
 from mmcrowd.models import DensityCounter
 from mmcrowd.registry import DATASETS, HOOKS, MODELS, VISUALIZERS
 

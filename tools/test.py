@@ -9,8 +9,8 @@ from mmengine.evaluator import BaseMetric, DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mmcrowd.engine.data_root import set_data_root
 from mmcrowd.engine.distributed import prepare_distributed
+from mmcrowd.engine.loaders import set_data_root
 from mmcrowd.engine.pretrained import fetch_pretrained
 from mmcrowd.evaluation.metrics.results_dump import ResultsDump
 

@@ -5,11 +5,12 @@ import os
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
+from mmengine.dist import get_world_size
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mmcrowd.engine.data_root import set_data_root
 from mmcrowd.engine.distributed import prepare_distributed
+from mmcrowd.engine.loaders import require_batch, set_data_root
 from mmcrowd.engine.pretrained import fetch_pretrained
 
 
@@ -74,6 +75,7 @@ def main(argv: list[str] | None = None) -> None:
     prepare_distributed(cfg)
     fetch_pretrained(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    require_batch(cfg.train_dataloader, len(runner.train_dataloader.dataset), get_world_size())
     runner.train()
 
 

@@ -139,7 +139,13 @@ class BaseCrowdDataset(BaseDataset, ABC):
 
         Raises:
             ValueError, OSError: To be reported; the message names the file.
+            NotImplementedError: If :meth:`list_images` gave none; it must, or this be overridden.
         """
+        if 'annotation' not in info:
+            raise NotImplementedError(
+                f'{type(self).__name__}: list_images gave no annotation of {info["img_path"]}, so '
+                'read_annotation has to be overridden'
+            )
         return info['annotation']
 
     def load_data_list(self) -> list[dict]:

@@ -62,6 +62,15 @@ def no_parsing(monkeypatch):
 # ---------------------------------------------------------------------------------- problems
 
 
+def test_a_subclass_without_annotations(tmp_path):
+    class Unfinished(BaseCrowdDataset):
+        def list_images(self, problems):
+            return [dict(img_path='a.jpg', img_id='a', ann_path='a.txt')]
+
+    with pytest.raises(NotImplementedError, match=r'Unfinished: .* a\.jpg, .* be overridden'):
+        Unfinished(data_root=str(tmp_path))
+
+
 def test_all_problems_are_told_together(tmp_path):
     root = make_qnrf(tmp_path, num_images=20)
     folder = root / 'Train'

@@ -18,7 +18,7 @@ from mmcrowd.datasets import (
     UCFQNRFDataset,
 )
 from mmcrowd.datasets.transforms import LimitSide, LoadCrowdImage, PackCrowdInputs
-from mmcrowd.engine.data_root import set_data_root
+from mmcrowd.engine.loaders import set_data_root
 from mmcrowd.evaluation import ImageResult
 from mmcrowd.registry import DATASETS
 

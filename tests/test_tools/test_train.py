@@ -2,6 +2,8 @@
 
 import pytest
 
+from .cli import REPO, run_tool
+
 
 @pytest.fixture
 def train(load_tool):
@@ -47,3 +49,17 @@ def test_cfg_options(train, config):
 def test_amp(train, config):
     assert 'precision' not in load(train, config).model
     assert load(train, config, '--amp').model.precision == 'bf16'
+
+
+def test_images_that_fill_no_batch(tmp_path):
+    with pytest.raises(AssertionError, match='ValueError: .*batch_size=4 .* 3 training images'):
+        run_tool(
+            'train.py',
+            REPO / 'configs' / 'pml_resnet18_synthetic.py',
+            '--work-dir',
+            tmp_path,
+            '--cfg-options',
+            'train_dataloader.dataset.num_images=3',
+            data_root=tmp_path,
+        )
+    assert not list(tmp_path.rglob('*.pth'))

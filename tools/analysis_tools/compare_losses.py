@@ -39,6 +39,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--work-dir', required=True, help='folder of the runs and the comparison')
     parser.add_argument('--amp', action='store_true', help='mixed precision: bfloat16')
     parser.add_argument(
+        '--data-root',
+        help='folder of the dataset, as downloaded or prepared, instead of the one in the config',
+    )
+    parser.add_argument(
         '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='for every loss'
     )
     return parser.parse_args()
@@ -49,7 +53,7 @@ def evaluate(name: str, args: argparse.Namespace) -> dict:
     config = Path(args.work_dir) / f'{name}.py'
     bases = [str(LOSSES / f'{name}.py'), str(Path(args.config).resolve())]
     changes = 'model = dict(loss=dict(_base_.loss, _delete_=True))'
-    options = trial.Options(args.amp, args.cfg_options)
+    options = trial.Options(args.amp, args.cfg_options, data_root=args.data_root)
     trial.write_config(config, bases, changes, options, 'comparison')
     return trial.train_and_test(config, Path(args.work_dir) / name, options)
 

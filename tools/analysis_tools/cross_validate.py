@@ -27,7 +27,7 @@ from mmengine.registry import DefaultScope
 from trial import METRICS
 
 from mmcrowd.datasets.ucf_cc_50 import NUM_FOLDS
-from mmcrowd.engine.data_root import LOADERS
+from mmcrowd.engine.loaders import LOADERS, require_batch, set_data_root
 from mmcrowd.registry import DATASETS
 
 
@@ -50,6 +50,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='N',
         help='train and test in N processes, one for each GPU; the batch size is that of each; '
         'default: one process without a launcher',
+    )
+    parser.add_argument(
+        '--data-root',
+        help='folder of the dataset, as downloaded or prepared, instead of the one in the config',
     )
     parser.add_argument(
         '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='for every fold'
@@ -75,6 +79,8 @@ def load_config(args: argparse.Namespace) -> Config:
         if key.startswith(LOADERS) and key.endswith('.fold'):
             raise ValueError(f'--cfg-options {key}: the folds are chosen by --folds')
     cfg.merge_from_dict(options)
+    if args.data_root:
+        set_data_root(cfg, args.data_root)
     return cfg
 
 
@@ -120,7 +126,7 @@ def write_config(fold: int, keys: list[str], seed: int | None, args: argparse.Na
 
 
 def options_of(args: argparse.Namespace) -> trial.Options:
-    return trial.Options(args.amp, args.cfg_options, args.gpus)
+    return trial.Options(args.amp, args.cfg_options, args.gpus, args.data_root)
 
 
 def count_images(fold: int, keys: list[str], cfg: Config, gpus: int | None) -> int:
@@ -133,15 +139,10 @@ def count_images(fold: int, keys: list[str], cfg: Config, gpus: int | None) -> i
     cfg.merge_from_dict({f'{key}.fold': fold for key in keys})
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmcrowd')):
         train, _, test = (DATASETS.build(cfg[loader].dataset) for loader in LOADERS)
-    loader = cfg.train_dataloader
-    batch_size = loader.get('batch_size', 1)
-    share = -(-len(train) // (gpus or 1))
-    infinite = loader.get('sampler', {}).get('type') == 'InfiniteSampler'
-    if loader.get('drop_last') and share < batch_size and not infinite:
-        raise ValueError(
-            f'fold {fold}: train_dataloader.batch_size={batch_size} with drop_last leaves no batch '
-            f'of the {share} training images of a process; expected at most {share}'
-        )
+    try:
+        require_batch(cfg.train_dataloader, len(train), gpus or 1)
+    except ValueError as error:
+        raise ValueError(f'fold {fold}: {error}') from None
     return len(test)
 
 

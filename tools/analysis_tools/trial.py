@@ -25,20 +25,24 @@ class Options:
         amp: Whether to train and test in mixed precision.
         cfg_options: ``KEY=VALUE`` as on the command line.
         gpus: Number of processes for the launcher. Default None, one process without it.
+        data_root: Folder of the dataset instead of the one in the config. Default None.
     """
 
     amp: bool
     cfg_options: list[str]
     gpus: int | None = None
+    data_root: str | None = None
 
     def arguments(self) -> list[str]:
         """For ``train.py`` and ``test.py``."""
         cfg_options = ['--cfg-options', *self.cfg_options] if self.cfg_options else []
-        return ['--amp'] * self.amp + cfg_options
+        data_root = ['--data-root', self.data_root] if self.data_root else []
+        return ['--amp'] * self.amp + data_root + cfg_options
 
     def __str__(self) -> str:
         gpus = [] if self.gpus is None else [f'--gpus {self.gpus}']
-        return ' '.join(gpus + ['--amp'] * self.amp + self.cfg_options) or 'none'
+        data_root = [f'--data-root {self.data_root}'] if self.data_root else []
+        return ' '.join(gpus + ['--amp'] * self.amp + data_root + self.cfg_options) or 'none'
 
 
 def write_config(path: Path, bases: list[str], changes: str, options: Options, what: str) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
-from mmcrowd.engine.data_root import set_data_root
+from mmcrowd.engine.loaders import set_data_root
 from mmcrowd.registry import DATASETS
 from mmcrowd.visualization.pipeline_figure import arrange, draw_stage
 

@@ -34,7 +34,7 @@ from rich.progress import track
 from scipy.spatial import cKDTree
 
 from mmcrowd.datasets.transforms.loading import load_image, read_image_shape
-from mmcrowd.engine.data_root import set_data_root
+from mmcrowd.engine.loaders import set_data_root
 from mmcrowd.registry import DATASETS
 from mmcrowd.visualization.dataset_figure import CLASSES, draw_dataset
 

@@ -1,3 +1,5 @@
+"""The data loaders of a config."""
+
 from mmengine.config import Config, ConfigDict
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -23,3 +25,24 @@ def _set(dataset: ConfigDict, data_root: str) -> bool:
         dataset.data_root = data_root
     inner = [dataset[key] for key in ('dataset',) if key in dataset] + dataset.get('datasets', [])
     return any([found, *[_set(each, data_root) for each in inner]])
+
+
+def require_batch(loader: ConfigDict, num_images: int, num_processes: int = 1) -> None:
+    """Make sure that every process of a training has a batch in an epoch.
+
+    Args:
+        loader: ``train_dataloader`` of the config.
+        num_images: Length of its dataset.
+        num_processes: Number of processes. Default 1.
+
+    Raises:
+        ValueError: If the images of a process do not fill one batch and ``drop_last`` drops it.
+    """
+    batch_size = loader.get('batch_size', 1)
+    share = -(-num_images // num_processes)
+    endless = loader.get('sampler', {}).get('type') == 'InfiniteSampler'
+    if loader.get('drop_last') and share < batch_size and not endless:
+        raise ValueError(
+            f'train_dataloader.batch_size={batch_size} with drop_last leaves no batch of the '
+            f'{share} training images of a process; expected at most {share}'
+        )
