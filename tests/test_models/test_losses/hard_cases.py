@@ -29,8 +29,20 @@ def random_points(m: int, shape=SHAPE, stride=STRIDE, margin=0.0, seed=0) -> Ten
     return torch.rand(m, 2, generator=rng, dtype=torch.float64) * (frame + 2 * margin) - margin
 
 
-def hard_batch(dtype=torch.float64) -> tuple[Tensor, list[Tensor]]:
-    """``(8, 1, 8, 8)`` density and the points of each image."""
+def random_batch(sizes=((3, 5), (0, 4), (40, 7), (1, 0.5)), shape=(24, 32), stride=2, seed=0):
+    """Images of so many points, in the frame and 4 pixels around it, and such a total density."""
+    rng = torch.Generator().manual_seed(seed)
+    points, density = [], []
+    for m, total in sizes:
+        frame = torch.tensor([shape[1], shape[0]]) * stride
+        points.append(torch.rand(m, 2, generator=rng, dtype=torch.float64) * (frame + 8) - 4)
+        a = torch.rand(1, *shape, generator=rng, dtype=torch.float64)
+        density.append(a * total / a.sum())
+    return torch.stack(density), points
+
+
+def hard_batch(dtype=torch.float64, far=1e7) -> tuple[Tensor, list[Tensor]]:
+    """``(12, 1, 8, 8)`` density and the points of each image; one is so ``far`` away."""
     cases = [
         (0.0, random_points(0)),
         (3.0, random_points(0)),
@@ -39,22 +51,32 @@ def hard_batch(dtype=torch.float64) -> tuple[Tensor, list[Tensor]]:
         (0.0, random_points(2)),  # all-zero density
         (1e-30, random_points(3)),  # dead network
         (6.0, torch.tensor([[3.0, 3.0]] * 4)),
-        (5.0, torch.tensor([[-4e5, 1e7], [-3.0, 4.0]])),
+        (4.0, torch.tensor([[-far / 25, far]])),
+        (0.0, random_points(1)),
+        (1e-3, random_points(2)),
+        (1e-6, random_points(2)),
+        (5.0, torch.tensor([[-far / 25, far], [-3.0, 4.0]])),
     ]
     density = torch.stack([random_density(total) for total, _ in cases])
+    density[2, 0, 0] = 0  # some empty cells too
     return density.to(dtype), [points.to(dtype) for _, points in cases]
 
 
-def check_hard_batch(loss, dtype) -> None:
-    """Values and gradients are finite, and those of the batch are means over its images."""
-    density, points = hard_batch(dtype)
+def check_hard_batch(loss, dtype, far=1e7) -> Tensor:
+    """Values and gradients are finite, and those of the batch are means over its images.
+
+    Returns the gradients of the images, each as if alone.
+    """
+    density, points = hard_batch(dtype, far)
     terms, grad = value_and_grad(loss, density, points)
     assert grad.dtype == dtype and grad.isfinite().all()
     single = [value_and_grad(loss, a[None], [p]) for a, p in zip(density, points, strict=True)]
     for key, value in terms.items():
         assert key.startswith('loss_') and value.dtype == dtype and value.isfinite()
         torch.testing.assert_close(value, torch.stack([s[0][key] for s in single]).mean())
-    torch.testing.assert_close(grad, torch.cat([s[1] for s in single]) / len(points))
+    grads = torch.cat([s[1] for s in single])
+    torch.testing.assert_close(grad, grads / len(points))
+    return grads
 
 
 def check_autocast(loss) -> None:

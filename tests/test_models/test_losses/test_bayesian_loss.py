@@ -162,9 +162,9 @@ def test_given_partition():
     )
     # one that calls all cells of the last image far from its first point gives everything to it
     far = Partition(torch.zeros_like(partition.index), torch.full_like(partition.distance, 1e4))
-    far = Partition(*[t[7:] for t in far])
+    far = Partition(*[t[-1:] for t in far])
     loss = BayesianLoss(background=False)
-    terms, _ = value_and_grad(loss, density[7:], points[7:], 2, far)
+    terms, _ = value_and_grad(loss, density[-1:], points[-1:], 2, far)
     assert terms['loss_point'].item() == pytest.approx((5 - 1) + 1)
 
 
@@ -198,8 +198,8 @@ def test_bad_arguments():
 
 def test_batch_that_does_not_fit():
     density, points = hard_batch()
-    with pytest.raises(ValueError, match='BayesianLoss: 8 density maps.*got 7'):
-        BayesianLoss()(density, points[:7], 2)
+    with pytest.raises(ValueError, match='BayesianLoss: 12 density maps.*got 11'):
+        BayesianLoss()(density, points[:-1], 2)
     partition = partition_batch(points, (4, 4), 4)
     with pytest.raises(ValueError, match=r'BayesianLoss.*\(8, 4, 4\).*\(8, 8, 8\)'):
         BayesianLoss()(density, points, 2, partition)

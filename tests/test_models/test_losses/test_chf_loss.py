@@ -9,8 +9,13 @@ from hypothesis import strategies as st
 from mmcrowd.models.losses.chf_loss import FORMS, ChfLoss, characteristic_error
 from mmcrowd.registry import MODELS
 
-from .hard_cases import check_autocast, check_compiles, check_hard_batch, value_and_grad
-from .test_pml_loss import random_batch
+from .hard_cases import (
+    check_autocast,
+    check_compiles,
+    check_hard_batch,
+    random_batch,
+    value_and_grad,
+)
 
 
 def dense_error(density, points, stride, bandwidth, steps, tick):

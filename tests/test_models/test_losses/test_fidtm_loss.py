@@ -15,9 +15,9 @@ from .hard_cases import (
     check_autocast,
     check_compiles,
     check_hard_batch,
+    random_batch,
     value_and_grad,
 )
-from .test_pml_loss import random_batch
 
 
 def dense_map(points, shape, stride, alpha=0.02, beta=0.75, c=1.0):

@@ -10,8 +10,14 @@ from torch import nn
 from mmcrowd.models.losses.kdmg_loss import KDMGLoss, KernelGenerator, cosine_loss
 from mmcrowd.registry import MODELS
 
-from .hard_cases import check_autocast, check_compiles, check_hard_batch, hard_batch, value_and_grad
-from .test_pml_loss import random_batch
+from .hard_cases import (
+    check_autocast,
+    check_compiles,
+    check_hard_batch,
+    hard_batch,
+    random_batch,
+    value_and_grad,
+)
 
 
 def trained(loss, seed=0, dtype=torch.float64):

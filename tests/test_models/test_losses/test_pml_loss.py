@@ -9,30 +9,11 @@ from mmcrowd.models.partition import Partition, partition_batch
 from mmcrowd.registry import MODELS
 
 from .dense_pml import dense_pml
+from .hard_cases import check_hard_batch, random_batch, value_and_grad
 
 GOLDEN_NAMES = dict(clamped='official', max_normalized='paper')
 # norm and tau of every member of the family
 MEMBERS = [('l1', None), ('l2', None), ('kl', None), ('kl', 0.5), ('kl', 0.01), ('kl', 100.0)]
-
-
-def random_batch(sizes=((3, 5), (0, 4), (40, 7), (1, 0.5)), shape=(24, 32), stride=2, seed=0):
-    """Images of so many points and such a total density, float64."""
-    rng = torch.Generator().manual_seed(seed)
-    points, density = [], []
-    for m, total in sizes:
-        frame = torch.tensor([shape[1], shape[0]]) * stride
-        points.append(torch.rand(m, 2, generator=rng, dtype=torch.float64) * (frame + 8) - 4)
-        a = torch.rand(1, *shape, generator=rng, dtype=torch.float64)
-        density.append(a * total / a.sum())
-    return torch.stack(density), points
-
-
-def value_and_grad(loss, density, points, stride=2, partition=None):
-    """All terms of the loss, and the gradient of their sum to the density."""
-    density = density.detach().clone().requires_grad_()
-    terms = loss(density, points, stride, partition)
-    sum(terms.values()).backward()
-    return {key: value.detach() for key, value in terms.items()}, density.grad
 
 
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
@@ -152,26 +133,10 @@ def test_point_without_cells_costs_one_and_moves_nothing():
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
 @pytest.mark.parametrize('norm, tau', MEMBERS)
 @pytest.mark.parametrize('cost', COSTS)
-def test_bad_batch_is_the_mean_of_its_images(cost, norm, tau, dtype):
-    # none, one, far more points than cells, twice the same, far outside; zero and dead maps
-    density, points = random_batch(
-        ((0, 0.0), (0, 3.0), (1, 4.0), (500, 30.0), (2, 0.0), (3, 0.4), (6, 9.0)), shape=(8, 8)
-    )
+def test_bad_batch(cost, norm, tau, dtype):
     # A distance has the digits of its dtype, and a Euclidean cost no more.
     far = 1e3 if cost == 'euclidean' else 1e7
-    points.extend(
-        [torch.tensor([[3.0, 3.0]] * 4).double(), torch.tensor([[-far / 25, far]]).double()]
-    )
-    density = torch.cat((density, density[:1] + 0.1, density[:1] + 0.1)).to(dtype)
-    points = [p.to(dtype) for p in points]
-    loss = PMLLoss(cost, norm=norm, tau=tau)
-    terms, grad = value_and_grad(loss, density, points)
-    assert grad.isfinite().all()
-    single = [value_and_grad(loss, a[None], [p]) for a, p in zip(density, points, strict=True)]
-    for key, value in terms.items():
-        assert value.isfinite()
-        torch.testing.assert_close(value, torch.stack([s[0][key] for s in single]).mean())
-    torch.testing.assert_close(grad, torch.cat([s[1] for s in single]) / len(points))
+    check_hard_batch(PMLLoss(cost, norm=norm, tau=tau), dtype, far)
 
 
 @pytest.mark.parametrize('cost', COSTS)
