@@ -201,5 +201,5 @@ def test_batch_that_does_not_fit():
     with pytest.raises(ValueError, match='BayesianLoss: 12 density maps.*got 11'):
         BayesianLoss()(density, points[:-1], 2)
     partition = partition_batch(points, (4, 4), 4)
-    with pytest.raises(ValueError, match=r'BayesianLoss.*\(8, 4, 4\).*\(8, 8, 8\)'):
+    with pytest.raises(ValueError, match=r'BayesianLoss.*\(12, 4, 4\).*\(12, 8, 8\)'):
         BayesianLoss()(density, points, 2, partition)
