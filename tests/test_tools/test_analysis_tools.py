@@ -90,10 +90,10 @@ def test_losses_compared_and_resumed(tmp_path):
     command = ('analysis_tools/compare_losses.py', config, '--work-dir', tmp_path / 'runs')
     run_tool(*command, '--losses', 'l2', data_root=tmp_path)
     first = (tmp_path / 'runs' / 'l2' / 'result.json').stat()
-    out = run_tool(*command, '--losses', 'l2', 'pml', data_root=tmp_path)
+    out = run_tool(*command, '--losses', 'pml', 'l2', data_root=tmp_path)
     table = (tmp_path / 'runs' / 'comparison.md').read_text()
     assert table in out
-    assert [line.split('|')[1].strip() for line in table.splitlines()[-2:]] == ['l2', 'pml']
+    assert [line.split('|')[1].strip() for line in table.splitlines()[-2:]] == ['pml', 'l2']
     # The first loss was not trained again.
     assert (tmp_path / 'runs' / 'l2' / 'result.json').stat().st_mtime_ns == first.st_mtime_ns
     assert min(Image.open(tmp_path / 'runs' / 'comparison.png').size) > 300

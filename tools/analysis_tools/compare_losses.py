@@ -96,12 +96,16 @@ def draw(results: dict[str, dict], args: argparse.Namespace, path: Path) -> None
 
 def main() -> None:
     args = parse_args()
+    work_dir = Path(args.work_dir)
+    table = work_dir / 'comparison.md'
+    # The finished ones first, so that the table never loses one.
+    finished = {name for name in args.losses if (work_dir / name / 'result.json').exists()}
     results = {}
-    for name in args.losses:
+    for name in sorted(args.losses, key=lambda name: name not in finished):
         results[name] = evaluate(name, args)
-        table = Path(args.work_dir) / 'comparison.md'
-        write_table(results, args, table)
-        draw(results, args, table.with_suffix('.png'))
+        shown = {name: results[name] for name in args.losses if name in results}
+        write_table(shown, args, table)
+        draw(shown, args, table.with_suffix('.png'))
     print(table.read_text())
 
 
