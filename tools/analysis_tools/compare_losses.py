@@ -75,7 +75,7 @@ def write_table(results: dict[str, dict], args: argparse.Namespace, path: Path) 
 
 def draw(results: dict[str, dict], args: argparse.Namespace, path: Path) -> None:
     """Test errors by loss, and the validation error of every loss by epoch."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout='constrained')
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4), layout='constrained')
     for k, key in enumerate(METRICS[:2]):
         places = [place + 0.4 * k for place in range(len(results))]
         bars = left.bar(places, [r[key] for r in results.values()], 0.4, label=key.split('/')[1])
@@ -87,9 +87,10 @@ def draw(results: dict[str, dict], args: argparse.Namespace, path: Path) -> None
         right.plot([e['step'] for e in val], [e[METRICS[0]] for e in val], marker='o', label=name)
     right.set(xlabel='epoch', ylabel='validation MAE, persons')
     right.set_ylim(bottom=0)
+    left.legend()
+    right.legend(loc='upper left', bbox_to_anchor=(1, 1))  # beside the curves, not on them
     for axes in (left, right):
         axes.grid(alpha=0.3)
-        axes.legend()
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
