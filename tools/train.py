@@ -75,7 +75,8 @@ def main(argv: list[str] | None = None) -> None:
     prepare_distributed(cfg)
     fetch_pretrained(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    require_batch(cfg.train_dataloader, len(runner.train_dataloader.dataset), get_world_size())
+    if runner.train_loop is not None:  # otherwise the runner says what the config lacks
+        require_batch(cfg.train_dataloader, len(runner.train_dataloader.dataset), get_world_size())
     runner.train()
 
 

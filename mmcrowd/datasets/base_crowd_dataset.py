@@ -36,11 +36,11 @@ FIELDS = dict(
 class BaseCrowdDataset(BaseDataset, ABC):
     """Base of the datasets that give one list of head positions for each image.
 
-    A subclass implements :meth:`list_images` and :meth:`read_annotation`, and shows the folder tree
-    of its files as the first literal block of its docstring, which an error for a wrong folder
-    shows too. Besides that folder each dataset reads a copy of it that
-    ``tools/dataset_converters/prepare.py`` has written: it is known by its ``annotations.json``.
-    What :meth:`get_data_info` returns for an image has
+    A subclass implements :meth:`list_images` and, unless that gives the annotations too,
+    :meth:`read_annotation`, and shows the folder tree of its files as the first literal block of
+    its docstring, which an error for a wrong folder shows too. Besides that folder each dataset
+    reads a copy of it that ``tools/dataset_converters/prepare.py`` has written: it is known by its
+    ``annotations.json``. What :meth:`get_data_info` returns for an image has
 
     - ``img_path`` (str), ``img_id`` (str, unique in the split),
     - ``points``: float32 ``(m, 2)``, ``(x, y)`` in pixels of the original frame (the image after
@@ -139,10 +139,10 @@ class BaseCrowdDataset(BaseDataset, ABC):
 
         Raises:
             ValueError, OSError: To be reported; the message names the file.
-            NotImplementedError: If :meth:`list_images` gave none; it must, or this be overridden.
+            TypeError: If :meth:`list_images` gave none and a subclass does not override this.
         """
         if 'annotation' not in info:
-            raise NotImplementedError(
+            raise TypeError(
                 f'{type(self).__name__}: list_images gave no annotation of {info["img_path"]}, so '
                 'read_annotation has to be overridden'
             )

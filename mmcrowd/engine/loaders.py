@@ -30,6 +30,8 @@ def _set(dataset: ConfigDict, data_root: str) -> bool:
 def require_batch(loader: ConfigDict, num_images: int, num_processes: int = 1) -> None:
     """Make sure that every process of a training has a batch in an epoch.
 
+    Only where ``DefaultSampler`` divides the images: another sampler may repeat them.
+
     Args:
         loader: ``train_dataloader`` of the config.
         num_images: Length of its dataset.
@@ -40,8 +42,8 @@ def require_batch(loader: ConfigDict, num_images: int, num_processes: int = 1) -
     """
     batch_size = loader.get('batch_size', 1)
     share = -(-num_images // num_processes)
-    endless = loader.get('sampler', {}).get('type') == 'InfiniteSampler'
-    if loader.get('drop_last') and share < batch_size and not endless:
+    is_divided = loader.get('sampler', {}).get('type') == 'DefaultSampler'
+    if is_divided and loader.get('drop_last') and share < batch_size:
         raise ValueError(
             f'train_dataloader.batch_size={batch_size} with drop_last leaves no batch of the '
             f'{share} training images of a process; expected at most {share}'

@@ -67,7 +67,7 @@ def test_a_subclass_without_annotations(tmp_path):
         def list_images(self, problems):
             return [dict(img_path='a.jpg', img_id='a', ann_path='a.txt')]
 
-    with pytest.raises(NotImplementedError, match=r'Unfinished: .* a\.jpg, .* be overridden'):
+    with pytest.raises(TypeError, match=r'Unfinished: .* a\.jpg, .* be overridden'):
         Unfinished(data_root=str(tmp_path))
 
 

@@ -7,7 +7,8 @@ from mmcrowd.engine.loaders import require_batch
 
 
 def loader(**kwargs):
-    return ConfigDict(dict(batch_size=4, drop_last=True) | kwargs)
+    sampler = dict(type='DefaultSampler', shuffle=True)
+    return ConfigDict(dict(batch_size=4, drop_last=True, sampler=sampler) | kwargs)
 
 
 @pytest.mark.parametrize('num_images, num_processes', [(3, 1), (6, 2), (1, 8)])
@@ -24,7 +25,8 @@ def test_images_of_a_process_fill_no_batch(num_images, num_processes):
         (loader(), 7, 2),
         (loader(drop_last=False), 1, 1),
         (loader(sampler=dict(type='InfiniteSampler')), 1, 1),
-        (ConfigDict(drop_last=True), 1, 1),
+        (loader(sampler=dict(type='MySampler')), 1, 1),
+        (ConfigDict(drop_last=True, sampler=dict(type='DefaultSampler')), 1, 1),
     ],
 )
 def test_a_batch_for_all(given, num_images, num_processes):

@@ -234,7 +234,7 @@ def test_image_without_density():
 
 
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
-def test_bad_batch(dtype):
+def test_hard_batch(dtype):
     check_hard_batch(DMCountLoss(), dtype)
 
 

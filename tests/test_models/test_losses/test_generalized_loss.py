@@ -164,7 +164,7 @@ def test_image_without_density_asks_for_some():
 
 @pytest.mark.parametrize('cost', COSTS)
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
-def test_bad_batch(dtype, cost):
+def test_hard_batch(dtype, cost):
     check_hard_batch(GeneralizedLoss(cost), dtype)
 
 

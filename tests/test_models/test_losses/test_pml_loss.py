@@ -133,7 +133,7 @@ def test_point_without_cells_costs_one_and_moves_nothing():
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
 @pytest.mark.parametrize('norm, tau', MEMBERS)
 @pytest.mark.parametrize('cost', COSTS)
-def test_bad_batch(cost, norm, tau, dtype):
+def test_hard_batch(cost, norm, tau, dtype):
     # A distance has the digits of its dtype, and a Euclidean cost no more.
     far = 1e3 if cost == 'euclidean' else 1e7
     check_hard_batch(PMLLoss(cost, norm=norm, tau=tau), dtype, far)

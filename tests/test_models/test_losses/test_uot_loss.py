@@ -216,7 +216,7 @@ def test_image_without_density():
 
 
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
-def test_bad_batch(dtype):
+def test_hard_batch(dtype):
     grads = check_hard_batch(UOTLoss(), dtype)
     assert (grads >= -1 - 1e-5).all()
     assert (grads <= 1.05 + 1e-5).all()
