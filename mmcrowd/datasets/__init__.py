@@ -2,6 +2,7 @@ from .base_crowd_dataset import BaseCrowdDataset
 from .crowd_dataset import CrowdDataset
 from .jhu_crowd import JHUCrowdDataset
 from .nwpu_crowd import NWPUCrowdDataset
+from .sample_seed import SeededSamples
 from .shanghaitech import ShanghaiTechDataset
 from .synthetic import SyntheticCrowdDataset
 from .ucf_cc_50 import UCFCC50Dataset
@@ -12,6 +13,7 @@ __all__ = [
     'CrowdDataset',
     'JHUCrowdDataset',
     'NWPUCrowdDataset',
+    'SeededSamples',
     'ShanghaiTechDataset',
     'SyntheticCrowdDataset',
     'UCFCC50Dataset',

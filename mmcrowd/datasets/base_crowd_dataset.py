@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from mmengine.dataset import BaseDataset
 from mmengine.logging import MMLogger
 from scipy.io import loadmat
@@ -105,8 +104,6 @@ class BaseCrowdDataset(BaseDataset, ABC):
         self.split = split
         folder = (cache_dir or user_cache_dir()) if cache else None
         self.cache_dir = None if folder is None else Path(folder)
-        # Seed and epoch, in memory that loader workers share; negative while nobody has set them.
-        self._stream = torch.full((2,), -1, dtype=torch.int64).share_memory_()
         # An image without people is a valid training image: nothing is ever filtered.
         super().__init__(data_root=data_root, pipeline=list(pipeline), **kwargs)
 
@@ -238,26 +235,6 @@ class BaseCrowdDataset(BaseDataset, ABC):
 
     def _join_prefix(self) -> None:
         """Each dataset lays out its own folders: there is no ``data_prefix`` to join."""
-
-    def set_epoch(self, seed: int, epoch: int) -> None:
-        """Make the random transforms of each sample a function of seed, epoch and index.
-
-        Takes effect in running workers too. Until it is called, transforms draw from the NumPy
-        generator of their process as it is.
-        """
-        self._stream.copy_(torch.tensor([seed, epoch]))
-
-    def prepare_data(self, idx: int):
-        """Run the pipeline on sample ``idx``, see :meth:`set_epoch`."""
-        seed, epoch = self._stream.tolist()
-        if epoch < 0:
-            return super().prepare_data(idx)
-        state = np.random.get_state()
-        np.random.seed(np.random.SeedSequence([seed, epoch, idx]).generate_state(8))
-        try:
-            return super().prepare_data(idx)
-        finally:
-            np.random.set_state(state)
 
     def _select_split(self, paths: list) -> list:
         """The part of the official training list that belongs to ``self.split``."""

@@ -9,7 +9,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from PIL import Image
 
-from mmcrowd.datasets import CrowdDataset
+from mmcrowd.datasets import CrowdDataset, SeededSamples
 
 NUM_IMAGES = 10
 
@@ -57,10 +57,12 @@ def run(data_folder):
             seed=seed,
         )
         seen = []
+        samples = SeededSamples(loader.dataset, seed)
+        samples.attach()
         for epoch in epochs:
             # What MMEngine's loop and AugmentationSeedHook do before each epoch.
             loader.sampler.set_epoch(epoch)
-            loader.dataset.set_epoch(seed, epoch)
+            samples.set_epoch(epoch)
             for batch in loader:
                 for inputs, sample in zip(batch['inputs'], batch['data_samples'], strict=True):
                     points = sample.gt_instances.points

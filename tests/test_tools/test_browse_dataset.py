@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
+from mmcrowd.datasets import SeededSamples
 from mmcrowd.registry import DATASETS
 
 CONFIG = """
@@ -80,11 +81,12 @@ def run(tool, config, out, *args):
 
 def make_trainer(config):
     """Function of seed, epoch and index: what the trainer's loader gets."""
-    dataset = DATASETS.build(Config.fromfile(config).own)
+    dataset = DATASETS.build(Config.fromfile(config).train_dataloader.dataset)
 
     def expected(seed, epoch, index):
-        dataset.set_epoch(seed, epoch)
-        return dataset[index]
+        samples = SeededSamples(dataset, seed)
+        samples.set_epoch(epoch)
+        return samples([index])[0]
 
     return expected
 
@@ -136,8 +138,8 @@ def test_wrapped_datasets(tool, stages, tmp_path, train, index):
     assert names == ['train_00000_a_0.jpg', f'train_{index:05d}_a_2.jpg']
     packed = [results for name, _, results in stages if name == 'PackCrowdInputs']
     expected = make_trainer(config)
-    for sample, inner in zip(packed, (0, 2), strict=True):
-        assert same(sample, expected(5, 3, inner))
+    for sample, place in zip(packed, (0, index), strict=True):
+        assert same(sample, expected(5, 3, place))
 
 
 # -------------------------------------------------------------------------------------- modes

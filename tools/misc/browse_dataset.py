@@ -2,7 +2,7 @@
 
 Writes a picture for each image: a panel for each transform of the pipeline (``--mode pipeline``),
 the last one alone (``transformed``), or the image as loaded with its annotation (``original``).
-Random transforms draw what they draw for this image in training, at the given seed and epoch. ::
+Random transforms draw what they draw for this sample in training, at the given seed and epoch. ::
 
     python tools/misc/browse_dataset.py configs/pml_vgg16_shb.py --out-dir pictures
     python tools/misc/browse_dataset.py configs/pml_vgg16_shb.py --out-dir pictures \\
@@ -19,6 +19,7 @@ import numpy as np
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
+from mmcrowd.datasets import SeededSamples
 from mmcrowd.engine.loaders import set_data_root
 from mmcrowd.registry import DATASETS
 from mmcrowd.visualization.pipeline_figure import arrange, draw_stage
@@ -100,19 +101,19 @@ def leaves(dataset) -> Iterator:
         yield dataset
 
 
-def record(dataset, index: int, mode: str) -> Recorder:
-    """Have the dataset prepare a sample; what its pipeline did with it.
+def record(samples: SeededSamples, index: int, mode: str) -> Recorder:
+    """Prepare the sample at ``index``; what its pipeline did with it.
 
     Raises:
         ValueError: If there is no image to draw.
     """
     recorders = []
-    for leaf in leaves(dataset):
+    for leaf in leaves(samples.dataset):
         if not isinstance(leaf.pipeline, Recorder):
             leaf.pipeline = Recorder(leaf.pipeline.transforms, mode)
         leaf.pipeline.panels = []
         recorders.append(leaf.pipeline)
-    dataset[index]
+    samples([index])
     for recorder in recorders:
         if recorder.panels:
             return recorder
@@ -133,9 +134,8 @@ def main(argv: list[str] | None = None) -> None:
     seed = args.seed if args.seed is not None else cfg.get('randomness', {}).get('seed') or 0
 
     dataset = DATASETS.build(loader.dataset)
-    for leaf in leaves(dataset):
-        if hasattr(leaf, 'set_epoch'):
-            leaf.set_epoch(seed, args.epoch)
+    samples = SeededSamples(dataset, seed)
+    samples.set_epoch(args.epoch)
     indices = range(min(args.number, len(dataset))) if args.index is None else args.index
     for index in indices:
         if not 0 <= index < len(dataset):
@@ -145,7 +145,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.mode != 'original':
         state += f'  \N{MIDDLE DOT}  seed {seed}, epoch {args.epoch}'
     for index in indices:
-        done = record(dataset, index, args.mode)
+        done = record(samples, index, args.mode)
         picture = arrange(done.panels, done.img_id or f'image {index}', state.format(index))
         name = re.sub(r'[^\w.-]+', '_', f'{args.split}_{index:05d}_{done.img_id}')
         mmcv.imwrite(picture[..., ::-1], str(Path(args.out_dir) / f'{name}.jpg'))

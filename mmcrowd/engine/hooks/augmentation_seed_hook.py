@@ -1,31 +1,35 @@
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
-from torch.utils.data import Dataset
 
+from mmcrowd.datasets import SeededSamples
 from mmcrowd.registry import HOOKS
 
 
 @HOOKS.register_module()
 class AugmentationSeedHook(Hook):
-    """Tell the training dataset the seed and the epoch, before each epoch.
+    """Make the training samples a function of seed, epoch and place in the training dataset.
 
-    The random transforms of a sample are then a function of seed, epoch and image (see
-    :meth:`mmcrowd.datasets.BaseCrowdDataset.set_epoch`): a run that was interrupted and resumed
-    sees the same samples as one that was not. Left to MMEngine, workers are seeded once at their
-    start, so that a resumed run would repeat the draws of the first epoch.
+    See :class:`~mmcrowd.datasets.SeededSamples`: they are the same for any number of workers, and
+    a run that was interrupted and resumed sees the same ones as a run that was not. Left to
+    MMEngine, workers are seeded once at their start, so that a resumed run would repeat the draws
+    of the first epoch.
 
     Training by iterations has no epochs to seed by and is left alone.
     """
 
-    def before_train_epoch(self, runner: Runner) -> None:
+    def __init__(self):
+        self._samples: SeededSamples | None = None
+
+    def before_train(self, runner: Runner) -> None:
         if isinstance(runner.train_loop, EpochBasedTrainLoop):
-            _set_epoch(runner.train_dataloader.dataset, runner.seed, runner.epoch)
+            self._samples = SeededSamples(runner.train_dataloader.dataset, runner.seed)
+            self._samples.attach()
 
+    def before_train_epoch(self, runner: Runner) -> None:
+        if self._samples is not None:
+            self._samples.set_epoch(runner.epoch)
 
-def _set_epoch(dataset: Dataset, seed: int, epoch: int) -> None:
-    """Pass the epoch through the wrappers (repeat, concatenate) down to datasets that take it."""
-    if hasattr(dataset, 'set_epoch'):
-        dataset.set_epoch(seed, epoch)
-    for inner in (getattr(dataset, 'dataset', None), *getattr(dataset, 'datasets', ())):
-        if inner is not None:
-            _set_epoch(inner, seed, epoch)
+    def after_train(self, runner: Runner) -> None:
+        if self._samples is not None:
+            self._samples.detach()
+            self._samples = None

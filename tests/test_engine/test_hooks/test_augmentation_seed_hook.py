@@ -1,84 +1,98 @@
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
-from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmengine.registry import init_default_scope
-from mmengine.runner import EpochBasedTrainLoop
-from torch.utils.data import DataLoader
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
-from mmcrowd.datasets import SyntheticCrowdDataset
 from mmcrowd.engine.hooks import AugmentationSeedHook
+from mmcrowd.registry import DATASETS
 
-
-@pytest.fixture
-def dataset():
-    init_default_scope('mmcrowd')
-    pipeline = [
+NUM_IMAGES = 4
+DATASET = dict(
+    type='SyntheticCrowdDataset',
+    num_images=NUM_IMAGES,
+    img_size=(96, 64),
+    pipeline=[
         dict(type='LoadCrowdImage'),
         dict(type='RandomScaleCrop', crop_size=32),
         dict(type='RandomHorizontalFlip'),
         dict(type='PackCrowdInputs'),
-    ]
-    return SyntheticCrowdDataset(num_images=6, img_size=(96, 64), pipeline=pipeline)
+    ],
+)
 
 
-def start_epoch(dataset, epoch, seed=0):
-    loop = EpochBasedTrainLoop.__new__(EpochBasedTrainLoop)
-    runner = SimpleNamespace(
-        train_loop=loop,
-        train_dataloader=SimpleNamespace(dataset=dataset),
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmcrowd')
+
+
+def train(dataset, epochs, num_workers=0, seed=0, loop=EpochBasedTrainLoop, **loader):
+    """Images of MMEngine's loader in a run through these epochs: (epochs, samples, 3, 32, 32)."""
+    loader = Runner.build_dataloader(
+        dict(
+            batch_size=2,
+            num_workers=num_workers,
+            persistent_workers=num_workers > 0,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            dataset=dataset,
+            **loader,
+        ),
         seed=seed,
-        epoch=epoch,
     )
-    AugmentationSeedHook().before_train_epoch(runner)
+    runner = SimpleNamespace(
+        train_loop=loop.__new__(loop), train_dataloader=loader, seed=seed, epoch=0
+    )
+    hook = AugmentationSeedHook()
+    hook.before_train(runner)
+    seen = []
+    for runner.epoch in epochs:
+        hook.before_train_epoch(runner)
+        seen.append(torch.stack([img for batch in loader for img in batch['inputs']]))
+        hook.after_train_epoch(runner)
+    hook.after_train(runner)
+    assert not hasattr(loader.dataset, '__getitems__')
+    return torch.stack(seen)
 
 
-def images(dataset, num_workers=0):
-    loader = DataLoader(dataset, batch_size=None, num_workers=num_workers)
-    return torch.stack([sample['inputs'] for sample in loader])
+def number_of_different(images):
+    return len(images.flatten(-3).flatten(0, -2).unique(dim=0))
 
 
-def test_samples_depend_on_seed_epoch_and_index_only(dataset):
-    start_epoch(dataset, 3)
-    first = images(dataset)
-    np.random.seed(5)
-    for num_workers in (0, 1, 2):
-        assert torch.equal(images(dataset, num_workers), first)
-    assert torch.equal(dataset[4]['inputs'], first[4])
-    start_epoch(dataset, 4)
-    assert not torch.equal(images(dataset), first)
-    start_epoch(dataset, 3, seed=1)
-    assert not torch.equal(images(dataset), first)
+WRAPPED = {
+    'plain': DATASET,
+    'repeat': dict(type='RepeatDataset', times=3, dataset=DATASET),
+    'concat': dict(type='ConcatDataset', datasets=[DATASET, DATASET]),
+}
 
 
-def test_running_workers_notice_the_epoch(dataset):
-    loader = DataLoader(dataset, batch_size=None, num_workers=1, persistent_workers=True)
-    for epoch in (0, 1):
-        start_epoch(dataset, epoch)
-        seen = torch.stack([sample['inputs'] for sample in loader])
-        assert torch.equal(seen, images(dataset))
+@pytest.mark.parametrize('wrapped', WRAPPED)
+def test_samples_depend_on_seed_epoch_and_place_only(wrapped):
+    dataset = WRAPPED[wrapped]
+    first = train(dataset, range(3))
+    assert number_of_different(first) == 3 * len(first[0])
+    for num_workers in (0, 1, 4):
+        assert torch.equal(train(dataset, range(3), num_workers), first)
+        # Resumed after the first epoch.
+        assert torch.equal(train(dataset, [1, 2], num_workers), first[1:])
+    assert not torch.equal(train(dataset, range(3), seed=1), first)
 
 
-def test_the_generator_of_the_process_is_left_alone(dataset):
-    start_epoch(dataset, 0)
-    np.random.seed(7)
-    expected = np.random.rand()
-    np.random.seed(7)
-    dataset[0]
-    assert np.random.rand() == expected
+@pytest.mark.parametrize('num_workers', [0, 1])
+def test_a_dataset_given_as_object(num_workers):
+    dataset = DATASETS.build(DATASET)
+    expected = train(DATASET, range(3))
+    # The runner makes a copy of it.
+    assert torch.equal(train(dataset, range(3), num_workers), expected)
+    part = train(dataset.get_subset(2), range(3), num_workers)
+    assert torch.equal(part, expected[:, :2])
 
 
-def test_without_the_hook_draws_go_on(dataset):
-    np.random.seed(0)
-    assert not torch.equal(images(dataset), images(dataset))
+def test_a_part_of_the_batches():
+    part = train(DATASET, range(2), num_batch_per_epoch=1)
+    assert torch.equal(part, train(DATASET, range(2))[:, :2])
 
 
-@pytest.mark.parametrize('wrap', [lambda d: RepeatDataset(d, 2), lambda d: ConcatDataset([d])])
-def test_wrapped_datasets(dataset, wrap):
-    wrapped = wrap(dataset)
-    start_epoch(wrapped, 2)
-    first = wrapped[1]['inputs']
-    assert torch.equal(wrapped[1]['inputs'], first)
-    assert torch.equal(dataset[1]['inputs'], first)
+def test_training_by_iterations_is_left_alone():
+    images = train(DATASET, [0, 0], loop=IterBasedTrainLoop)
+    assert not torch.equal(images[0], images[1])
