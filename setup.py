@@ -33,7 +33,7 @@ setup(
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     packages=find_packages(include=['mmcrowd', 'mmcrowd.*']),
-    package_data={'mmcrowd.visualization': ['error_page.html']},
+    package_data={'mmcrowd.analysis': ['error_page.html']},
     python_requires='>=3.10',
     install_requires=read_requirements('runtime'),
     extras_require={

@@ -2,7 +2,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmcrowd.files import read_json, write_whole
+from mmcrowd.fileio.files import read_json, write_atomic
 
 from .transforms.processing import POINT_FIELDS
 
@@ -53,7 +53,7 @@ def write_annotations(path: str | Path, data_list: Sequence[dict], **metainfo) -
     """
     # A line for each image, for people who look at the file or compare two.
     lines = ',\n'.join(json.dumps(entry, allow_nan=False) for entry in data_list)
-    write_whole(path, f'{{"metainfo": {json.dumps(metainfo)},\n"data_list": [\n{lines}\n]}}\n')
+    write_atomic(path, f'{{"metainfo": {json.dumps(metainfo)},\n"data_list": [\n{lines}\n]}}\n')
 
 
 def _parse(entry, where: str, path: Path, root: Path) -> dict:

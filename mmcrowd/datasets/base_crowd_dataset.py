@@ -16,9 +16,10 @@ from mmengine.logging import MMLogger
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
+from mmcrowd.fileio.images import read_image_shape
+
 from .annotation_cache import AnnotationCache, user_cache_dir
 from .annotation_json import FILE_NAME, read_annotations
-from .transforms.loading import read_image_shape
 
 SPLITS = ('train', 'val', 'trainval', 'test')
 MAX_NAMED = 20  # problems in one error, and files in one problem

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 
 from mmcrowd.evaluation.functional import box_sigmas
-from mmcrowd.files import read_json
+from mmcrowd.fileio.files import read_json
 from mmcrowd.registry import DATASETS
 
 from .base_crowd_dataset import (

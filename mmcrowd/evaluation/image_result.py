@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmcrowd.files import write_whole
+from mmcrowd.fileio.files import write_atomic
 from mmcrowd.structures import to_original_frame
 
 # Of the JSON file; raised when a reader of the older form would misread the newer one.
@@ -118,7 +118,7 @@ def save_results(results: Sequence[ImageResult], path: str | Path) -> None:
         {key: _plain(value) for key, value in asdict(result).items() if value is not None}
         for result in results
     ]
-    write_whole(path, json.dumps(dict(format=FORMAT, images=images)))
+    write_atomic(path, json.dumps(dict(format=FORMAT, images=images)))
 
 
 def load_results(path: str | Path) -> list[ImageResult]:

@@ -27,7 +27,7 @@ class CrowdDataSample(BaseDataElement):
       and ``blur`` ``(m,)``.
     - ``gt_count``: int, number of points.
     - ``gt_partition``: ``index`` int64 ``(1, h, w)`` and ``distance`` float32 ``(1, h, w)`` in
-      input pixels, see :mod:`mmcrowd.models.partition`.
+      input pixels, see :mod:`mmcrowd.ops.partition`.
     - ``pred_density``: ``density`` float32 ``(1, h, w)``, persons per cell, of the un-padded area.
     - ``pred_instances``: ``points`` ``(k, 2)`` in the original frame and ``scores`` ``(k,)``.
     - ``pred_count``: float, sum of the density (or number of accepted points).

@@ -11,7 +11,8 @@ import cv2
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from scipy.spatial import cKDTree
+
+from mmcrowd.ops.neighbours import nearest_neighbour_distances
 
 TEXT_COLOR = (240, 240, 240)
 GROUND_COLOR = (20, 20, 24)
@@ -53,7 +54,7 @@ def point_radius(points: np.ndarray, side: int) -> float:
     largest = max(side, 500) / 200
     if len(points) < 2:
         return largest
-    spacing = np.median(cKDTree(points).query(points, k=2)[0][:, 1])
+    spacing = np.median(nearest_neighbour_distances(points))
     return float(np.clip(spacing / 4, 1.5, largest))
 
 

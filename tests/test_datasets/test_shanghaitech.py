@@ -7,7 +7,8 @@ from mmengine.logging import MMLogger
 from scipy.io import savemat
 
 from mmcrowd.datasets import ShanghaiTechDataset
-from mmcrowd.datasets.transforms.loading import LoadCrowdImage, load_image
+from mmcrowd.datasets.transforms.loading import LoadCrowdImage
+from mmcrowd.fileio.images import load_image
 
 COUNTS = {
     ('A', 'trainval'): (300, 162413),

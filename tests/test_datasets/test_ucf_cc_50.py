@@ -5,7 +5,7 @@ from mmengine.logging import MMLogger
 from scipy.io import loadmat, savemat
 
 from mmcrowd.datasets import UCFCC50Dataset
-from mmcrowd.datasets.transforms.loading import load_image
+from mmcrowd.fileio.images import load_image
 
 
 def make_cc50(root, num_images=50, size=(20, 30)):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmcrowd.datasets import CrowdDataset
-from mmcrowd.datasets.transforms.loading import load_image
+from mmcrowd.fileio.images import load_image
 
 CONVERTERS = Path(__file__).resolve().parents[2] / 'tools' / 'dataset_converters'
 WIDTH, HEIGHT = 30, 20

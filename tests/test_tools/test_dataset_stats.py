@@ -9,7 +9,7 @@ import pytest
 from scipy.io import savemat
 from scipy.spatial.distance import cdist
 
-from mmcrowd.visualization.dataset_figure import CLASSES
+from mmcrowd.analysis.dataset_figure import CLASSES
 
 REPO = Path(__file__).resolve().parents[2]
 PARTS = {'A': [(300, 162413), (182, 78862)], 'B': [(400, 49151), (316, 39121)]}

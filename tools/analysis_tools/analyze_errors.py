@@ -10,8 +10,8 @@ It is one file that needs no network. ::
 import argparse
 from pathlib import Path
 
+from mmcrowd.analysis.error_page import SIGMAS, build_error_page
 from mmcrowd.evaluation.image_result import load_results
-from mmcrowd.visualization.error_page import SIGMAS, build_error_page
 
 
 def parse_args() -> argparse.Namespace:

@@ -41,7 +41,7 @@ from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader
 
 from mmcrowd.datasets import CrowdDataset
-from mmcrowd.models.partition import nearest_point_partition
+from mmcrowd.ops.partition import nearest_point_partition
 from mmcrowd.registry import TRANSFORMS
 
 CONFIG = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets' / 'qnrf.py'

@@ -28,6 +28,7 @@ from torch.profiler import ProfilerActivity, profile
 from mmcrowd.evaluation import LocalizationMetric
 from mmcrowd.models.localizers.local_maximum import LocalMaximum
 from mmcrowd.models.localizers.ot_minimization import OTMinimization, draw_starts
+from mmcrowd.ops.cells import cell_position
 
 ORACLE = Path(__file__).parents[2] / 'tests' / 'test_models' / 'test_localizers' / 'dense_otm.py'
 RADII = (4, 8)
@@ -58,7 +59,7 @@ def make_crowd(people: int, size: int, stride: int, seed: int) -> tuple[np.ndarr
     clustered += rng.normal(scale=side / rng.uniform(6, 16), size=clustered.shape)
     alone = rng.random((people, 2)) * side
     heads = np.where(rng.random((people, 1)) < 0.5, clustered, alone).clip(0, side - 1)
-    column, row = np.rint((heads - (stride - 1) / 2) / stride).astype(int).clip(0, size - 1).T
+    column, row = np.rint(cell_position(heads, stride)).astype(int).clip(0, size - 1).T
     counts = np.zeros((size, size))
     np.add.at(counts, (row, column), 1)
     density = 0.9 * gaussian_filter(counts, sigma / stride)

@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from mmcrowd.models.partition import partition_batch
+from mmcrowd.ops.partition import partition_batch
 from mmcrowd.registry import MODELS
 
 ORACLE = Path(__file__).parents[2] / 'tests' / 'test_models' / 'test_losses' / 'dense_pml.py'

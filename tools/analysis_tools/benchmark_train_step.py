@@ -18,7 +18,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData, PixelData
 
-from mmcrowd.models.partition import nearest_point_partition
+from mmcrowd.ops.partition import nearest_point_partition
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 

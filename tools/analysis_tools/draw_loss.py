@@ -16,8 +16,8 @@ import numpy as np
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
+from mmcrowd.analysis.loss_figures import draw_backgrounds, draw_partition, draw_targets
 from mmcrowd.registry import DATASETS
-from mmcrowd.visualization.loss_figures import draw_backgrounds, draw_partition, draw_targets
 
 
 def parse_args() -> argparse.Namespace:

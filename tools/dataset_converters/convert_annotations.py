@@ -34,7 +34,7 @@ from PIL import Image
 from mmcrowd.datasets.annotation_json import FILE_NAME, GIVEN_SPLITS, write_annotations
 from mmcrowd.datasets.base_crowd_dataset import clip_points, natural_key
 from mmcrowd.datasets.crowd_dataset import CrowdDataset
-from mmcrowd.datasets.transforms.loading import read_image_shape, read_orientation
+from mmcrowd.fileio.images import read_image_shape, read_orientation
 
 # Where a format counts pixels from: labelling tools from the corner of the image, so that the
 # centre of the first pixel is (0.5, 0.5); a CSV file, like mmcrowd, from that centre.

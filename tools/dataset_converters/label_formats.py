@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from mmcrowd.files import read_json
+from mmcrowd.fileio.files import read_json
 
 
 @dataclass

@@ -30,14 +30,9 @@ from mmengine.utils import ProgressBar
 from PIL import Image
 
 from mmcrowd.datasets.annotation_json import FILE_NAME, write_annotations
-from mmcrowd.datasets.transforms.loading import (
-    load_image,
-    read_image_shape,
-    read_orientation,
-    resize_image,
-)
 from mmcrowd.datasets.transforms.processing import POINT_FIELDS, LimitSide
-from mmcrowd.files import read_json, write_whole
+from mmcrowd.fileio.files import read_json, write_atomic
+from mmcrowd.fileio.images import load_image, read_image_shape, read_orientation, resize_image
 from mmcrowd.registry import DATASETS
 from mmcrowd.structures import to_input_frame
 
@@ -215,7 +210,7 @@ def _write_image(source: Path, target: Path, before: tuple, after: tuple, qualit
         if not done:
             raise ValueError(f'{source}: cannot be written as JPEG')
         content = content.tobytes()
-    write_whole(target, content)
+    write_atomic(target, content)
 
 
 def _is_plain_jpeg(path: Path) -> bool:
@@ -283,7 +278,7 @@ def check_manifest(out: Path, manifest: dict) -> None:
     elif out.exists() and any(out.iterdir()):
         raise ValueError(f'{out} is not empty and no copy that was begun; choose another --out')
     else:
-        write_whole(path, json.dumps(manifest, indent=1))
+        write_atomic(path, json.dumps(manifest, indent=1))
 
 
 def main(argv: list[str] | None = None) -> None:

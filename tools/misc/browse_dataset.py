@@ -19,10 +19,10 @@ import numpy as np
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
+from mmcrowd.analysis.pipeline_figure import arrange, draw_stage
 from mmcrowd.datasets import SeededSamples
 from mmcrowd.engine.loaders import set_data_root
 from mmcrowd.registry import DATASETS
-from mmcrowd.visualization.pipeline_figure import arrange, draw_stage
 
 MODES = ('pipeline', 'transformed', 'original')
 ALONE_SIDE = 1280  # longer side of an image that has the picture for itself

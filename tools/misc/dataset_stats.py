@@ -31,12 +31,12 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.progress import track
-from scipy.spatial import cKDTree
 
-from mmcrowd.datasets.transforms.loading import load_image, read_image_shape
+from mmcrowd.analysis.dataset_figure import CLASSES, draw_dataset
 from mmcrowd.engine.loaders import set_data_root
+from mmcrowd.fileio.images import load_image, read_image_shape
+from mmcrowd.ops.neighbours import nearest_neighbour_distances
 from mmcrowd.registry import DATASETS
-from mmcrowd.visualization.dataset_figure import CLASSES, draw_dataset
 
 MAX_VALUES = 12  # of an attribute in the table; the rarest are told together
 
@@ -183,7 +183,7 @@ def read_image(source: tuple) -> Image:
     size = info['img'].shape[:2] if 'img' in info else read_image_shape(info['img_path'])
     points, distances = info.get('points'), np.zeros(0)
     if points is not None and len(points) > 1:
-        distances = cKDTree(points).query(points, k=2)[0][:, 1]
+        distances = nearest_neighbour_distances(points)
     return Image(size, points, distances, info['attributes'])
 
 

@@ -1,6 +1,6 @@
 from mmcv.transforms import BaseTransform
 
-from mmcrowd.models.partition import nearest_point_partition
+from mmcrowd.ops.partition import nearest_point_partition
 from mmcrowd.registry import TRANSFORMS
 
 
@@ -10,7 +10,7 @@ class PartitionByNearestPoint(BaseTransform):
 
     Place it after the last geometric transform. Required keys: ``img``, ``points``. Added key:
     ``gt_partition`` with ``index`` int64 (h, w) and ``distance`` float32 (h, w) in input pixels,
-    see :mod:`mmcrowd.models.partition`.
+    see :mod:`mmcrowd.ops.partition`.
 
     Args:
         stride: Input pixels per density cell; the output stride of the counter's head. Default 2.

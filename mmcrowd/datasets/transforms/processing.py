@@ -2,8 +2,8 @@
 :mod:`mmcrowd.structures.frame`; an unlabelled image has none of them. What else belongs to a point
 (``POINT_FIELDS``) stays with it.
 
-An image that is still encoded (:class:`~.loading.EncodedImage`) stays so in resizes, which only
-plan, until a crop or a transform that needs its pixels."""
+An image that is still encoded (:class:`~mmcrowd.fileio.jpeg.EncodedImage`) stays so in resizes,
+which only plan, until a crop or a transform that needs its pixels."""
 
 from collections.abc import Sequence
 
@@ -12,10 +12,10 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 
+from mmcrowd.fileio.images import resize_image
+from mmcrowd.fileio.jpeg import EncodedImage
 from mmcrowd.registry import TRANSFORMS
 from mmcrowd.structures import compose_crop, compose_flip, compose_resize
-
-from .loading import EncodedImage, resize_image
 
 # What an image may have for each of its points: a row for each, cropped and packed together.
 POINT_FIELDS = ('points', 'boxes', 'sigmas', 'occlusion', 'blur')

@@ -21,7 +21,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from mmcrowd.evaluation.image_result import ImageResult
-from mmcrowd.files import write_whole
+from mmcrowd.fileio.files import write_atomic
 
 LEVELS = range(6)  # of the head area
 MAX_PROBLEMS = 10  # that one error message lists
@@ -320,4 +320,4 @@ def _write(path: str | Path, ids: Iterable[str], values: Iterable[str]) -> None:
         if img_id.split() != [img_id]:
             raise ValueError(f'image {img_id!r}: an id in {path} must be one word')
         lines.append(f'{img_id} {value}\n')
-    write_whole(path, ''.join(lines))
+    write_atomic(path, ''.join(lines))

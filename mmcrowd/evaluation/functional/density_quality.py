@@ -5,6 +5,8 @@ import math
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from mmcrowd.ops.cells import cell_of
+
 INSTALL = "pip install 'scikit-image>=0.22'"
 
 
@@ -32,7 +34,7 @@ def blurred_truth(
     if not sigma > 0:
         raise ValueError(f'sigma is {sigma}, expected a positive number of pixels')
     height, width = size
-    cells = (np.asarray(points, np.float64).reshape(-1, 2) + 0.5) // stride
+    cells = cell_of(np.asarray(points, np.float64).reshape(-1, 2), stride)
     column, row = cells.clip(0, (width - 1, height - 1)).astype(np.int64).T
     counts = np.bincount(row * width + column, minlength=height * width).reshape(size)
     return gaussian_filter(counts.astype(np.float64), sigma / stride, mode='reflect')

@@ -3,7 +3,7 @@ import math
 import torch
 from mmengine.structures import InstanceData, PixelData
 
-from mmcrowd.models.partition import Partition
+from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS, TASK_UTILS
 from mmcrowd.structures import CrowdDataSample, to_original_frame
 

@@ -5,6 +5,7 @@ from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from torch import nn
 
+from mmcrowd.ops.cells import cell_centre
 from mmcrowd.registry import MODELS
 
 
@@ -109,9 +110,10 @@ class PointHead(BaseModule):
             Tensor: ``(R, 2)``, ``(x, y)`` in input pixels, row by row.
         """
         y, x = (
-            (torch.arange(cells * parts, device=like.device, dtype=like.dtype) + 0.5)
-            * (self.in_stride / parts)
-            - 0.5
+            cell_centre(
+                torch.arange(cells * parts, device=like.device, dtype=like.dtype),
+                self.in_stride / parts,
+            )
             for cells, parts in zip(size, self.points_per_cell, strict=True)
         )
         y, x = torch.meshgrid(y, x, indexing='ij')

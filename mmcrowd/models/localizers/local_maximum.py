@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from mmcrowd.models.localizers.density_map import check_density
+from mmcrowd.ops.cells import cell_centre
 from mmcrowd.registry import TASK_UTILS
 
 # Default threshold of each mode.
@@ -116,7 +117,7 @@ class LocalMaximum:
         kept = np.bincount(plateau, passes, number) > 0
         kept &= np.bincount(plateau, step, number) == 0
         rows, columns = (np.bincount(plateau, axis, number) / size for axis in cells.T)
-        points = np.stack((columns, rows), 1)[kept] * stride + (stride - 1) / 2
+        points = cell_centre(np.stack((columns, rows), 1)[kept], stride)
         scores = np.empty(number)
         scores[plateau] = values
         scores = scores[kept]

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from mmcrowd.models.localizers.density_map import check_density
+from mmcrowd.ops.cells import cell_centre
 from mmcrowd.registry import TASK_UTILS
 
 SCALE = 32.0  # the cost is the squared distance over twice this
@@ -211,7 +212,7 @@ def build_grids(mass: np.ndarray, stride: int) -> list[Grid]:
     Returns:
         list[Grid]: From the grid of the cells to the first of at most 8 x 8 nodes.
     """
-    first, step = (stride - 1) / 2, stride
+    first, step = cell_centre(0, stride), stride
     grids = []
     while True:
         grids.append(Grid(mass, tuple(first + step * np.arange(n) for n in mass.shape)))
@@ -258,7 +259,7 @@ def build_pyramid(mass: np.ndarray, stride: int) -> list[Tiles]:
     Returns:
         list[Tiles]: From the cells to the whole.
     """
-    lows = highs = [np.arange(n) * stride + (stride - 1) / 2 for n in mass.shape]
+    lows = highs = [cell_centre(np.arange(n), stride) for n in mass.shape]
     y, x = np.meshgrid(*lows, indexing='ij')
     moments = np.stack((mass, mass * x, mass * y, mass * (x * x + y * y)), 2)
     pyramid = []

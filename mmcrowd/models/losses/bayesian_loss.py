@@ -4,8 +4,9 @@ Supervision*, ICCV 2019)."""
 import torch
 from torch import Tensor
 
-from mmcrowd.models.losses.density_loss import DensityLoss, cell_centres
-from mmcrowd.models.partition import Partition
+from mmcrowd.models.losses.density_loss import DensityLoss
+from mmcrowd.ops.grid import cell_centres
+from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
 
 MAX_NATS = 690.0  # exp(-690) and its inverse are normal float64 numbers

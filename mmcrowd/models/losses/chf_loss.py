@@ -4,9 +4,10 @@ Domain*, CVPR 2022)."""
 import torch
 from torch import Tensor
 
+from mmcrowd.ops.grid import cell_centres
 from mmcrowd.registry import MODELS
 
-from .density_loss import DensityLoss, cell_centres
+from .density_loss import DensityLoss
 
 FORMS = ('moduli', 'sparse', 'dense')
 

@@ -5,7 +5,7 @@ from abc import ABCMeta, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from mmcrowd.models.partition import Partition, partition_batch
+from mmcrowd.ops.partition import Partition, partition_batch
 
 
 class DensityLoss(nn.Module, metaclass=ABCMeta):
@@ -100,21 +100,3 @@ def check_batch(
             f'PadToMultiple(divisor: the pad_size_divisor of the data preprocessor) and '
             f'PartitionByNearestPoint(stride: the stride of the head, {stride})'
         )
-
-
-def cell_centres(size: tuple[int, int], stride: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Coordinates of the columns ``(w,)`` and rows ``(h,)`` of cells in input pixels.
-
-    Cell (i, j) has its centre at ``(x[j], y[i])``, with
-    ``x[j] = j * stride + (stride - 1) / 2`` and the same for y.
-
-    Args:
-        size (tuple[int, int]): Height and width ``(h, w)`` in cells.
-        stride (int): Input pixels per cell.
-        like (Tensor): Gives device and dtype.
-    """
-    x, y = (
-        torch.arange(side, device=like.device, dtype=like.dtype) * stride + (stride - 1) / 2
-        for side in size[::-1]
-    )
-    return x, y

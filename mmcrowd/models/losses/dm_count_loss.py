@@ -1,11 +1,10 @@
 """DM-Count (Wang, Liu, Samaras, Hoai: *Distribution Matching for Crowd Counting*, NeurIPS 2020)."""
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
-from mmcrowd.models.losses.density_loss import DensityLoss, cell_centres
+from mmcrowd.models.losses.density_loss import DensityLoss
+from mmcrowd.ops.grid import SeparableKernel, gaussian_kernel, points_per_cell
 from mmcrowd.registry import MODELS
 
 # Joins each denominator of a Sinkhorn step, and the scaling before its logarithm. It is part of
@@ -13,50 +12,6 @@ from mmcrowd.registry import MODELS
 # reaches has a constant cost.
 GUARD = 1e-16
 MASS_FLOOR = 1e-4  # mass of an image around which the pull of its OT and TV term fades out
-
-
-class SeparableKernel(NamedTuple):
-    """A Gaussian kernel between cells and points, as its factors along the two axes.
-
-    It takes ``(h + w) * m`` numbers of memory in place of ``h * w * m``, and a product with it is
-    one matrix product.
-
-    Attributes:
-        rows (Tensor): ``(h, m)``.
-        columns (Tensor): ``(w, m)``.
-    """
-
-    rows: Tensor
-    columns: Tensor
-
-    def to_cells(self, values: Tensor) -> Tensor:
-        """Sum a value per point over the points, ``(m,) -> (h, w)``."""
-        return (self.rows * values) @ self.columns.T
-
-    def to_points(self, values: Tensor) -> Tensor:
-        """Sum a value per cell over the cells, ``(h, w) -> (m,)``."""
-        return (self.rows * (values @ self.columns)).sum(0)
-
-
-def gaussian_kernel(
-    points: Tensor, size: tuple[int, int], stride: int, scale: float
-) -> SeparableKernel:
-    """Kernel ``exp(-d**2 / scale)`` of the distance d from each cell to each point.
-
-    Args:
-        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
-        size (tuple[int, int]): Height and width ``(h, w)`` in cells.
-        stride (int): Input pixels per cell.
-        scale (float): In input pixels squared.
-
-    Returns:
-        SeparableKernel: The kernel.
-    """
-    columns, rows = (
-        torch.exp(-(centres[:, None] - p).square() / scale)
-        for centres, p in zip(cell_centres(size, stride, points), points.T, strict=True)
-    )
-    return SeparableKernel(rows, columns)
 
 
 def cell_potential(density: Tensor, kernel: SeparableKernel, reg: float, iterations: int) -> Tensor:
@@ -85,24 +40,6 @@ def cell_potential(density: Tensor, kernel: SeparableKernel, reg: float, iterati
         v = density / (kernel.to_cells(u) + GUARD)
         u = mass / (kernel.to_points(v) + GUARD)
     return reg * (v + GUARD).log()
-
-
-def points_per_cell(points: Tensor, size: tuple[int, int], stride: int) -> Tensor:
-    """Number of points in each cell; a point outside the frame counts in the nearest border cell.
-
-    Args:
-        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
-        size (tuple[int, int]): Height and width ``(h, w)`` in cells.
-        stride (int): Input pixels per cell.
-
-    Returns:
-        Tensor: ``(h, w)``, of the dtype of the points.
-    """
-    h, w = size
-    # clamped before the cast: a far point does not fit an integer
-    x, y = ((points + 0.5) / stride).floor().unbind(1)
-    cell = y.clamp(0, h - 1).long() * w + x.clamp(0, w - 1).long()
-    return points.new_zeros(h * w).index_add(0, cell, torch.ones_like(x)).view(h, w)
 
 
 def dm_count_loss(

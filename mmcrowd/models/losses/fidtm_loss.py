@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmcrowd.models.partition import Partition
+from mmcrowd.ops.cells import cell_position
+from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
 
 from .density_loss import DensityLoss
@@ -53,7 +54,7 @@ def point_patches(maps: Tensor, points: Tensor, stride: int, side: int) -> Tenso
     """
     _, h, w = maps.shape
     # First cell in the map padded by one patch: from so far outside, all the patch is padding.
-    first = ((points - (stride - 1) / 2) / stride - side / 2).ceil()
+    first = (cell_position(points, stride) - side / 2).ceil()
     left = first[:, 0].clamp(-side, w).long() + side
     top = first[:, 1].clamp(-side, h).long() + side
     step = torch.arange(side, device=maps.device)

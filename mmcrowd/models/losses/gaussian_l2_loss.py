@@ -4,7 +4,8 @@ Multi-Column Convolutional Neural Network*, CVPR 2016; Li, Zhang, Chen: *CSRNet*
 import torch
 from torch import Tensor
 
-from mmcrowd.models.losses.density_loss import DensityLoss, cell_centres
+from mmcrowd.models.losses.density_loss import DensityLoss
+from mmcrowd.ops.grid import cell_centres
 from mmcrowd.registry import MODELS
 
 NEIGHBOURS = 3  # of a point that its adaptive sigma looks at

@@ -4,7 +4,8 @@ Localization*, CVPR 2021)."""
 import torch
 from torch import Tensor
 
-from mmcrowd.models.losses.density_loss import DensityLoss, cell_centres
+from mmcrowd.models.losses.density_loss import DensityLoss
+from mmcrowd.ops.grid import cell_centres
 from mmcrowd.registry import MODELS
 
 # Least mass of a cell where the loss takes its logarithm: the slope at no mass at all is infinite.

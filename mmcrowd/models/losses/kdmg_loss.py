@@ -6,6 +6,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from mmcrowd.ops.cells import cell_centre, cell_position
 from mmcrowd.registry import MODELS
 
 from .density_loss import DensityLoss
@@ -107,12 +108,11 @@ class KernelGenerator(nn.Module):
             tuple[Tensor, Tensor]: Index, moved into the map, and logarithm, -inf outside of the
             map; ``(m, kernel_size)`` each.
         """
-        first = (stride - 1) / 2
         position = position.clamp(-0.5, side * stride - 0.5)
-        centre = ((position - first) / stride).round().clamp(0, side - 1).long()
+        centre = cell_position(position, stride).round().clamp(0, side - 1).long()
         reach = self.kernel_size // 2
         cell = centre[:, None] + torch.arange(-reach, reach + 1, device=position.device)
-        distance = cell * stride + first - position[:, None]
+        distance = cell_centre(cell, stride) - position[:, None]
         inside = (cell >= 0) & (cell < side)
         log = -((distance / self.sigma) ** 2) / 2
         return cell.clamp(0, side - 1), log.masked_fill(~inside, -torch.inf)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from mmcrowd.models.losses.bayesian_loss import BayesianLoss
-from mmcrowd.models.losses.density_loss import cell_centres
-from mmcrowd.models.partition import Partition
+from mmcrowd.ops.grid import cell_centres
+from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
 
 

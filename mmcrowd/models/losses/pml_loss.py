@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mmcrowd.models.losses.density_loss import check_batch
-from mmcrowd.models.partition import Partition, partition_batch
+from mmcrowd.ops.partition import Partition, partition_batch
 from mmcrowd.registry import MODELS
 
 COSTS = ('clamped', 'max_normalized', 'euclidean')

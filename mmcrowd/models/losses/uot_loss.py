@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mmcrowd.models.losses.density_loss import DensityLoss
-from mmcrowd.models.losses.dm_count_loss import SeparableKernel, gaussian_kernel
+from mmcrowd.ops.grid import SeparableKernel, gaussian_kernel
 from mmcrowd.registry import MODELS
 
 MAX_RHO = 30  # largest rho / epsilon whose kernel values, exp(-2 rho / epsilon), suit float32

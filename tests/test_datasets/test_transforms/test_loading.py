@@ -6,13 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmcrowd.datasets.transforms.loading import (
-    EncodedImage,
-    LoadCrowdImage,
-    load_image,
-    open_image,
-    read_image_shape,
-)
+from mmcrowd.datasets.transforms.loading import LoadCrowdImage
+from mmcrowd.fileio.images import load_image, read_image_shape
+from mmcrowd.fileio.jpeg import EncodedImage, open_image
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from mmcrowd.datasets.transforms import (
     RandomScaleCrop,
     ResizeToMultiple,
 )
-from mmcrowd.datasets.transforms.loading import EncodedImage, read_image_shape
+from mmcrowd.fileio.images import read_image_shape
+from mmcrowd.fileio.jpeg import EncodedImage
 from mmcrowd.registry import TRANSFORMS
 from mmcrowd.structures import to_input_frame, to_original_frame
 

@@ -10,7 +10,7 @@ from mmengine.dataset import Compose
 from PIL import Image
 
 from mmcrowd.datasets.transforms import LoadCrowdImage
-from mmcrowd.datasets.transforms.loading import EncodedImage
+from mmcrowd.fileio.jpeg import EncodedImage
 from mmcrowd.registry import TRANSFORMS
 from mmcrowd.structures import to_input_frame, to_original_frame
 

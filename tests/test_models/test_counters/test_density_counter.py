@@ -5,7 +5,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData, PixelData
 
 from mmcrowd.models import DensityCounter
-from mmcrowd.models.partition import nearest_point_partition
+from mmcrowd.ops.partition import nearest_point_partition
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mmcrowd.models.partition import partition_batch
+from mmcrowd.ops.partition import partition_batch
 
 SHAPE, STRIDE = (8, 8), 2
 

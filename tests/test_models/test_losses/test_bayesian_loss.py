@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmcrowd.models.losses.bayesian_loss import BayesianLoss
-from mmcrowd.models.partition import Partition, partition_batch
+from mmcrowd.ops.partition import Partition, partition_batch
 from mmcrowd.registry import MODELS
 
 from .hard_cases import (

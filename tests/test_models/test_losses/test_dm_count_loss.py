@@ -9,9 +9,8 @@ from mmcrowd.models.losses.dm_count_loss import (
     DMCountLoss,
     cell_potential,
     dm_count_loss,
-    gaussian_kernel,
-    points_per_cell,
 )
+from mmcrowd.ops.grid import gaussian_kernel, points_per_cell
 from mmcrowd.registry import MODELS
 
 from .hard_cases import check_autocast, check_compiles, check_hard_batch

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import correlate
 
 from mmcrowd.models.losses.fidtm_loss import FIDTMLoss, fidt_map, independent_ssim_loss, ssim
-from mmcrowd.models.partition import Partition, partition_batch
+from mmcrowd.ops.partition import Partition, partition_batch
 from mmcrowd.registry import MODELS
 
 from .hard_cases import (

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from mmcrowd.models.losses.bayesian_loss import BayesianLoss
-from mmcrowd.models.losses.density_loss import cell_centres
 from mmcrowd.models.losses.noise_cc_loss import (
     NoiseCCLoss,
     noise_cc_nll,
     noisy_density_covariance,
     noisy_density_moments,
 )
+from mmcrowd.ops.grid import cell_centres
 from mmcrowd.registry import MODELS
 
 from .hard_cases import (

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmcrowd.models.losses.pml_loss import BACKGROUNDS, COSTS, PMLLoss
-from mmcrowd.models.partition import Partition, partition_batch
+from mmcrowd.ops.partition import Partition, partition_batch
 from mmcrowd.registry import MODELS
 
 from .dense_pml import dense_pml

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from mmcrowd.models.losses.dm_count_loss import gaussian_kernel
 from mmcrowd.models.losses.uot_loss import UOTLoss, uot_loss, uot_potentials
+from mmcrowd.ops.grid import gaussian_kernel
 from mmcrowd.registry import MODELS
 
 from .hard_cases import check_autocast, check_compiles, check_hard_batch

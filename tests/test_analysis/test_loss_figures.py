@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mmcrowd.visualization import loss_figures
-from mmcrowd.visualization.loss_figures import draw_backgrounds, draw_partition, draw_targets
+from mmcrowd.analysis import loss_figures
+from mmcrowd.analysis.loss_figures import draw_backgrounds, draw_partition, draw_targets
 
 IMAGE = np.full((40, 60, 3), 128, np.uint8)
 POINTS = np.float32([[10, 20], [45, 12], [45, 30]])

@@ -12,9 +12,7 @@ from string import Template
 import cv2
 import numpy as np
 from plotly.offline import get_plotlyjs
-from scipy.spatial import cKDTree
 
-from mmcrowd.datasets.transforms.loading import load_image
 from mmcrowd.evaluation.functional.counting import COUNT_CLASSES, count_errors
 from mmcrowd.evaluation.functional.localization import (
     box_levels,
@@ -24,8 +22,10 @@ from mmcrowd.evaluation.functional.localization import (
     match_points_at_radii,
 )
 from mmcrowd.evaluation.image_result import ImageResult
+from mmcrowd.fileio.images import load_image
+from mmcrowd.ops.neighbours import nearest_neighbour_distances
+from mmcrowd.visualization.drawing import point_radius
 
-from .drawing import point_radius
 from .error_graphs import (
     Source,
     count_scatter,
@@ -177,10 +177,7 @@ class _Image:
     @cached_property
     def spacing(self) -> np.ndarray:
         """``(m,)`` distance in pixels of each true point to its nearest neighbour, or inf."""
-        points = self.result.gt_points
-        if len(points) < 2:
-            return np.full(len(points), np.inf)
-        return cKDTree(points).query(points, k=2)[0][:, 1]
+        return nearest_neighbour_distances(self.result.gt_points)
 
     @property
     def source(self) -> Source:

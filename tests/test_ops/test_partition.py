@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from mmcrowd.models.partition import nearest_point_partition, partition_batch
+from mmcrowd.ops.partition import nearest_point_partition, partition_batch
 
 
 def centres(size, stride):

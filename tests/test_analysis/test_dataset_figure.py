@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mmcrowd.visualization import dataset_figure
-from mmcrowd.visualization.dataset_figure import CLASSES, draw_dataset
+from mmcrowd.analysis import dataset_figure
+from mmcrowd.analysis.dataset_figure import CLASSES, draw_dataset
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 import pytest
 
-from mmcrowd.files import read_json, write_whole
+from mmcrowd.fileio.files import read_json, write_atomic
 
 
 def test_whole_files(tmp_path):
     path = tmp_path / 'new' / 'a.json'
-    write_whole(path, '{"a": "ä"}')
+    write_atomic(path, '{"a": "ä"}')
     assert read_json(path) == {'a': 'ä'}
-    write_whole(path, b'[1]')
+    write_atomic(path, b'[1]')
     assert read_json(path) == [1]
     assert list(path.parent.iterdir()) == [path]
 
@@ -15,9 +15,9 @@ def test_whole_files(tmp_path):
 def test_nothing_half_written_is_left(tmp_path):
     (tmp_path / 'a').mkdir()
     with pytest.raises(OSError):
-        write_whole(tmp_path / 'a', 'text')  # a folder has the name
+        write_atomic(tmp_path / 'a', 'text')  # a folder has the name
     with pytest.raises(TypeError):
-        write_whole(tmp_path / 'b', 3)
+        write_atomic(tmp_path / 'b', 3)
     assert [path.name for path in tmp_path.iterdir()] == ['a']
 
 

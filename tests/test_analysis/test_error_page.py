@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from playwright.sync_api import sync_playwright
 from plotly.offline import get_plotlyjs
 
+from mmcrowd.analysis import error_page
+from mmcrowd.analysis.error_page import build_error_page
 from mmcrowd.evaluation.image_result import ImageResult
-from mmcrowd.visualization import error_page
-from mmcrowd.visualization.error_page import build_error_page
 
 BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
 MINUTES = 60_000  # milliseconds, for a browser on a busy machine

@@ -20,7 +20,7 @@ def read_json(path: str | Path) -> Any:
         raise ValueError(f'{path}: not valid JSON ({error})') from error
 
 
-def write_whole(path: str | Path, content: str | bytes) -> None:
+def write_atomic(path: str | Path, content: str | bytes) -> None:
     """Write a file that appears whole or not at all; its folder is made when needed.
 
     Args:

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmcrowd.analysis.pipeline_figure import arrange, draw_stage
 from mmcrowd.datasets.transforms.formatting import PackCrowdInputs
 from mmcrowd.datasets.transforms.loading import LoadCrowdImage
 from mmcrowd.datasets.transforms.partition import PartitionByNearestPoint
 from mmcrowd.datasets.transforms.processing import RandomHorizontalFlip
-from mmcrowd.visualization.pipeline_figure import arrange, draw_stage
 
 BOX_COLOR = (255, 200, 40)
 

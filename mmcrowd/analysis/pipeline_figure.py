@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
-from .drawing import GROUND_COLOR, TEXT_COLOR, add_caption, draw_points, point_radius
+from mmcrowd.visualization.drawing import (
+    GROUND_COLOR,
+    TEXT_COLOR,
+    add_caption,
+    draw_points,
+    point_radius,
+)
 
 # RGB.
 _POINT_COLOR = (0, 225, 255)

@@ -7,15 +7,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
-from mmcrowd.models.losses.density_loss import cell_centres
-from mmcrowd.models.losses.pml_loss import background_weight, point_cases
-from mmcrowd.models.losses.pml_targets import (
+from mmcrowd.analysis.pml_targets import (
     delta_target,
     kl_target,
     l2_target,
     projected_gaussian_target,
 )
-from mmcrowd.models.partition import Partition, partition_batch
+from mmcrowd.models.losses.pml_loss import background_weight, point_cases
+from mmcrowd.ops.grid import cell_centres
+from mmcrowd.ops.partition import Partition, partition_batch
 
 MASSES = (('under-estimated', 0.3), ('well estimated', 1.0), ('over-estimated', 2.0))
 

@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from mmcrowd.models.losses.bayesian_loss import BayesianLoss
-from mmcrowd.models.losses.pml_loss import PMLLoss
-from mmcrowd.models.losses.pml_targets import (
+from mmcrowd.analysis.pml_targets import (
     delta_target,
     kl_target,
     l2_target,
     logit_delta_target,
     projected_gaussian_target,
 )
+from mmcrowd.models.losses.bayesian_loss import BayesianLoss
+from mmcrowd.models.losses.pml_loss import PMLLoss
 
 COSTS = ('clamped', 'max_normalized', 'euclidean')
 seeds = st.integers(0, 2**32 - 1)

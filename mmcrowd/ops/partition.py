@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .cells import cell_centre
+
 # Pairs of a tile and a point that the search tries first: so few that they cost little, and enough
 # to pass over the coarse tiles, which settle nothing.
 FIRST_PAIRS = 2**14
@@ -94,17 +96,12 @@ def partition_batch(points: list[Tensor], size: tuple[int, int], stride: int) ->
     owner = _search(x, y, image, (len(points), h, w), stride)
     # The cells of an image without points are owned by one that is infinitely far.
     x, y = torch.cat((x, x.new_full((1,), torch.inf))), torch.cat((y, y.new_full((1,), torch.inf)))
-    cx, cy = _centre(torch.arange(w).to(x), stride), _centre(torch.arange(h).to(y), stride)
+    cx, cy = cell_centre(torch.arange(w).to(x), stride), cell_centre(torch.arange(h).to(y), stride)
     square = x.index_select(0, owner.flatten()).view_as(owner).sub_(cx).square_()
     square += y.index_select(0, owner.flatten()).view_as(owner).sub_(cy[:, None]).square_()
     first = torch.where(counts > 0, counts.cumsum(0) - counts, len(every) + 1)
     dtype = torch.promote_types(every.dtype, torch.float32)
     return Partition(owner - first[:, None, None], square.sqrt_().to(dtype))
-
-
-def _centre(place: Tensor, pixels: int) -> Tensor:
-    """Coordinate, along one axis, of the centre of the cells or tiles of so many pixels."""
-    return place * pixels + (pixels - 1) / 2
 
 
 def _search(
@@ -148,8 +145,8 @@ def _search(
     )
     while True:
         # Tiles (row, col, point) by broadcasting; those beyond the grid are infinitely far.
-        cx = _centre(col, side * stride).masked_fill_(col >= cols, torch.inf)
-        cy = _centre(row, side * stride).masked_fill_(row >= rows, torch.inf)
+        cx = cell_centre(col, side * stride).masked_fill_(col >= cols, torch.inf)
+        cy = cell_centre(row, side * stride).masked_fill_(row >= rows, torch.inf)
         px, py = x.index_select(0, point), y.index_select(0, point)
         square = (px - cx).square_() + (py - cy).square_()
         tile = image.index_select(0, point) * rows + row.clamp(max=rows - 1)

@@ -1,0 +1,1 @@
+"""Reports and figures for people, built from data and results; nothing else imports them."""

@@ -1,0 +1,1 @@
+"""The ground floor: files and images. Imports nothing of mmcrowd."""

@@ -1,0 +1,1 @@
+"""The ground floor: geometry of points and cells. Imports nothing of mmcrowd."""

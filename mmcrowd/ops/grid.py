@@ -1,0 +1,98 @@
+"""The cells of a map as a grid of points, and what is summed over them."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .cells import cell_centre, cell_of
+
+
+def cell_centres(size: tuple[int, int], stride: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Coordinates of the columns ``(w,)`` and rows ``(h,)`` of cells in input pixels.
+
+    Cell (i, j) has its centre at ``(x[j], y[i])``, see :func:`~mmcrowd.ops.cells.cell_centre`.
+
+    Args:
+        size (tuple[int, int]): Height and width ``(h, w)`` in cells.
+        stride (int): Input pixels per cell.
+        like (Tensor): Gives device and dtype.
+
+    Returns:
+        tuple[Tensor, Tensor]: x and y.
+
+    Examples:
+        >>> cell_centres((1, 3), 2, torch.zeros(0))
+        (tensor([0.5000, 2.5000, 4.5000]), tensor([0.5000]))
+    """
+    x, y = (
+        cell_centre(torch.arange(side, device=like.device, dtype=like.dtype), stride)
+        for side in size[::-1]
+    )
+    return x, y
+
+
+def points_per_cell(points: Tensor, size: tuple[int, int], stride: int) -> Tensor:
+    """Number of points in each cell; a point outside the frame counts in the nearest border cell.
+
+    Args:
+        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
+        size (tuple[int, int]): Height and width ``(h, w)`` in cells.
+        stride (int): Input pixels per cell.
+
+    Returns:
+        Tensor: ``(h, w)``, of the dtype of the points.
+
+    Examples:
+        >>> points_per_cell(torch.tensor([[0.0, 0.0], [1.4, 0.0], [99.0, 0.0]]), (1, 2), 2)
+        tensor([[2., 1.]])
+    """
+    h, w = size
+    # Clamped before the cast: a far point does not fit an integer.
+    x, y = cell_of(points, stride).unbind(1)
+    cell = y.clamp(0, h - 1).long() * w + x.clamp(0, w - 1).long()
+    return points.new_zeros(h * w).index_add(0, cell, torch.ones_like(x)).view(h, w)
+
+
+class SeparableKernel(NamedTuple):
+    """A kernel between cells and points that is a product of a factor in y and one in x.
+
+    It takes ``(h + w) * m`` numbers of memory in place of ``h * w * m``, and a product with it is
+    one matrix product.
+
+    Attributes:
+        rows (Tensor): ``(h, m)``.
+        columns (Tensor): ``(w, m)``.
+    """
+
+    rows: Tensor
+    columns: Tensor
+
+    def to_cells(self, values: Tensor) -> Tensor:
+        """Sum a value per point over the points, ``(m,) -> (h, w)``."""
+        return (self.rows * values) @ self.columns.T
+
+    def to_points(self, values: Tensor) -> Tensor:
+        """Sum a value per cell over the cells, ``(h, w) -> (m,)``."""
+        return (self.rows * (values @ self.columns)).sum(0)
+
+
+def gaussian_kernel(
+    points: Tensor, size: tuple[int, int], stride: int, scale: float
+) -> SeparableKernel:
+    """Kernel ``exp(-d**2 / scale)`` of the distance d from each cell to each point.
+
+    Args:
+        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
+        size (tuple[int, int]): Height and width ``(h, w)`` in cells.
+        stride (int): Input pixels per cell.
+        scale (float): In input pixels squared.
+
+    Returns:
+        SeparableKernel: The kernel.
+    """
+    columns, rows = (
+        torch.exp(-(centres[:, None] - p).square() / scale)
+        for centres, p in zip(cell_centres(size, stride, points), points.T, strict=True)
+    )
+    return SeparableKernel(rows, columns)
