@@ -76,6 +76,7 @@ def draw_backgrounds(
     partition = _partition(image, points, stride)
     cases = point_cases([torch.as_tensor(points)], partition, torch.float64)
     size = partition.index.shape[1:]
+    side = torch.tensor([min(image.shape[:2])], dtype=torch.float64)
     kinds = {
         'BL: $q$': 'bayesian',
         'GL: $c$': 'cost',
@@ -83,7 +84,7 @@ def draw_backgrounds(
     }
     figure, every = _figure(image, kinds)
     for axes, kind in zip(every, kinds.values(), strict=True):
-        weight = background_weight(cases, cost, kind, min(size) * stride).view(size).numpy()
+        weight = background_weight(cases, cost, kind, side).view(size).numpy()
         span = max(np.abs(weight).max(), 1e-12)
         drawn = axes.imshow(
             weight,
@@ -136,7 +137,7 @@ def draw_targets(
     if not mine.any():
         raise ValueError(f'point {index} is nearest to no cell; choose another')
     cases = point_cases([torch.as_tensor(points)], partition, torch.float64)
-    c = background_weight(cases, cost, 'cost', 0).view(mine.shape)[mine]
+    c = background_weight(cases, cost, 'cost').view(mine.shape)[mine]
     x, y = cell_centres(tuple(mine.shape), stride, c)
     cells = torch.stack(torch.meshgrid(y, x, indexing='ij')[::-1], -1)[mine]
     # The blob stands half way between the point and the middle of its cells, or a little aside.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mmcrowd.models.losses.density_loss import check_batch
+from mmcrowd.models.losses.density_loss import check_batch, short_sides
 from mmcrowd.models.partition import Partition, partition_batch
 from mmcrowd.registry import MODELS
 
@@ -127,7 +127,7 @@ def pml_cost(cases: PointCases, cost: str = 'clamped') -> Tensor:
 
 
 def bayesian_background(
-    distance: Tensor, side: float, sigma: float = 8.0, ratio: float = 1.0
+    distance: Tensor, side: float | Tensor, sigma: float = 8.0, ratio: float = 1.0
 ) -> Tensor:
     """Posterior of the background in a point-neighbour case, as Bayesian Loss has it (eq. 12).
 
@@ -136,7 +136,8 @@ def bayesian_background(
 
     Args:
         distance (Tensor): d of each cell in input pixels.
-        side (float): Short side of the image in input pixels.
+        side (float | Tensor): Short side of the whole image in input pixels, one number or one for
+            each cell.
         sigma (float): Of the likelihood of a point, in input pixels. Defaults to 8.0.
         ratio (float): Background ratio. Defaults to 1.0.
 
@@ -148,7 +149,9 @@ def bayesian_background(
     return torch.sigmoid((square - background) / (2 * sigma**2))
 
 
-def background_weight(cases: PointCases, cost: str, background: str, side: float) -> Tensor:
+def background_weight(
+    cases: PointCases, cost: str, background: str, sides: Tensor | None = None
+) -> Tensor:
     r"""Weight of the mass of each cell in the background term (Table 7 of the paper).
 
     Args:
@@ -157,7 +160,8 @@ def background_weight(cases: PointCases, cost: str, background: str, side: float
         background (str): ``'centered'``: the cost minus its mean over the case,
             :math:`c - \bar c`. ``'cost'``: c. ``'bayesian'``: :func:`bayesian_background`,
             without a cost.
-        side (float): Short side of the image in input pixels.
+        sides (Tensor, optional): ``(N,)`` short side of each whole image in input pixels; only
+            ``'bayesian'`` needs it.
 
     Returns:
         Tensor: ``(N * h * w,)`` weights.
@@ -168,6 +172,7 @@ def background_weight(cases: PointCases, cost: str, background: str, side: float
     if background not in BACKGROUNDS:
         raise ValueError(f'background must be one of {BACKGROUNDS}, but got {background!r}')
     if background == 'bayesian':
+        side = sides.index_select(0, cases.image).index_select(0, cases.case)
         return bayesian_background(cases.distance, side)
     weight = pml_cost(cases, cost)
     if background == 'centered':
@@ -185,6 +190,7 @@ def pml_loss(
     norm: str = 'l1',
     background: str | None = None,
     tau: float | None = None,
+    image_sides: list[float] | Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     r"""Proximal Mapping Loss.
 
@@ -228,6 +234,8 @@ def pml_loss(
             ``'l1'`` and ``'l2'``, and to ``'cost'`` for ``'kl'``.
         tau (float, optional): For ``norm='kl'``: eq. 35 with this :math:`\tau`. Defaults to None,
             :math:`\tau \to \infty` and thus eq. 23.
+        image_sides (list[float] | Tensor, optional): For each image the short side of the whole
+            image in input pixels, for ``background='bayesian'``. Defaults to None, that of the map.
 
     Returns:
         tuple[Tensor, Tensor]: Background (transport) and count term of each image, ``(N,)`` each;
@@ -239,14 +247,14 @@ def pml_loss(
     if norm not in NORMS:
         raise ValueError(f'norm must be one of {NORMS}, but got {norm!r}')
     density = density.to(torch.promote_types(density.dtype, torch.float32))
-    side = min(density.shape[2:]) * stride
+    sides = short_sides(density, stride, image_sides)
     density = density.flatten(1)
     cases = point_cases(points, partition, density.dtype)
     mass = cases.sum(density.flatten())
     total = mass.new_zeros(len(points)).index_add(0, cases.image, mass)
     with torch.no_grad():
         background = background or ('cost' if norm == 'kl' else 'centered')
-        weight = background_weight(cases, cost, background, side)
+        weight = background_weight(cases, cost, background, sides)
 
     if norm == 'kl':
         if tau is None:
@@ -286,6 +294,10 @@ def _floored_log(mass: Tensor) -> Tensor:
 class PMLLoss(nn.Module):
     """Proximal Mapping Loss, see :func:`pml_loss`.
 
+    Attributes:
+        needs_image_side (bool): Whether the background goes by the size of the whole image, see
+            :class:`~mmcrowd.models.DensityLoss`.
+
     Args:
         cost (str): ``'clamped'`` (the authors' program), ``'max_normalized'`` (their paper) or
             ``'euclidean'``, see :func:`pml_cost`. Defaults to ``'clamped'``.
@@ -322,6 +334,7 @@ class PMLLoss(nn.Module):
             raise ValueError(
                 f"PMLLoss: tau must be positive and comes with norm='kl', but got {tau=}, {norm=}"
             )
+        self.needs_image_side = background == 'bayesian'
         self.options = dict(cost=cost, epsilon=epsilon, norm=norm, background=background, tau=tau)
 
     def extra_repr(self) -> str:
@@ -333,6 +346,7 @@ class PMLLoss(nn.Module):
         points: list[Tensor],
         stride: int,
         partition: Partition | None = None,
+        image_sides: list[float] | Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Compute the loss of a batch.
 
@@ -344,18 +358,23 @@ class PMLLoss(nn.Module):
             partition (Partition, optional): Nearest point of every cell, for the same points, size
                 and stride; with it, nothing in the loss waits for the device. Defaults to None, to
                 compute it here.
+            image_sides (list[float] | Tensor, optional): For each image the short side, in input
+                pixels, of the whole image that the density is a crop of. Only looked at if the loss
+                needs it. Defaults to None, the short side of the map.
 
         Returns:
             dict[str, Tensor]: ``loss_background`` and ``loss_count``, means over the N images.
 
         Raises:
-            ValueError: The number of images in points or partition, or the size of the partition,
-                does not fit the density.
+            ValueError: The number of images in points, partition or image_sides, or the size of the
+                partition, does not fit the density.
         """
-        check_batch(self, density, points, stride, partition)
+        check_batch(self, density, points, stride, partition, image_sides)
         if partition is None:
             # so that a float64 density meets float64 distances
             dtype = torch.promote_types(points[0].dtype, density.dtype)
             partition = partition_batch([p.to(dtype) for p in points], density.shape[2:], stride)
-        background, count = pml_loss(density, points, partition, stride, **self.options)
+        background, count = pml_loss(
+            density, points, partition, stride, **self.options, image_sides=image_sides
+        )
         return dict(loss_background=background.mean(), loss_count=count.mean())

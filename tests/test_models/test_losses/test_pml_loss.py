@@ -249,6 +249,23 @@ def test_background_of_table_7_by_hand(background):
     np.testing.assert_allclose(grad.flatten(), weight + 1)
 
 
+def test_background_of_bayesian_loss_goes_by_the_whole_image():
+    density, points = random_batch(((3, 5), (0, 4), (40, 7), (1, 2)))
+    sides = [1536.0, 512.0, 300.0, 64.0]
+    loss = PMLLoss(background='bayesian', epsilon=0)
+    assert loss.needs_image_side and not PMLLoss().needs_image_side
+    density.requires_grad_()
+    loss(density, points, 2, image_sides=sides)['loss_background'].backward()
+    _, distance = partition_batch(points, density.shape[2:], 2)
+    dummy = torch.tensor(sides).view(-1, 1, 1) ** 2 / (distance**2 + 1e-5)
+    expected = torch.stack((-(distance**2), -dummy)).div(128).softmax(0)[1]
+    for i in (0, 2, 3):  # image 1 has no points
+        torch.testing.assert_close(density.grad[i, 0] * 4, expected[i])
+    # Without them each map, of 48 x 64 pixels, is a whole image.
+    whole = loss(density, points, 2)
+    assert whole == loss(density, points, 2, image_sides=torch.full((4,), 48.0))
+
+
 @pytest.mark.parametrize(
     'options, message',
     [
