@@ -56,9 +56,9 @@ def draw_backgrounds(
 ) -> np.ndarray:
     """Draw the weight that three losses give to the mass of each cell (fig. 5, Table 7).
 
-    Bayesian Loss has the posterior of the background, GL the cost of the way to the nearest point
-    (where its transport ends without entropy, appendix G) and PML the cost minus its mean over the
-    point-neighbour case: alone it rewards mass near the point.
+    Bayesian Loss has the posterior of the background (eq. 12), GL the cost of the way to the
+    nearest point (where its transport ends without entropy, appendix G) and PML the cost minus its
+    mean over the point-neighbour case: alone it rewards mass near the point.
 
     Args:
         image (ndarray): RGB uint8 ``(H, W, 3)``.
@@ -76,7 +76,6 @@ def draw_backgrounds(
     partition = _partition(image, points, stride)
     cases = point_cases([torch.as_tensor(points)], partition, torch.float64)
     size = partition.index.shape[1:]
-    side = torch.tensor([min(image.shape[:2])], dtype=torch.float64)
     kinds = {
         'BL: $q$': 'bayesian',
         'GL: $c$': 'cost',
@@ -84,7 +83,7 @@ def draw_backgrounds(
     }
     figure, every = _figure(image, kinds)
     for axes, kind in zip(every, kinds.values(), strict=True):
-        weight = background_weight(cases, cost, kind, side).view(size).numpy()
+        weight = background_weight(cases, cost, kind).view(size).numpy()
         span = max(np.abs(weight).max(), 1e-12)
         drawn = axes.imshow(
             weight,

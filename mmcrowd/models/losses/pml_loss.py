@@ -1,6 +1,7 @@
 """Proximal Mapping Loss (Lin, Wan, Chan: *Proximal Mapping Loss: Understanding Loss Functions in
 Crowd Counting & Localization*, ICLR 2025)."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -11,7 +12,7 @@ from mmcrowd.models.partition import Partition, partition_batch
 from mmcrowd.registry import MODELS
 
 COSTS = ('clamped', 'max_normalized', 'euclidean')
-BACKGROUNDS = ('centered', 'cost', 'bayesian')
+BACKGROUNDS = ('centered', 'cost', 'bayesian', 'ma2019')
 NORMS = ('l1', 'l2', 'kl')
 KL_FLOOR = 0.1  # mass of a case below which the logarithm of the KL form goes on as its tangent
 
@@ -126,13 +127,36 @@ def pml_cost(cases: PointCases, cost: str = 'clamped') -> Tensor:
     return (cases.distance - farthest.index_select(0, cases.case)).exp()
 
 
-def bayesian_background(
+def bayesian_background(distance: Tensor, farthest: Tensor, sigma: float = 8.0) -> Tensor:
+    r"""Posterior of the background in a point-neighbour case (eq. 12).
+
+    .. math::
+        q = \frac{N}{N + 1}, \qquad N = \frac{1}{\sqrt{2 \pi} \sigma}
+            \exp \Big( {-\frac{(D - d)^2}{2 \sigma^2}} \Big)
+
+    with the largest distance D of the case: largest in the cell that is farthest from the point,
+    but less than 0.05 even there with the default sigma.
+
+    Args:
+        distance (Tensor): d of each cell in input pixels.
+        farthest (Tensor): D of the case of each cell in input pixels.
+        sigma (float): In input pixels. Defaults to 8.0.
+
+    Returns:
+        Tensor: Weight q of each cell.
+    """
+    logit = -(((farthest - distance) / sigma) ** 2) / 2
+    return torch.sigmoid(logit - math.log(math.sqrt(2 * math.pi) * sigma))
+
+
+def ma2019_background(
     distance: Tensor, side: float | Tensor, sigma: float = 8.0, ratio: float = 1.0
 ) -> Tensor:
-    """Posterior of the background in a point-neighbour case, as Bayesian Loss has it (eq. 12).
+    """Posterior of the background next to a single point in the program of Bayesian Loss.
 
     Between the point at the distance d and a dummy background at the squared distance
-    ``(side * ratio)^2 / d^2`` (Ma, Wei, Hong and Gong, ICCV 2019).
+    ``(side * ratio)^2 / d^2``, see :func:`~mmcrowd.models.losses.bayesian_loss.bayesian_loss` (Ma,
+    Wei, Hong and Gong, ICCV 2019).
 
     Args:
         distance (Tensor): d of each cell in input pixels.
@@ -150,7 +174,11 @@ def bayesian_background(
 
 
 def background_weight(
-    cases: PointCases, cost: str, background: str, sides: Tensor | None = None
+    cases: PointCases,
+    cost: str,
+    background: str,
+    sides: Tensor | None = None,
+    sigma: float = 8.0,
 ) -> Tensor:
     r"""Weight of the mass of each cell in the background term (Table 7 of the paper).
 
@@ -158,22 +186,29 @@ def background_weight(
         cases (PointCases): The cases of the batch.
         cost (str): See :func:`pml_cost`.
         background (str): ``'centered'``: the cost minus its mean over the case,
-            :math:`c - \bar c`. ``'cost'``: c. ``'bayesian'``: :func:`bayesian_background`,
-            without a cost.
+            :math:`c - \bar c`. ``'cost'``: c. Two have no cost: ``'bayesian'``, the
+            :func:`bayesian_background` of the paper, and ``'ma2019'``, the
+            :func:`ma2019_background` that Bayesian Loss is trained with.
         sides (Tensor, optional): ``(N,)`` short side of each whole image in input pixels; only
-            ``'bayesian'`` needs it.
+            ``'ma2019'`` needs it.
+        sigma (float): Of the two without a cost, in input pixels. Defaults to 8.0.
 
     Returns:
         Tensor: ``(N * h * w,)`` weights.
 
     Raises:
-        ValueError: Unknown cost or background.
+        ValueError: Unknown cost or background, or no sides for ``'ma2019'``.
     """
     if background not in BACKGROUNDS:
         raise ValueError(f'background must be one of {BACKGROUNDS}, but got {background!r}')
     if background == 'bayesian':
+        farthest = cases.max(cases.distance).index_select(0, cases.case)
+        return bayesian_background(cases.distance, farthest, sigma)
+    if background == 'ma2019':
+        if sides is None:
+            raise ValueError("background='ma2019' needs the sides of the images, but got None")
         side = sides.index_select(0, cases.image).index_select(0, cases.case)
-        return bayesian_background(cases.distance, side)
+        return ma2019_background(cases.distance, side, sigma)
     weight = pml_cost(cases, cost)
     if background == 'centered':
         weight = weight - cases.mean(weight).index_select(0, cases.case)
@@ -190,6 +225,7 @@ def pml_loss(
     norm: str = 'l1',
     background: str | None = None,
     tau: float | None = None,
+    background_sigma: float = 8.0,
     image_sides: list[float] | Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     r"""Proximal Mapping Loss.
@@ -234,8 +270,10 @@ def pml_loss(
             ``'l1'`` and ``'l2'``, and to ``'cost'`` for ``'kl'``.
         tau (float, optional): For ``norm='kl'``: eq. 35 with this :math:`\tau`. Defaults to None,
             :math:`\tau \to \infty` and thus eq. 23.
+        background_sigma (float): The sigma of ``background='bayesian'`` or ``'ma2019'``, in input
+            pixels. Defaults to 8.0.
         image_sides (list[float] | Tensor, optional): For each image the short side of the whole
-            image in input pixels, for ``background='bayesian'``. Defaults to None, that of the map.
+            image in input pixels, for ``background='ma2019'``. Defaults to None, that of the map.
 
     Returns:
         tuple[Tensor, Tensor]: Background (transport) and count term of each image, ``(N,)`` each;
@@ -254,7 +292,7 @@ def pml_loss(
     total = mass.new_zeros(len(points)).index_add(0, cases.image, mass)
     with torch.no_grad():
         background = background or ('cost' if norm == 'kl' else 'centered')
-        weight = background_weight(cases, cost, background, sides)
+        weight = background_weight(cases, cost, background, sides, background_sigma)
 
     if norm == 'kl':
         if tau is None:
@@ -306,12 +344,15 @@ class PMLLoss(nn.Module):
         norm (str): ``'l1'`` (the training loss of the paper), ``'l2'`` or ``'kl'``. Defaults to
             ``'l1'``.
         background (str, optional): ``'centered'`` (the default for L1 and L2), ``'cost'`` (the
-            default for KL) or ``'bayesian'``, see :func:`background_weight`.
+            default for KL), ``'bayesian'`` (eq. 12) or ``'ma2019'``, see :func:`background_weight`.
         tau (float, optional): Finite tau of the KL form (eq. 35), in the place of epsilon.
             Defaults to None, the limit of a large one (eq. 23).
+        background_sigma (float): The sigma of ``background='bayesian'`` or ``'ma2019'``, in input
+            pixels. Defaults to 8.0, as Bayesian Loss has it.
 
     Raises:
-        ValueError: Unknown cost, norm or background, or a tau that is not positive or not for KL.
+        ValueError: Unknown cost, norm or background, a tau that is not positive or not for KL, or a
+            background_sigma that is not positive.
     """
 
     def __init__(
@@ -321,6 +362,7 @@ class PMLLoss(nn.Module):
         norm: str = 'l1',
         background: str | None = None,
         tau: float | None = None,
+        background_sigma: float = 8.0,
     ) -> None:
         super().__init__()
         for key, value, known in (
@@ -334,8 +376,19 @@ class PMLLoss(nn.Module):
             raise ValueError(
                 f"PMLLoss: tau must be positive and comes with norm='kl', but got {tau=}, {norm=}"
             )
-        self.needs_image_side = background == 'bayesian'
-        self.options = dict(cost=cost, epsilon=epsilon, norm=norm, background=background, tau=tau)
+        if not background_sigma > 0:
+            raise ValueError(
+                f'PMLLoss: background_sigma must be positive, but got {background_sigma}'
+            )
+        self.needs_image_side = background == 'ma2019'
+        self.options = dict(
+            cost=cost,
+            epsilon=epsilon,
+            norm=norm,
+            background=background,
+            tau=tau,
+            background_sigma=background_sigma,
+        )
 
     def extra_repr(self) -> str:
         return ', '.join(f'{key}={value!r}' for key, value in self.options.items())

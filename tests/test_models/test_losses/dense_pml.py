@@ -27,7 +27,8 @@ def dense_pml(
         epsilon (float): Weight of the count term.
         norm (str): ``'l1'`` (eq. 24), ``'l2'`` (eq. 13) or ``'kl'`` (eq. 23, or with tau eq. 35;
             logarithms below 0.1 on the tangent at 0.1).
-        background (str): ``'centered'``, ``'cost'`` or ``'bayesian'``; the default goes by norm.
+        background (str): ``'centered'``, ``'cost'``, ``'bayesian'`` (eq. 12) or ``'ma2019'``; the
+            default goes by norm.
         tau (float): Of eq. 35.
 
     Returns:
@@ -48,6 +49,9 @@ def dense_pml(
     P = F.one_hot(distance.argmin(1), len(points)).to(a)  # (n, m)
     farthest = (P * distance).amax(0)
     if background == 'bayesian':
+        N = torch.exp(-((farthest - distance) ** 2) / 128) / (math.sqrt(2 * math.pi) * 8)
+        C = N / (N + 1)
+    elif background == 'ma2019':
         dummy = (min(h, w) * stride) ** 2 / (distance**2 + 1e-5)
         likelihood = torch.stack((-(distance**2) / 128, -dummy / 128))
         C = likelihood.softmax(0)[1]

@@ -176,6 +176,7 @@ def test_float64_stays_float64():
         dict(norm='kl'),
         dict(cost='euclidean', norm='kl', tau=4.0),
         dict(background='bayesian'),
+        dict(background='ma2019'),
     ],
 )
 def test_compiles_to_one_graph(options):
@@ -243,16 +244,33 @@ def test_background_of_table_7_by_hand(background):
     d = np.array([0.0, 1.0, 2.0])
     c = np.exp(d / 32) - 1
     near, far = np.exp(-(d**2) / 128), np.exp(-1 / (d**2 + 1e-5) / 128)  # the map has height 1
-    weight = dict(cost=c, centered=c - c.mean(), bayesian=far / (near + far))[background]
+    N = np.exp(-((2 - d) ** 2) / 128) / np.sqrt(2 * np.pi * 64)
+    weight = dict(cost=c, centered=c - c.mean(), bayesian=N / (N + 1), ma2019=far / (near + far))[
+        background
+    ]
     terms, grad = value_and_grad(PMLLoss(background=background), density, points, stride=1)
     assert terms['loss_background'].item() == pytest.approx(weight @ [1, 0.5, 0.5])
     np.testing.assert_allclose(grad.flatten(), weight + 1)
 
 
-def test_background_of_bayesian_loss_goes_by_the_whole_image():
+def test_posterior_of_eq_12():
+    # One row of cells at the distances 0, 10, ..., 60 from the point.
+    density = torch.full((1, 1, 1, 7), 0.5, dtype=torch.float64).requires_grad_()
+    points = [torch.tensor([[4.5, 4.5]], dtype=torch.float64)]
+    PMLLoss(background='bayesian')(density, points, 10)['loss_background'].backward()
+    # 0.3989 / 8 * exp(-(60 - d)^2 / 128) = 0.04987, 0.02283, 0.00219, ... and N / (N + 1) of these
+    expected = [0, 0, 0, 0, 0.0022, 0.0223, 0.0475]
+    assert density.grad.flatten().tolist() == pytest.approx(expected, abs=6e-5)
+    density.grad = None
+    loss = PMLLoss(background='bayesian', background_sigma=1.0)
+    loss(density, points, 10)['loss_background'].backward()
+    assert density.grad.flatten().tolist() == pytest.approx([0] * 6 + [0.2852], abs=6e-5)
+
+
+def test_ma2019_background_goes_by_the_whole_image():
     density, points = random_batch(((3, 5), (0, 4), (40, 7), (1, 2)))
     sides = [1536.0, 512.0, 300.0, 64.0]
-    loss = PMLLoss(background='bayesian', epsilon=0)
+    loss = PMLLoss(background='ma2019', epsilon=0)
     assert loss.needs_image_side and not PMLLoss().needs_image_side
     density.requires_grad_()
     loss(density, points, 2, image_sides=sides)['loss_background'].backward()
@@ -274,6 +292,7 @@ def test_background_of_bayesian_loss_goes_by_the_whole_image():
         (dict(background='none'), "background must be .*'centered', 'cost'.*'none'"),
         (dict(tau=1.0), "norm='kl', but got tau=1.0, norm='l1'"),
         (dict(norm='kl', tau=0.0), 'tau must be positive'),
+        (dict(background_sigma=0), 'background_sigma must be positive, but got 0'),
     ],
 )
 def test_bad_options(options, message):
