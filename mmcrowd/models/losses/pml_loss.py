@@ -15,6 +15,9 @@ COSTS = ('clamped', 'max_normalized', 'euclidean')
 BACKGROUNDS = ('centered', 'cost', 'bayesian', 'ma2019')
 NORMS = ('l1', 'l2', 'kl')
 KL_FLOOR = 0.1  # mass of a case below which the logarithm of the KL form goes on as its tangent
+# The same for the share eta / s of eq. 35. So small that it matters to no case which has any mass
+# near its point, and so large that also the square of a gradient, for Adam, fits a float32.
+SHARE_FLOOR = 1e-16
 
 # Sums over a case run in so many accumulators in turn: neighbouring cells mostly share a case, and
 # each addition would have to wait for the one before.
@@ -249,9 +252,12 @@ def pml_loss(
     eq. 23 for a large :math:`\tau`, and the rest is the count term.
 
     Where a network cannot tell yet which point a mass belongs to, the L1 form is least at the
-    median, which is too small in a dense crowd; the KL form is least at the mean. Below
-    ``KL_FLOOR`` its logarithms are continued by the tangent, so that a missed point has a finite
-    gradient.
+    median, which is too small in a dense crowd; the KL form is least at the mean. So that a missed
+    point has a finite gradient, :math:`\log s_j` is continued below a mass of ``KL_FLOOR`` by its
+    tangent, and the background term takes :math:`s_j` as no less in eq. 23, and in eq. 35 as if
+    what is missing of this mass were spread evenly over the cells. However small :math:`\eta_j` is
+    in a case of more mass, eq. 35 holds, but for shares :math:`\eta_j e^{\min_i c_{ji} / \tau} /
+    s_j` below ``SHARE_FLOOR``, whose logarithm is continued by its tangent, too.
 
     A point without cells adds a constant. Two kinds of image are special, as in the authors'
     program, and :math:`\epsilon` has no part in them. Without points
@@ -300,10 +306,14 @@ def pml_loss(
         else:
             epsilon = tau
             least = cases.min(weight)
+            # Relative to the nearest cell, so that a large cost is no underflow.
             share = ((least.index_select(0, cases.case) - weight) / tau).exp()
-            kept = cases.sum(density.flatten() * share)  # eta, without an underflow
-            transport = tau * (_floored_log(mass) - _floored_log(kept))
-            transport = cases.mass * (transport + least * mass / mass.clamp(min=KL_FLOOR))
+            missing = (KL_FLOOR - mass).clamp(min=0)
+            evenly = cases.mean(share)
+            evenly = torch.where(evenly > 0, evenly, 1)  # a point without cells
+            kept = cases.sum(density.flatten() * share) + missing * evenly
+            kept = _floored_log(kept / (mass + missing), SHARE_FLOOR)
+            transport = cases.mass * (least - tau * kept)
         transport = transport.new_zeros(len(total)).index_add(0, cases.image, transport)
         error = cases.mass * (mass - _floored_log(mass) - 1)  # a dummy adds no constant
     else:
@@ -322,10 +332,10 @@ def pml_loss(
     return transport, count
 
 
-def _floored_log(mass: Tensor) -> Tensor:
-    """Logarithm, and below ``KL_FLOOR`` its tangent."""
-    floored = mass.clamp(min=KL_FLOOR)
-    return floored.log() + (mass - floored) / floored
+def _floored_log(value: Tensor, floor: float = KL_FLOOR) -> Tensor:
+    """Logarithm, and below the floor its tangent there."""
+    floored = value.clamp(min=floor)
+    return floored.log() + (value - floored) / floored
 
 
 @MODELS.register_module()
