@@ -12,7 +12,8 @@ class DensityLoss(nn.Module, metaclass=ABCMeta):
     """Base of the density losses; a subclass says what one image costs.
 
     The loss computes in float32, or float64 for a float64 density, under autocast too, and each
-    term is the mean over the images of the batch.
+    term is the mean over the images of the batch. Points and partition follow the density to its
+    device and floating type.
 
     Attributes:
         needs_partition (bool): Whether ``image_loss`` takes the partition of its image, as a fourth
@@ -61,6 +62,7 @@ class DensityLoss(nn.Module, metaclass=ABCMeta):
                 # so that a float64 density meets float64 distances
                 if partition is None:
                     partition = partition_batch(images[1], density.shape[2:], stride)
+                partition = partition_like(partition, density)
                 images.append([Partition(*image) for image in zip(*partition, strict=True)])
             if self.needs_image_side:
                 images.append(short_sides(density, stride, image_sides))
@@ -116,6 +118,15 @@ def check_batch(
             f'PadToMultiple(divisor: the pad_size_divisor of the data preprocessor) and '
             f'PartitionByNearestPoint(stride: the stride of the head, {stride})'
         )
+
+
+def partition_like(partition: Partition, density: Tensor) -> Partition:
+    """The partition on the device of the density, with distances of its dtype."""
+    index, distance = partition
+    return Partition(
+        index=index.to(density.device, non_blocking=True),
+        distance=distance.to(density, non_blocking=True),
+    )
 
 
 def short_sides(

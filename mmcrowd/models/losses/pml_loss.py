@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mmcrowd.models.losses.density_loss import check_batch, short_sides
+from mmcrowd.models.losses.density_loss import check_batch, partition_like, short_sides
 from mmcrowd.models.partition import Partition, partition_batch
 from mmcrowd.registry import MODELS
 
@@ -433,10 +433,11 @@ class PMLLoss(nn.Module):
                 partition, does not fit the density.
         """
         check_batch(self, density, points, stride, partition, image_sides)
+        density = density.to(torch.promote_types(density.dtype, torch.float32))
         if partition is None:
             # so that a float64 density meets float64 distances
-            dtype = torch.promote_types(points[0].dtype, density.dtype)
-            partition = partition_batch([p.to(dtype) for p in points], density.shape[2:], stride)
+            partition = partition_batch([p.to(density) for p in points], density.shape[2:], stride)
+        partition = partition_like(partition, density)
         background, count = pml_loss(
             density, points, partition, stride, **self.options, image_sides=image_sides
         )
