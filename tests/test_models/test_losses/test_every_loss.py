@@ -31,7 +31,7 @@ LOSSES = {
     'kdmg': dict(type='KDMGLoss'),
     'fidtm': dict(type='FIDTMLoss'),
 }
-HOST_STEP = ('gl_perspective', 'gl_exp')  # they wait for values on the host
+HOST_STEP = ('gl_perspective', 'gl_exp', 'l2_adaptive')  # they wait for values on the host
 # No point, one, duplicates, outside the frame, and more than an 8 x 8 map has cells.
 POINTS = [
     [],
@@ -114,6 +114,17 @@ def test_points_and_partition_follow_the_density_to_its_dtype(name, dtypes, give
     for key, value in loss(density, points, 4, partition).items():
         assert value.dtype == dtypes[0]
         torch.testing.assert_close(value, expected[key], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('name', LOSSES)
+def test_an_overflow_is_told_by_the_value(name):
+    # A gradient scaler may skip such a step, so it must not end the training.
+    loss = build_loss(name)
+    density, points = mixed_batch(stride=4, fill='random')
+    density = torch.where(torch.arange(256).view(16, 16) % 37 == 0, torch.inf, density)
+    with torch.autocast('cpu', torch.bfloat16):
+        terms = loss(density, points, 4)
+    assert not sum(terms.values()).isfinite()
 
 
 @pytest.mark.parametrize('name', LOSSES)
