@@ -56,9 +56,9 @@ def draw_backgrounds(
 ) -> np.ndarray:
     """Draw the weight that three losses give to the mass of each cell (fig. 5, Table 7).
 
-    Bayesian Loss has the posterior of the background, GL the cost of the way to the nearest point
-    (where its transport ends without entropy, appendix G) and PML the cost minus its mean over the
-    point-neighbour case: alone it rewards mass near the point.
+    Bayesian Loss has the posterior of the background (eq. 12), GL the cost of the way to the
+    nearest point (where its transport ends without entropy, appendix G) and PML the cost minus its
+    mean over the point-neighbour case: alone it rewards mass near the point.
 
     Args:
         image (ndarray): RGB uint8 ``(H, W, 3)``.
@@ -83,7 +83,7 @@ def draw_backgrounds(
     }
     figure, every = _figure(image, kinds)
     for axes, kind in zip(every, kinds.values(), strict=True):
-        weight = background_weight(cases, cost, kind, min(size) * stride).view(size).numpy()
+        weight = background_weight(cases, cost, kind).view(size).numpy()
         span = max(np.abs(weight).max(), 1e-12)
         drawn = axes.imshow(
             weight,
@@ -136,7 +136,7 @@ def draw_targets(
     if not mine.any():
         raise ValueError(f'point {index} is nearest to no cell; choose another')
     cases = point_cases([torch.as_tensor(points)], partition, torch.float64)
-    c = background_weight(cases, cost, 'cost', 0).view(mine.shape)[mine]
+    c = background_weight(cases, cost, 'cost').view(mine.shape)[mine]
     x, y = cell_centres(tuple(mine.shape), stride, c)
     cells = torch.stack(torch.meshgrid(y, x, indexing='ij')[::-1], -1)[mine]
     # The blob stands half way between the point and the middle of its cells, or a little aside.

@@ -1,5 +1,12 @@
 from .crowd_data_sample import CrowdDataSample
-from .frame import compose_crop, compose_flip, compose_resize, to_input_frame, to_original_frame
+from .frame import (
+    compose_crop,
+    compose_flip,
+    compose_resize,
+    to_input_frame,
+    to_original_frame,
+    whole_image_size,
+)
 
 __all__ = [
     'CrowdDataSample',
@@ -8,4 +15,5 @@ __all__ = [
     'compose_resize',
     'to_input_frame',
     'to_original_frame',
+    'whole_image_size',
 ]

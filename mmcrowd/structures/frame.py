@@ -44,6 +44,19 @@ def compose_flip(meta: MutableMapping) -> None:
     meta['flip'] = not meta.get('flip', False)
 
 
+def whole_image_size(meta: Mapping) -> tuple[float, float]:
+    """Size ``(h, w)`` of the whole image at the scale of the input frame, in its pixels.
+
+    A crop cuts off nothing of it and padding adds nothing, so an image that was only resized and
+    flipped has the size of its ``img_shape``.
+
+    Args:
+        meta: Meta information with ``ori_shape`` and, if it is not the identity, ``scale_factor``.
+    """
+    (height, width), (sx, sy) = meta['ori_shape'], _scale(meta)
+    return height * sy, width * sx
+
+
 def to_input_frame(points: np.ndarray, meta: Mapping) -> np.ndarray:
     """Move points from the original frame to the input frame.
 

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+import torch
 
 from mmcrowd.analysis import loss_figures
 from mmcrowd.analysis.loss_figures import draw_backgrounds, draw_partition, draw_targets
+from mmcrowd.ops.partition import partition_batch
 
 IMAGE = np.full((40, 60, 3), 128, np.uint8)
 POINTS = np.float32([[10, 20], [45, 12], [45, 30]])
@@ -39,7 +41,11 @@ def test_backgrounds_side_by_side(shown):
     draw_backgrounds(IMAGE, POINTS, stride=2)
     bayesian, cost, centered = (panel for panel in shown if panel.shape == (20, 30))
     x, y = (POINTS / 2).astype(int).T
-    assert (bayesian[y, x] < 1e-6).all() and bayesian.max() < 1
+    # The farthest cell of each case has the largest posterior of the background.
+    _, distance = partition_batch([torch.from_numpy(POINTS).double()], (20, 30), 2)
+    peak = 1 / (1 + np.sqrt(2 * np.pi) * 8)
+    assert bayesian.max() == bayesian.flat[distance.argmax()] == pytest.approx(peak)
+    assert (bayesian[y, x] < 0.1 * peak).all()
     assert cost.min() >= 0 and (cost[y, x] < 0.06).all()
     # PML rewards mass near a point and is neutral on average over its case.
     assert (centered[y, x] < 0).all() and abs(centered.sum()) < 1e-9

@@ -171,8 +171,8 @@ def test_one_point_reduces_bayesian_loss_to_its_case(seed, cost):
     density = case.a.view(1, 1, h, w)
     actual = sum(BayesianLoss()(density, case.points, case.stride).values())
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-6)
-    # PML with this background has the same weights (Table 7).
-    _, grad = case.loss(background='bayesian', epsilon=0)
+    # PML with this background has the same weights.
+    _, grad = case.loss(background='ma2019', epsilon=0)
     torch.testing.assert_close(grad, q, rtol=1e-9, atol=1e-12)
 
 

@@ -9,6 +9,7 @@ from mmcrowd.structures import (
     compose_resize,
     to_input_frame,
     to_original_frame,
+    whole_image_size,
 )
 
 OPERATIONS = st.lists(
@@ -49,6 +50,18 @@ def test_any_chain_is_kept_in_canonical_form(operations):
     moved = apply_chain(operations, meta, points)
     np.testing.assert_allclose(to_input_frame(points, meta), moved, atol=1e-6, rtol=1e-9)
     np.testing.assert_allclose(to_original_frame(moved, meta), points, atol=1e-6)
+
+
+@given(OPERATIONS)
+def test_whole_image_size_knows_no_crop(operations):
+    meta = dict(ori_shape=(60, 100), img_shape=(60, 100))
+    size = np.array([60.0, 100.0])
+    for operation in operations:
+        before = meta['img_shape']
+        apply_chain([operation], meta, np.zeros((0, 2)))
+        if operation[0] == 'resize':
+            size = size * meta['img_shape'] / before
+    np.testing.assert_allclose(whole_image_size(meta), size)
 
 
 def test_resize_keeps_pixel_edges():

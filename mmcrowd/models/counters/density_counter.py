@@ -5,7 +5,7 @@ from mmengine.structures import InstanceData, PixelData
 
 from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS, TASK_UTILS
-from mmcrowd.structures import CrowdDataSample, to_original_frame
+from mmcrowd.structures import CrowdDataSample, to_original_frame, whole_image_size
 
 from .base_counter import BaseCounter, whole_images
 
@@ -20,7 +20,9 @@ class DensityCounter(BaseCounter):
         backbone: Config of the backbone, of any scope; returns a tuple of feature levels.
         head: Config of the head; it has ``out_stride``, input pixels per density cell.
         loss: Config of a density loss,
-            ``forward(density, points, stride, partition=None) -> dict``.
+            ``forward(density, points, stride, partition=None) -> dict``. One with a true
+            ``needs_image_side`` takes ``image_sides`` too, see
+            :class:`~mmcrowd.models.DensityLoss`.
         localizer: Config of a localizer, ``(density, stride) -> (points, scores)``, that turns the
             predicted density into points, see :mod:`mmcrowd.models.localizers`. Default None: the
             counter only counts.
@@ -58,13 +60,16 @@ class DensityCounter(BaseCounter):
     ) -> dict[str, torch.Tensor]:
         """Losses of a training batch; keys start with ``loss_``.
 
-        The partition that the loader has made (``gt_partition`` of every sample) is handed on.
+        The partition that the loader has made (``gt_partition`` of every sample) is handed on, and
+        to a loss that needs them the short sides of the whole images, as ``ori_shape`` and
+        ``scale_factor`` tell them.
         """
         density = self.predict_density(inputs)
         points = [sample.gt_instances.points for sample in data_samples]
-        return self.loss_module(
-            density, points, stride=self.stride, partition=_stack_partition(data_samples)
-        )
+        known = dict(partition=_stack_partition(data_samples))
+        if getattr(self.loss_module, 'needs_image_side', False):
+            known['image_sides'] = _image_sides(data_samples)
+        return self.loss_module(density, points, stride=self.stride, **known)
 
     def predict(
         self, inputs: torch.Tensor, data_samples: list[CrowdDataSample] | None = None
@@ -108,3 +113,10 @@ def _stack_partition(data_samples: list[CrowdDataSample]) -> Partition | None:
         index=torch.cat([item.index for item in given]),
         distance=torch.cat([item.distance for item in given]),
     )
+
+
+def _image_sides(data_samples: list[CrowdDataSample]) -> list[float] | None:
+    """Short sides of the whole images in input pixels, if every sample knows its image."""
+    if not all('ori_shape' in sample for sample in data_samples):
+        return None
+    return [min(whole_image_size(sample.metainfo)) for sample in data_samples]

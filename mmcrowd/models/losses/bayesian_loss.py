@@ -20,6 +20,7 @@ def bayesian_loss(
     sigma: float = 8.0,
     background: bool = True,
     background_ratio: float = 1.0,
+    side: float | Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     r"""Bayesian loss of one image.
 
@@ -30,9 +31,10 @@ def bayesian_loss(
         L(a) = \sum_j | 1 - \sum_i p_{ij} a_i | + | \sum_i p_{i0} a_i |
 
     where :math:`d_{ij}` is the distance of cell i from point j, and the background is as far away
-    as :math:`d_{i0}^2 = (r \min(H, W))^2 / (\min_j d_{ij}^2 + 10^{-5})`, with the size H x W of the
-    image in pixels and the ratio r; that is the published program's form, not the
-    paper's. Without points all is background, :math:`L = | \sum_i a_i |`.
+    as :math:`d_{i0}^2 = (r S)^2 / (\min_j d_{ij}^2 + 10^{-5})`, with the ratio r and the short side
+    S, in pixels, of the whole image that the density may be a crop of; that is the published
+    program's form, not the paper's. Without points all is background,
+    :math:`L = | \sum_i a_i |`.
 
     Without the cells x points matrix: :math:`g_{ij} = \exp(-d_{ij}^2 / 2 \sigma^2)` is a factor in
     x times one in y, so both the denominators :math:`Z_i = \sum_j g_{ij} + g_{i0}` and the counts
@@ -50,6 +52,8 @@ def bayesian_loss(
         sigma (float): Standard deviation of the likelihood in input pixels. Defaults to 8.0.
         background (bool): Whether there is a background. Defaults to True.
         background_ratio (float): The ratio r. Defaults to 1.0.
+        side (float | Tensor, optional): S in input pixels, a number or scalar. Defaults to None,
+            the short side of the map.
 
     Returns:
         tuple[Tensor, Tensor]: Sum over the points, and background term; scalars of the dtype of the
@@ -67,8 +71,8 @@ def bayesian_loss(
         square = distance.double().square()
         point_nats = square / (2 * sigma**2)
         if background:
-            side = background_ratio * min(density.shape) * stride
-            background_nats = side**2 / (square + 1e-5) / (2 * sigma**2)
+            side = min(density.shape) * stride if side is None else side
+            background_nats = (background_ratio * side) ** 2 / (square + 1e-5) / (2 * sigma**2)
         else:
             background_nats = torch.full_like(square, torch.inf)
         g0 = torch.exp(-background_nats)
@@ -88,6 +92,10 @@ def bayesian_loss(
 class BayesianLoss(DensityLoss):
     """Bayesian loss, see :func:`bayesian_loss`.
 
+    The background lies at a distance that goes by the short side of the whole image, not of the
+    training crop. :class:`~mmcrowd.models.DensityCounter` hands it over as ``image_sides``; without
+    them each map counts as a whole image.
+
     Args:
         sigma (float): Standard deviation of the likelihood in input pixels. Defaults to 8.0.
         background (bool): Whether the background is modelled: the paper's BAYESIAN+ if so, and
@@ -100,6 +108,7 @@ class BayesianLoss(DensityLoss):
     """
 
     needs_partition = True
+    needs_image_side = True
 
     def __init__(
         self, sigma: float = 8.0, background: bool = True, background_ratio: float = 1.0
@@ -113,7 +122,12 @@ class BayesianLoss(DensityLoss):
         self.background_ratio = background_ratio
 
     def image_loss(
-        self, density: Tensor, points: Tensor, stride: int, nearest: Partition
+        self,
+        density: Tensor,
+        points: Tensor,
+        stride: int,
+        nearest: Partition,
+        side: float | Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Terms of the loss of one image.
 
@@ -122,11 +136,20 @@ class BayesianLoss(DensityLoss):
             points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels, of the same dtype.
             stride (int): Input pixels per cell.
             nearest (Partition): Index and distance ``(h, w)`` of every cell's nearest point.
+            side (float | Tensor, optional): Short side of the whole image in input pixels. Defaults
+                to None, that of the map.
 
         Returns:
             dict[str, Tensor]: ``loss_point`` and ``loss_background``, scalars.
         """
         point, background = bayesian_loss(
-            density, points, nearest, stride, self.sigma, self.background, self.background_ratio
+            density,
+            points,
+            nearest,
+            stride,
+            self.sigma,
+            self.background,
+            self.background_ratio,
+            side,
         )
         return dict(loss_point=point, loss_background=background)

@@ -12,14 +12,19 @@ class DensityLoss(nn.Module, metaclass=ABCMeta):
     """Base of the density losses; a subclass says what one image costs.
 
     The loss computes in float32, or float64 for a float64 density, under autocast too, and each
-    term is the mean over the images of the batch.
+    term is the mean over the images of the batch. Points and partition follow the density to its
+    device and floating type.
 
     Attributes:
         needs_partition (bool): Whether ``image_loss`` takes the partition of its image, as a fourth
             argument. Defaults to False.
+        needs_image_side (bool): Whether the loss looks at the size of the whole image, of which the
+            density may be a crop: ``image_loss`` then takes its short side as the last argument. A
+            counter hands ``image_sides`` to these losses only. Defaults to False.
     """
 
     needs_partition = False
+    needs_image_side = False
 
     def forward(
         self,
@@ -27,6 +32,7 @@ class DensityLoss(nn.Module, metaclass=ABCMeta):
         points: list[Tensor],
         stride: int,
         partition: Partition | None = None,
+        image_sides: list[float] | Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Compute the loss of a batch.
 
@@ -37,15 +43,18 @@ class DensityLoss(nn.Module, metaclass=ABCMeta):
             stride (int): Input pixels per cell.
             partition (Partition, optional): Nearest point of every cell, for the same points, size
                 and stride. Defaults to None, to compute it here if the loss needs it.
+            image_sides (list[float] | Tensor, optional): For each image the short side, in input
+                pixels, of the whole image that the density is a crop of. Only looked at if the loss
+                needs it. Defaults to None, the short side of the map.
 
         Returns:
             dict[str, Tensor]: The terms of the loss, scalars; keys start with ``loss_``.
 
         Raises:
-            ValueError: The number of images in points or partition, or the size of the partition,
-                does not fit the density.
+            ValueError: The number of images in points, partition or image_sides, or the size of the
+                partition, does not fit the density.
         """
-        check_batch(self, density, points, stride, partition)
+        check_batch(self, density, points, stride, partition, image_sides)
         with torch.autocast(density.device.type, enabled=False):
             density = density.to(torch.promote_types(density.dtype, torch.float32))
             images = [density[:, 0], [p.to(density) for p in points]]
@@ -53,10 +62,13 @@ class DensityLoss(nn.Module, metaclass=ABCMeta):
                 # so that a float64 density meets float64 distances
                 if partition is None:
                     partition = partition_batch(images[1], density.shape[2:], stride)
+                partition = partition_like(partition, density)
                 images.append([Partition(*image) for image in zip(*partition, strict=True)])
+            if self.needs_image_side:
+                images.append(short_sides(density, stride, image_sides))
             terms = [
-                self.image_loss(a, p, stride, *nearest)
-                for a, p, *nearest in zip(*images, strict=True)
+                self.image_loss(a, p, stride, *needed)
+                for a, p, *needed in zip(*images, strict=True)
             ]
         return {key: torch.stack([image[key] for image in terms]).mean() for key in terms[0]}
 
@@ -80,6 +92,7 @@ def check_batch(
     points: list[Tensor],
     stride: int,
     partition: Partition | None,
+    image_sides: list[float] | Tensor | None = None,
 ) -> None:
     """See that the arguments of a loss fit each other.
 
@@ -93,6 +106,11 @@ def check_batch(
             f'{type(loss).__name__}: {num_images} density maps need as many lists of points, '
             f'but got {len(points)}'
         )
+    if image_sides is not None and len(image_sides) != num_images:
+        raise ValueError(
+            f'{type(loss).__name__}: {num_images} density maps need as many image_sides, '
+            f'but got {len(image_sides)}'
+        )
     if partition is not None and partition.index.shape != (num_images, h, w):
         raise ValueError(
             f'{type(loss).__name__}: the partition has the shape {tuple(partition.index.shape)}, '
@@ -100,3 +118,29 @@ def check_batch(
             f'PadToMultiple(divisor: the pad_size_divisor of the data preprocessor) and '
             f'PartitionByNearestPoint(stride: the stride of the head, {stride})'
         )
+
+
+def partition_like(partition: Partition, density: Tensor) -> Partition:
+    """The partition on the device of the density, with distances of its dtype."""
+    index, distance = partition
+    return Partition(
+        index=index.to(density.device, non_blocking=True),
+        distance=distance.to(density, non_blocking=True),
+    )
+
+
+def short_sides(
+    density: Tensor, stride: int, image_sides: list[float] | Tensor | None = None
+) -> Tensor:
+    """Short side of each whole image in input pixels, ``(N,)`` like the density.
+
+    Args:
+        density (Tensor): ``(N, 1, h, w)`` maps.
+        stride (int): Input pixels per cell.
+        image_sides (list[float] | Tensor, optional): What is known of the images; from numbers of
+            the host nothing waits for the device. Defaults to None: each map is a whole image.
+    """
+    if image_sides is None:
+        return density.new_full((len(density),), min(density.shape[2:]) * stride)
+    sides = torch.as_tensor(image_sides, dtype=density.dtype)
+    return sides.to(density.device, non_blocking=True)

@@ -2,6 +2,7 @@
 Multi-Column Convolutional Neural Network*, CVPR 2016; Li, Zhang, Chen: *CSRNet*, CVPR 2018)."""
 
 import torch
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from mmcrowd.models.losses.density_loss import DensityLoss
@@ -10,7 +11,6 @@ from mmcrowd.registry import MODELS
 
 NEIGHBOURS = 3  # of a point that its adaptive sigma looks at
 MIN_SIGMA = 1.0  # pixels; of an adaptive sigma, which would be 0 for four points in one place
-MAX_PAIRS = 2**22  # distances that the search for neighbours holds at a time
 
 
 @torch.no_grad()
@@ -68,30 +68,28 @@ def adaptive_sigma(points: Tensor, beta: float = 0.1, max_sigma: float = 15.0) -
     [``MIN_SIGMA``, max_sigma]. With only two or three points, the mean of the distances there are
     stands for the missing ones; a lone point has max_sigma.
 
-    The search is exact. It holds ``MAX_PAIRS`` distances at a time, or one row if that is more.
+    The search is exact, and a host step: a tree in float64 in O(m log m) time and O(m) memory, for
+    which points on another device are waited for.
 
     Args:
-        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels, float32 or float64.
+        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels, finite.
         beta (float): Factor of the sum of the distances. Defaults to 0.1.
         max_sigma (float): Largest sigma, input pixels. Defaults to 15.0.
 
     Returns:
-        Tensor: ``(m,)`` input pixels.
+        Tensor: ``(m,)`` input pixels, on the device of the points and of their dtype.
+
+    Raises:
+        ValueError: A point is not finite.
     """
     m = len(points)
     if m < 2:
         return points.new_full((m,), max_sigma)
-    # The product form of cdist loses the distances between close points far from the origin.
-    nearest = torch.cat(
-        [
-            torch.cdist(rows, points, compute_mode='donot_use_mm_for_euclid_dist')
-            .topk(min(NEIGHBOURS + 1, m), largest=False)
-            .values
-            for rows in points.split(max(1, MAX_PAIRS // m))
-        ]
-    )
+    places = points.detach().cpu().double().numpy()
+    distance, _ = cKDTree(places).query(places, min(NEIGHBOURS + 1, m))
     # The least is a point's distance 0 to itself.
-    return (NEIGHBOURS * beta * nearest[:, 1:].mean(1)).clamp(MIN_SIGMA, max_sigma)
+    sigma = NEIGHBOURS * beta * torch.from_numpy(distance[:, 1:].mean(1))
+    return sigma.clamp(MIN_SIGMA, max_sigma).to(points)
 
 
 @MODELS.register_module()
@@ -103,8 +101,8 @@ class GaussianL2Loss(DensityLoss):
 
     Args:
         sigma (float | str): Standard deviation of the Gaussians in input pixels, or ``'adaptive'``
-            for :func:`adaptive_sigma` (MCNN, and CSRNet on ShanghaiTech A). CSRNet has 15 on
-            ShanghaiTech B. Defaults to 4.0.
+            for :func:`adaptive_sigma`, a host step (MCNN, and CSRNet on ShanghaiTech A). CSRNet has
+            15 on ShanghaiTech B. Defaults to 4.0.
         beta (float): See :func:`adaptive_sigma`; only for ``'adaptive'``. Defaults to 0.1.
         max_sigma (float): See :func:`adaptive_sigma`; only for ``'adaptive'``. Defaults to 15.0.
         scale (float): Factor of the sum. Defaults to 0.5, as in both papers.

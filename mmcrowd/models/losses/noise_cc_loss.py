@@ -216,7 +216,12 @@ class NoiseCCLoss(BayesianLoss):
         self.floor = floor
 
     def image_loss(
-        self, density: Tensor, points: Tensor, stride: int, nearest: Partition
+        self,
+        density: Tensor,
+        points: Tensor,
+        stride: int,
+        nearest: Partition,
+        side: float | Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Terms of one image, ``loss_noise`` besides those of :meth:`BayesianLoss.image_loss`."""
         nll = noise_cc_nll(
@@ -228,5 +233,5 @@ class NoiseCCLoss(BayesianLoss):
             self.rank,
             self.floor,
         )
-        terms = super().image_loss(density, points, stride, nearest)
+        terms = super().image_loss(density, points, stride, nearest, side)
         return dict(loss_noise=self.noise_weight * nll, **terms)

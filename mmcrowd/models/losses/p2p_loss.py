@@ -57,9 +57,23 @@ def p2p_loss(
     return classification / target.numel(), (square * share).sum() / len(points)
 
 
+def _under_autocast(device_type: str) -> bool:
+    """Whether operations on this kind of device run under autocast now."""
+    try:
+        return torch.is_autocast_enabled(device_type)
+    except TypeError:  # torch before 2.4 has a function without arguments for each kind
+        cpu = device_type == 'cpu'
+        return torch.is_autocast_cpu_enabled() if cpu else torch.is_autocast_enabled()
+
+
 @MODELS.register_module()
 class P2PLoss(nn.Module):
     """Loss of a point counter: matching, then :func:`p2p_loss`.
+
+    The matching is a host step, and before it the host sees whether the batch can be matched. With
+    proposals or logits that are not finite it cannot: under autocast or in half precision, where a
+    forward pass may overflow, the losses of the batch and all their gradients are NaN, so that a
+    gradient scaler skips the step and lowers its scale; otherwise it is an error.
 
     Args:
         matcher (dict, optional): Config of the matcher,
@@ -101,17 +115,29 @@ class P2PLoss(nn.Module):
             N images.
 
         Raises:
-            ValueError: The number of images in points does not fit the proposals.
+            ValueError: The number of images in points does not fit the proposals; or a point, or
+                outside of mixed precision a proposal or logit, is not finite.
         """
         if len(points) != len(proposals):
             raise ValueError(
                 f'P2PLoss: proposals of {len(proposals)} images need as many lists of points, '
                 f'but got {len(points)}'
             )
+        half = torch.float16 in (proposals.dtype, logits.dtype)
+        may_overflow = half or _under_autocast(proposals.device.type)
         with torch.autocast(proposals.device.type, enabled=False):
             proposals = proposals.to(torch.promote_types(proposals.dtype, torch.float32))
             logits = logits.to(proposals)
             points = [p.to(proposals) for p in points]
+            finite = torch.stack((proposals, logits)).isfinite()
+            if not finite.all():
+                if not may_overflow:
+                    raise ValueError(
+                        'P2PLoss: outside of mixed precision proposals and logits must be finite, '
+                        f'but got {int((~finite).sum())} of {finite.numel()} numbers that are not'
+                    )
+                overflow = (proposals.sum() + logits.sum()) * torch.nan
+                return dict(loss_classification=overflow, loss_point=overflow)
             matches = [
                 self.matcher(*image)
                 for image in zip(proposals.detach(), logits.detach(), points, strict=True)

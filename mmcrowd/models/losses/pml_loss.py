@@ -1,19 +1,23 @@
 """Proximal Mapping Loss (Lin, Wan, Chan: *Proximal Mapping Loss: Understanding Loss Functions in
 Crowd Counting & Localization*, ICLR 2025)."""
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from mmcrowd.models.losses.density_loss import check_batch
+from mmcrowd.models.losses.density_loss import check_batch, partition_like, short_sides
 from mmcrowd.ops.partition import Partition, partition_batch
 from mmcrowd.registry import MODELS
 
 COSTS = ('clamped', 'max_normalized', 'euclidean')
-BACKGROUNDS = ('centered', 'cost', 'bayesian')
+BACKGROUNDS = ('centered', 'cost', 'bayesian', 'ma2019')
 NORMS = ('l1', 'l2', 'kl')
 KL_FLOOR = 0.1  # mass of a case below which the logarithm of the KL form goes on as its tangent
+# The same for the share eta / s of eq. 35. So small that it matters to no case which has any mass
+# near its point, and so large that also the square of a gradient, for Adam, fits a float32.
+SHARE_FLOOR = 1e-16
 
 # Sums over a case run in so many accumulators in turn: neighbouring cells mostly share a case, and
 # each addition would have to wait for the one before.
@@ -126,17 +130,41 @@ def pml_cost(cases: PointCases, cost: str = 'clamped') -> Tensor:
     return (cases.distance - farthest.index_select(0, cases.case)).exp()
 
 
-def bayesian_background(
-    distance: Tensor, side: float, sigma: float = 8.0, ratio: float = 1.0
-) -> Tensor:
-    """Posterior of the background in a point-neighbour case, as Bayesian Loss has it (eq. 12).
+def bayesian_background(distance: Tensor, farthest: Tensor, sigma: float = 8.0) -> Tensor:
+    r"""Posterior of the background in a point-neighbour case (eq. 12).
 
-    Between the point at the distance d and a dummy background at the squared distance
-    ``(side * ratio)^2 / d^2`` (Ma, Wei, Hong and Gong, ICCV 2019).
+    .. math::
+        q = \frac{N}{N + 1}, \qquad N = \frac{1}{\sqrt{2 \pi} \sigma}
+            \exp \Big( {-\frac{(D - d)^2}{2 \sigma^2}} \Big)
+
+    with the largest distance D of the case: largest in the cell that is farthest from the point,
+    but less than 0.05 even there with the default sigma.
 
     Args:
         distance (Tensor): d of each cell in input pixels.
-        side (float): Short side of the image in input pixels.
+        farthest (Tensor): D of the case of each cell in input pixels.
+        sigma (float): In input pixels. Defaults to 8.0.
+
+    Returns:
+        Tensor: Weight q of each cell.
+    """
+    logit = -(((farthest - distance) / sigma) ** 2) / 2
+    return torch.sigmoid(logit - math.log(math.sqrt(2 * math.pi) * sigma))
+
+
+def ma2019_background(
+    distance: Tensor, side: float | Tensor, sigma: float = 8.0, ratio: float = 1.0
+) -> Tensor:
+    """Posterior of the background next to a single point in the program of Bayesian Loss.
+
+    Between the point at the distance d and a dummy background at the squared distance
+    ``(side * ratio)^2 / d^2``, see :func:`~mmcrowd.models.losses.bayesian_loss.bayesian_loss` (Ma,
+    Wei, Hong and Gong, ICCV 2019).
+
+    Args:
+        distance (Tensor): d of each cell in input pixels.
+        side (float | Tensor): Short side of the whole image in input pixels, one number or one for
+            each cell.
         sigma (float): Of the likelihood of a point, in input pixels. Defaults to 8.0.
         ratio (float): Background ratio. Defaults to 1.0.
 
@@ -148,27 +176,42 @@ def bayesian_background(
     return torch.sigmoid((square - background) / (2 * sigma**2))
 
 
-def background_weight(cases: PointCases, cost: str, background: str, side: float) -> Tensor:
+def background_weight(
+    cases: PointCases,
+    cost: str,
+    background: str,
+    sides: Tensor | None = None,
+    sigma: float = 8.0,
+) -> Tensor:
     r"""Weight of the mass of each cell in the background term (Table 7 of the paper).
 
     Args:
         cases (PointCases): The cases of the batch.
         cost (str): See :func:`pml_cost`.
         background (str): ``'centered'``: the cost minus its mean over the case,
-            :math:`c - \bar c`. ``'cost'``: c. ``'bayesian'``: :func:`bayesian_background`,
-            without a cost.
-        side (float): Short side of the image in input pixels.
+            :math:`c - \bar c`. ``'cost'``: c. Two have no cost: ``'bayesian'``, the
+            :func:`bayesian_background` of the paper, and ``'ma2019'``, the
+            :func:`ma2019_background` that Bayesian Loss is trained with.
+        sides (Tensor, optional): ``(N,)`` short side of each whole image in input pixels; only
+            ``'ma2019'`` needs it.
+        sigma (float): Of the two without a cost, in input pixels. Defaults to 8.0.
 
     Returns:
         Tensor: ``(N * h * w,)`` weights.
 
     Raises:
-        ValueError: Unknown cost or background.
+        ValueError: Unknown cost or background, or no sides for ``'ma2019'``.
     """
     if background not in BACKGROUNDS:
         raise ValueError(f'background must be one of {BACKGROUNDS}, but got {background!r}')
     if background == 'bayesian':
-        return bayesian_background(cases.distance, side)
+        farthest = cases.max(cases.distance).index_select(0, cases.case)
+        return bayesian_background(cases.distance, farthest, sigma)
+    if background == 'ma2019':
+        if sides is None:
+            raise ValueError("background='ma2019' needs the sides of the images, but got None")
+        side = sides.index_select(0, cases.image).index_select(0, cases.case)
+        return ma2019_background(cases.distance, side, sigma)
     weight = pml_cost(cases, cost)
     if background == 'centered':
         weight = weight - cases.mean(weight).index_select(0, cases.case)
@@ -185,6 +228,8 @@ def pml_loss(
     norm: str = 'l1',
     background: str | None = None,
     tau: float | None = None,
+    background_sigma: float = 8.0,
+    image_sides: list[float] | Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     r"""Proximal Mapping Loss.
 
@@ -207,9 +252,12 @@ def pml_loss(
     eq. 23 for a large :math:`\tau`, and the rest is the count term.
 
     Where a network cannot tell yet which point a mass belongs to, the L1 form is least at the
-    median, which is too small in a dense crowd; the KL form is least at the mean. Below
-    ``KL_FLOOR`` its logarithms are continued by the tangent, so that a missed point has a finite
-    gradient.
+    median, which is too small in a dense crowd; the KL form is least at the mean. So that a missed
+    point has a finite gradient, :math:`\log s_j` is continued below a mass of ``KL_FLOOR`` by its
+    tangent, and the background term takes :math:`s_j` as no less in eq. 23, and in eq. 35 as if
+    what is missing of this mass were spread evenly over the cells. However small :math:`\eta_j` is
+    in a case of more mass, eq. 35 holds, but for shares :math:`\eta_j e^{\min_i c_{ji} / \tau} /
+    s_j` below ``SHARE_FLOOR``, whose logarithm is continued by its tangent, too.
 
     A point without cells adds a constant. Two kinds of image are special, as in the authors'
     program, and :math:`\epsilon` has no part in them. Without points
@@ -228,6 +276,10 @@ def pml_loss(
             ``'l1'`` and ``'l2'``, and to ``'cost'`` for ``'kl'``.
         tau (float, optional): For ``norm='kl'``: eq. 35 with this :math:`\tau`. Defaults to None,
             :math:`\tau \to \infty` and thus eq. 23.
+        background_sigma (float): The sigma of ``background='bayesian'`` or ``'ma2019'``, in input
+            pixels. Defaults to 8.0.
+        image_sides (list[float] | Tensor, optional): For each image the short side of the whole
+            image in input pixels, for ``background='ma2019'``. Defaults to None, that of the map.
 
     Returns:
         tuple[Tensor, Tensor]: Background (transport) and count term of each image, ``(N,)`` each;
@@ -239,14 +291,14 @@ def pml_loss(
     if norm not in NORMS:
         raise ValueError(f'norm must be one of {NORMS}, but got {norm!r}')
     density = density.to(torch.promote_types(density.dtype, torch.float32))
-    side = min(density.shape[2:]) * stride
+    sides = short_sides(density, stride, image_sides)
     density = density.flatten(1)
     cases = point_cases(points, partition, density.dtype)
     mass = cases.sum(density.flatten())
     total = mass.new_zeros(len(points)).index_add(0, cases.image, mass)
     with torch.no_grad():
         background = background or ('cost' if norm == 'kl' else 'centered')
-        weight = background_weight(cases, cost, background, side)
+        weight = background_weight(cases, cost, background, sides, background_sigma)
 
     if norm == 'kl':
         if tau is None:
@@ -254,10 +306,14 @@ def pml_loss(
         else:
             epsilon = tau
             least = cases.min(weight)
+            # Relative to the nearest cell, so that a large cost is no underflow.
             share = ((least.index_select(0, cases.case) - weight) / tau).exp()
-            kept = cases.sum(density.flatten() * share)  # eta, without an underflow
-            transport = tau * (_floored_log(mass) - _floored_log(kept))
-            transport = cases.mass * (transport + least * mass / mass.clamp(min=KL_FLOOR))
+            missing = (KL_FLOOR - mass).clamp(min=0)
+            evenly = cases.mean(share)
+            evenly = torch.where(evenly > 0, evenly, 1)  # a point without cells
+            kept = cases.sum(density.flatten() * share) + missing * evenly
+            kept = _floored_log(kept / (mass + missing), SHARE_FLOOR)
+            transport = cases.mass * (least - tau * kept)
         transport = transport.new_zeros(len(total)).index_add(0, cases.image, transport)
         error = cases.mass * (mass - _floored_log(mass) - 1)  # a dummy adds no constant
     else:
@@ -276,15 +332,19 @@ def pml_loss(
     return transport, count
 
 
-def _floored_log(mass: Tensor) -> Tensor:
-    """Logarithm, and below ``KL_FLOOR`` its tangent."""
-    floored = mass.clamp(min=KL_FLOOR)
-    return floored.log() + (mass - floored) / floored
+def _floored_log(value: Tensor, floor: float = KL_FLOOR) -> Tensor:
+    """Logarithm, and below the floor its tangent there."""
+    floored = value.clamp(min=floor)
+    return floored.log() + (value - floored) / floored
 
 
 @MODELS.register_module()
 class PMLLoss(nn.Module):
     """Proximal Mapping Loss, see :func:`pml_loss`.
+
+    Attributes:
+        needs_image_side (bool): Whether the background goes by the size of the whole image, see
+            :class:`~mmcrowd.models.DensityLoss`.
 
     Args:
         cost (str): ``'clamped'`` (the authors' program), ``'max_normalized'`` (their paper) or
@@ -294,12 +354,15 @@ class PMLLoss(nn.Module):
         norm (str): ``'l1'`` (the training loss of the paper), ``'l2'`` or ``'kl'``. Defaults to
             ``'l1'``.
         background (str, optional): ``'centered'`` (the default for L1 and L2), ``'cost'`` (the
-            default for KL) or ``'bayesian'``, see :func:`background_weight`.
+            default for KL), ``'bayesian'`` (eq. 12) or ``'ma2019'``, see :func:`background_weight`.
         tau (float, optional): Finite tau of the KL form (eq. 35), in the place of epsilon.
             Defaults to None, the limit of a large one (eq. 23).
+        background_sigma (float): The sigma of ``background='bayesian'`` or ``'ma2019'``, in input
+            pixels. Defaults to 8.0, as Bayesian Loss has it.
 
     Raises:
-        ValueError: Unknown cost, norm or background, or a tau that is not positive or not for KL.
+        ValueError: Unknown cost, norm or background, a tau that is not positive or not for KL, or a
+            background_sigma that is not positive.
     """
 
     def __init__(
@@ -309,6 +372,7 @@ class PMLLoss(nn.Module):
         norm: str = 'l1',
         background: str | None = None,
         tau: float | None = None,
+        background_sigma: float = 8.0,
     ) -> None:
         super().__init__()
         for key, value, known in (
@@ -322,7 +386,19 @@ class PMLLoss(nn.Module):
             raise ValueError(
                 f"PMLLoss: tau must be positive and comes with norm='kl', but got {tau=}, {norm=}"
             )
-        self.options = dict(cost=cost, epsilon=epsilon, norm=norm, background=background, tau=tau)
+        if not background_sigma > 0:
+            raise ValueError(
+                f'PMLLoss: background_sigma must be positive, but got {background_sigma}'
+            )
+        self.needs_image_side = background == 'ma2019'
+        self.options = dict(
+            cost=cost,
+            epsilon=epsilon,
+            norm=norm,
+            background=background,
+            tau=tau,
+            background_sigma=background_sigma,
+        )
 
     def extra_repr(self) -> str:
         return ', '.join(f'{key}={value!r}' for key, value in self.options.items())
@@ -333,6 +409,7 @@ class PMLLoss(nn.Module):
         points: list[Tensor],
         stride: int,
         partition: Partition | None = None,
+        image_sides: list[float] | Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Compute the loss of a batch.
 
@@ -344,18 +421,24 @@ class PMLLoss(nn.Module):
             partition (Partition, optional): Nearest point of every cell, for the same points, size
                 and stride; with it, nothing in the loss waits for the device. Defaults to None, to
                 compute it here.
+            image_sides (list[float] | Tensor, optional): For each image the short side, in input
+                pixels, of the whole image that the density is a crop of. Only looked at if the loss
+                needs it. Defaults to None, the short side of the map.
 
         Returns:
             dict[str, Tensor]: ``loss_background`` and ``loss_count``, means over the N images.
 
         Raises:
-            ValueError: The number of images in points or partition, or the size of the partition,
-                does not fit the density.
+            ValueError: The number of images in points, partition or image_sides, or the size of the
+                partition, does not fit the density.
         """
-        check_batch(self, density, points, stride, partition)
+        check_batch(self, density, points, stride, partition, image_sides)
+        density = density.to(torch.promote_types(density.dtype, torch.float32))
         if partition is None:
             # so that a float64 density meets float64 distances
-            dtype = torch.promote_types(points[0].dtype, density.dtype)
-            partition = partition_batch([p.to(dtype) for p in points], density.shape[2:], stride)
-        background, count = pml_loss(density, points, partition, stride, **self.options)
+            partition = partition_batch([p.to(density) for p in points], density.shape[2:], stride)
+        partition = partition_like(partition, density)
+        background, count = pml_loss(
+            density, points, partition, stride, **self.options, image_sides=image_sides
+        )
         return dict(loss_background=background.mean(), loss_count=count.mean())

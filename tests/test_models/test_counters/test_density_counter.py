@@ -1,10 +1,13 @@
+import cv2
+import numpy as np
 import pytest
 import torch
 from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData, PixelData
 
-from mmcrowd.models import DensityCounter
+from mmcrowd.datasets import transforms
+from mmcrowd.models import BayesianLoss, DensityCounter
 from mmcrowd.ops.partition import nearest_point_partition
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
@@ -167,6 +170,84 @@ def test_wrong_stride_of_the_partition_is_told():
     data = model.data_preprocessor(mixed_batch(stride=2), True)
     with pytest.raises(ValueError, match='stride of the head, 4'):
         model(**data, mode='loss')
+
+
+class RecordingLoss(BayesianLoss):
+    def forward(self, *args, image_sides=None, **kwargs):
+        self.image_sides = image_sides
+        return super().forward(*args, image_sides=image_sides, **kwargs)
+
+
+def train_step(loss, samples):
+    """The loss module of a counter, after a step on samples of a pipeline."""
+    model = MODELS.build(dict(type='DensityCounter', loss=dict(type=loss), **BACKBONES['mcnn']))
+    data = dict(
+        inputs=[s['inputs'] for s in samples], data_samples=[s['data_samples'] for s in samples]
+    )
+    losses = model(**model.data_preprocessor(data, True), mode='loss')
+    assert all(value.isfinite() for value in losses.values())
+    return model.loss_module
+
+
+@pytest.mark.parametrize('lazy', [False, True])
+@pytest.mark.parametrize('original', [(90, 120), (180, 240)])
+def test_image_sides_of_a_pipeline_with_a_crop(tmp_path, original, lazy):
+    """An image of 90 x 120, perhaps a copy of a larger one, is halved before it is cropped."""
+    path = str(tmp_path / 'a.jpg')
+    cv2.imwrite(path, np.zeros((90, 120, 3), np.uint8))
+
+    def sample(*steps):
+        results = dict(img_path=path, ori_shape=original, points=np.float32([[30, 30]]))
+        for step in (
+            transforms.LoadCrowdImage(lazy=lazy),
+            transforms.LimitSide(longest=60),
+            *steps,
+            transforms.PadToMultiple(16),
+            transforms.RandomHorizontalFlip(1.0),
+            transforms.PartitionByNearestPoint(4),
+            transforms.PackCrowdInputs(),
+        ):
+            results = step(results)
+        return results
+
+    crop = transforms.RandomScaleCrop
+    samples = [
+        sample(crop(32, (2, 2))),
+        sample(crop(32, (1, 1))),
+        sample(crop(32, (0.8, 0.8))),
+        sample(crop(64, (0.5, 0.5))),  # the image is smaller than the window
+        sample(),  # no crop, and padded to 48 x 64
+    ]
+    loss = train_step(RecordingLoss, samples)
+    assert loss.image_sides == pytest.approx([90, 45, 36, 64, 45])
+
+
+def test_image_sides_of_samples_that_do_not_know_their_image():
+    """Without its original shape a crop counts as the image."""
+    model = MODELS.build(
+        dict(type='DensityCounter', loss=dict(type=RecordingLoss), **BACKBONES['mcnn'])
+    )
+    losses = model(**model.data_preprocessor(mixed_batch(4), True), mode='loss')
+    assert model.loss_module.image_sides is None
+    assert all(value.isfinite() for value in losses.values())
+
+
+class FourArguments(torch.nn.Module):
+    """A loss of somebody else, which knows the signature but no base class."""
+
+    def forward(self, density, points, stride, partition=None):
+        return dict(loss_count=(density.sum() - sum(len(p) for p in points)).abs())
+
+
+def test_a_loss_that_needs_no_image_side_gets_none():
+    results = dict(img=np.zeros((40, 60, 3), np.uint8), points=np.float32([[30, 30]]))
+    for step in (
+        transforms.LoadCrowdImage(),
+        transforms.RandomScaleCrop(32),
+        transforms.PackCrowdInputs(),
+    ):
+        results = step(results)
+    train_step(FourArguments, [results])
 
 
 def test_unknown_loss_names_it():

@@ -81,6 +81,53 @@ def test_one_step_on_the_mixed_batch(score, precision):
         assert parameter.grad.isfinite().all() and parameter.grad.any(), key
 
 
+@pytest.mark.parametrize('branch', ['predict_logits', 'predict_offsets'])
+@pytest.mark.parametrize('points', [[[9, 9], [20, 20]], []])
+def test_an_overflow_of_half_precision_skips_the_step(branch, points):
+    model = build().train()
+    layer = getattr(model.head, branch)
+    with torch.no_grad():
+        layer.weight.fill_(1000.0)
+        layer.bias.fill_(65000.0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    scaler = torch.amp.GradScaler('cpu', init_scale=1024.0)
+    samples = [make_sample(p, (32, 32)) for p in (points, [[5, 5]])]
+    data = make_batch(model, *samples)
+
+    def step():
+        optimizer.zero_grad()
+        with torch.autocast('cpu', torch.float16):
+            losses = model(**data, mode='loss')
+        scaler.scale(sum(losses.values())).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        return losses
+
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    losses = step()
+    assert all(value.isnan() for value in losses.values())
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, before[key]), key
+    assert scaler.get_scale() == 512
+    # The training goes on with the next batch.
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.bias.zero_()
+    assert all(value.isfinite() for value in step().values())
+    assert layer.bias.any() and scaler.get_scale() == 512
+
+
+def test_outside_of_mixed_precision_an_overflow_is_an_error():
+    model = build().train()
+    with torch.no_grad():
+        model.head.predict_logits.bias[0] = torch.inf
+    data = make_batch(model, make_sample([[9, 9]], (32, 32)))
+    # 16 cells with 4 proposals each, of which one has an infinite logit of the background
+    message = 'P2PLoss: outside of mixed precision .* must be finite, but got 16 of 256 numbers'
+    with pytest.raises(ValueError, match=message):
+        model(**data, mode='loss')
+
+
 def test_a_batch_without_points_trains_the_scores_only():
     model = build().train()
     data = make_batch(model, make_sample([], (32, 32)), make_sample([], (32, 32)))

@@ -26,8 +26,10 @@ def dense_pml(
         cost (str): ``'clamped'``, ``'max_normalized'`` or ``'euclidean'``.
         epsilon (float): Weight of the count term.
         norm (str): ``'l1'`` (eq. 24), ``'l2'`` (eq. 13) or ``'kl'`` (eq. 23, or with tau eq. 35;
-            logarithms below 0.1 on the tangent at 0.1).
-        background (str): ``'centered'``, ``'cost'`` or ``'bayesian'``; the default goes by norm.
+            the logarithm of a mass below 0.1 on the tangent at 0.1, and what a case lacks of this
+            mass spread over its cells in the transport).
+        background (str): ``'centered'``, ``'cost'``, ``'bayesian'`` (eq. 12) or ``'ma2019'``; the
+            default goes by norm.
         tau (float): Of eq. 35.
 
     Returns:
@@ -48,6 +50,9 @@ def dense_pml(
     P = F.one_hot(distance.argmin(1), len(points)).to(a)  # (n, m)
     farthest = (P * distance).amax(0)
     if background == 'bayesian':
+        N = torch.exp(-((farthest - distance) ** 2) / 128) / (math.sqrt(2 * math.pi) * 8)
+        C = N / (N + 1)
+    elif background == 'ma2019':
         dummy = (min(h, w) * stride) ** 2 / (distance**2 + 1e-5)
         likelihood = torch.stack((-(distance**2) / 128, -dummy / 128))
         C = likelihood.softmax(0)[1]
@@ -64,9 +69,11 @@ def dense_pml(
     if norm == 'kl' and tau is not None:
         owned = P.sum(0) > 0
         least = torch.where(P > 0, C, torch.inf).amin(0).masked_fill(~owned, 0)
-        eta = (P * torch.exp(-(C - least).clamp(min=-700 * tau) / tau)).T @ a
-        least = least * mass / mass.clamp(min=0.1)
-        return (tau * (mass - floored_log(eta) - 1) + least).sum()
+        filled = a[:, None] + (0.1 - mass).clamp(min=0) / P.sum(0).clamp(min=1)
+        eta = (P * filled * torch.exp(-(C - least).clamp(min=-700 * tau) / tau)).sum(0)
+        transport = tau * (torch.log(mass.clamp(min=0.1)) - torch.log(eta + ~owned)) + least
+        count = tau * (mass - floored_log(mass) - 1)
+        return (torch.where(owned, transport, 0) + count).sum()
     if norm == 'kl':
         transport = (P * C).T @ a / mass.clamp(min=0.1)
         return (transport + epsilon * (mass - floored_log(mass) - 1)).sum()

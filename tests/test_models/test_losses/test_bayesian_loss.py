@@ -58,6 +58,50 @@ def test_golden(golden_root, k, dtype):
     np.testing.assert_allclose(grad.squeeze(), case['grad'].squeeze(), rtol=1e-4, atol=atol)
 
 
+def test_golden_crops_of_larger_images(golden_root):
+    # Two crops of 128 pixels, of images whose short sides are 300 and 512.
+    with np.load(golden_root / 'systems' / 'bl_vgg19.npz') as golden:
+        case = dict(golden)
+    density = torch.from_numpy(case['loss_density'])
+    # their cell centres are (j + 0.5) * stride
+    points = [torch.from_numpy(case['points_xy'][case['points_image'] == i]) - 0.5 for i in (0, 1)]
+    sides = case['st_size'].tolist()
+    density.requires_grad_()
+    terms = BayesianLoss()(density, points, 8, image_sides=sides)
+    # The rows are the points and, last, the background.
+    posterior = [torch.from_numpy(case[f'posterior/{i}']) for i in (0, 1)]
+    count = [p @ a.flatten() for p, a in zip(posterior, density.detach(), strict=True)]
+    expected = sum((1 - c[:-1]).abs().sum() for c in count) / 2
+    torch.testing.assert_close(terms['loss_point'].detach(), expected)
+    torch.testing.assert_close(terms['loss_background'].detach(), (count[0][-1] + count[1][-1]) / 2)
+    terms['loss_background'].backward()
+    share = torch.stack([p[-1] for p in posterior])
+    torch.testing.assert_close(density.grad.flatten(1), share / 2)
+
+
+@pytest.mark.parametrize('sides', [[1536.0, 512.0], torch.tensor([1536, 512])])
+def test_the_background_of_a_crop_is_as_far_as_that_of_its_image(sides):
+    # A cell at 10 pixels from the point, of a crop of 512, with the ratio for UCF-QNRF. The
+    # posterior of the background is 1 / (1 + exp(((r S)^2 / d^2 - d^2) / 128)).
+    density = torch.zeros(2, 1, 512, 512)
+    density[:, 0, 100, 110] = 1
+    points = [torch.tensor([[100.0, 100.0]])] * 2
+    density.requires_grad_()
+    terms = BayesianLoss(background_ratio=0.15)(density, points, 1, image_sides=sides)
+    terms['loss_background'].backward()
+    share = 2 * density.grad[:, 0, 100, 110]
+    assert share.tolist() == pytest.approx([0.033, 0.579], abs=5e-4)
+    by_hand = [1 / (1 + np.exp(((0.15 * side) ** 2 / 100 - 100) / 128)) for side in (1536, 512)]
+    assert share.tolist() == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_without_image_sides_a_map_is_a_whole_image():
+    density, points = hard_batch()
+    terms = BayesianLoss()(density, points, 2)
+    assert terms == BayesianLoss()(density, points, 2, image_sides=[16] * 12)
+    assert terms != BayesianLoss()(density, points, 2, image_sides=[17] * 12)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
@@ -200,6 +244,8 @@ def test_batch_that_does_not_fit():
     density, points = hard_batch()
     with pytest.raises(ValueError, match='BayesianLoss: 12 density maps.*got 11'):
         BayesianLoss()(density, points[:-1], 2)
+    with pytest.raises(ValueError, match='BayesianLoss: 12 density maps.*image_sides.*got 11'):
+        BayesianLoss()(density, points, 2, image_sides=[512.0] * 11)
     partition = partition_batch(points, (4, 4), 4)
     with pytest.raises(ValueError, match=r'BayesianLoss.*\(12, 4, 4\).*\(12, 8, 8\)'):
         BayesianLoss()(density, points, 2, partition)

@@ -1,9 +1,12 @@
 """What the contract asks of every density loss: any of them trains any counter."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from mmengine.registry import init_default_scope
 
+from mmcrowd.ops.partition import partition_batch
 from mmcrowd.registry import MODELS
 
 from ..test_counters.test_density_counter import BACKBONES, make_sample
@@ -28,6 +31,7 @@ LOSSES = {
     'kdmg': dict(type='KDMGLoss'),
     'fidtm': dict(type='FIDTMLoss'),
 }
+HOST_STEP = ('gl_perspective', 'gl_exp', 'l2_adaptive')  # they wait for values on the host
 # No point, one, duplicates, outside the frame, and more than an 8 x 8 map has cells.
 POINTS = [
     [],
@@ -85,6 +89,42 @@ def test_batch_is_the_mean_of_its_images(name):
     for key, value in together.items():
         expected = torch.stack([terms[key] for terms in alone]).mean()
         torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('name', [name for name in LOSSES if name not in HOST_STEP])
+def test_points_and_partition_follow_the_density_to_its_device(name, monkeypatch):
+    # The meta device stands for a GPU: it too refuses to meet tensors of the host.
+    monkeypatch.setattr(torch, 'autocast', lambda *args, **kwargs: nullcontext())
+    loss = build_loss(name).to('meta')
+    density, points = mixed_batch(stride=4, fill='random')
+    partition = partition_batch(points, density.shape[2:], 4)
+    terms = loss(density.to('meta'), points, 4, partition)
+    assert all(value.device.type == 'meta' for value in terms.values())
+
+
+@pytest.mark.parametrize('given', [True, False])
+@pytest.mark.parametrize('dtypes', [(torch.float64, torch.float32), (torch.float32, torch.float64)])
+@pytest.mark.parametrize('name', LOSSES)
+def test_points_and_partition_follow_the_density_to_its_dtype(name, dtypes, given):
+    loss = build_loss(name)
+    density, points = mixed_batch(stride=4, fill='random', dtype=dtypes[0])
+    expected = loss(density, points, 4)
+    points = [p.to(dtypes[1]) for p in points]
+    partition = partition_batch(points, density.shape[2:], 4) if given else None
+    for key, value in loss(density, points, 4, partition).items():
+        assert value.dtype == dtypes[0]
+        torch.testing.assert_close(value, expected[key], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('name', LOSSES)
+def test_an_overflow_is_told_by_the_value(name):
+    # A gradient scaler may skip such a step, so it must not end the training.
+    loss = build_loss(name)
+    density, points = mixed_batch(stride=4, fill='random')
+    density = torch.where(torch.arange(256).view(16, 16) % 37 == 0, torch.inf, density)
+    with torch.autocast('cpu', torch.bfloat16):
+        terms = loss(density, points, 4)
+    assert not sum(terms.values()).isfinite()
 
 
 @pytest.mark.parametrize('name', LOSSES)

@@ -3,9 +3,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.spatial import cKDTree
 
-from mmcrowd.models.losses import gaussian_l2_loss
 from mmcrowd.models.losses.gaussian_l2_loss import (
     GaussianL2Loss,
     adaptive_sigma,
@@ -91,21 +89,44 @@ def test_narrow_gaussian_is_in_the_nearest_cell():
     assert target.tolist() == [[0, 0], [1, 0]]
 
 
-@pytest.mark.parametrize('m', [4, 5, 60])
-def test_adaptive_sigma_is_that_of_a_tree(m):
-    points = random_points(m, (64, 64), margin=20)
-    distance, _ = cKDTree(points).query(points, 4)
-    expected = np.clip(0.2 * distance[:, 1:].sum(1), 1, 50)
-    np.testing.assert_allclose(adaptive_sigma(points, 0.2, 50.0), expected)
-    assert (expected < 50).any()
+def brute_force_sigma(points, beta, max_sigma):
+    """From the sorted rows of all distances, float64."""
+    distance = np.sort(np.hypot(*(points[:, None] - points).T), axis=1)
+    return np.clip(3 * beta * distance[:, 1:4].mean(1), 1, max_sigma)
 
 
-def test_adaptive_sigma_in_chunks(monkeypatch):
-    points = random_points(50, (64, 64))
-    expected = adaptive_sigma(points)
-    for pairs in (1, 120, 2499):
-        monkeypatch.setattr(gaussian_l2_loss, 'MAX_PAIRS', pairs)
-        assert torch.equal(adaptive_sigma(points), expected)
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    m=st.integers(2, 60),
+    copies=st.integers(1, 5),
+    side=st.sampled_from([8, 400]),
+)
+def test_adaptive_sigma_is_that_of_all_distances(seed, m, copies, side):
+    points = np.random.default_rng(seed).uniform(-20, side, (m, 2)).repeat(copies, 0)
+    expected = brute_force_sigma(points, 0.2, 50.0)
+    sigma = adaptive_sigma(torch.from_numpy(points), 0.2, 50.0)
+    assert sigma.dtype == torch.float64
+    np.testing.assert_allclose(sigma, expected, rtol=1e-12)
+    single = points.astype(np.float32)
+    sigma = adaptive_sigma(torch.from_numpy(single), 0.2, 50.0)
+    assert sigma.dtype == torch.float32
+    expected = brute_force_sigma(single.astype(float), 0.2, 50.0)
+    np.testing.assert_allclose(sigma, expected, rtol=1e-6)
+
+
+def test_adaptive_sigma_of_as_many_points_as_one_likes():
+    # 250,000 points, 6e10 pairs of them. Three neighbours at 20 px, in the corners two.
+    x, y = torch.meshgrid(torch.arange(500.0), torch.arange(500.0), indexing='ij')
+    sigma = adaptive_sigma(20 * torch.stack((x, y), -1).view(-1, 2), 0.1, 50.0).view(500, 500)
+    expected = torch.full((500, 500), 6.0)
+    expected[::499, ::499] = 0.1 * (20 + 20 + 20 * 2**0.5)
+    torch.testing.assert_close(sigma, expected)
+
+
+def test_adaptive_sigma_of_a_point_that_is_not_finite():
+    with pytest.raises(ValueError, match='must be finite'):
+        adaptive_sigma(torch.tensor([[1.0, torch.nan], [2.0, 3.0]]))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +180,7 @@ def test_autocast():
 
 
 def test_compiles():
-    check_compiles(GaussianL2Loss('adaptive'))
+    check_compiles(GaussianL2Loss(4.0))
 
 
 def test_built_from_a_config():

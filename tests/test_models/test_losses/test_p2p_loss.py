@@ -158,6 +158,28 @@ def test_autocast_computes_in_float32():
         torch.testing.assert_close(value, expected[key])
 
 
+@pytest.mark.parametrize('dtype', [torch.float16, torch.float32])
+@pytest.mark.parametrize('value', [torch.inf, -torch.inf, torch.nan])
+@pytest.mark.parametrize('which', [0, 1])
+def test_an_overflow_makes_all_gradients_nan(which, value, dtype):
+    # float16 by itself, float32 under autocast; -inf for a person would otherwise cost nothing
+    batch = random_batch()
+    batch[which][1, 0, 1] = value
+    proposals, logits = (x.to(dtype) for x in batch[:2])
+    with torch.autocast('cpu', torch.bfloat16, enabled=dtype == torch.float32):
+        terms, grads = value_and_grad(P2PLoss(), proposals, logits, batch[2])
+    assert all(term.isnan() and term.dtype == torch.float32 for term in terms.values())
+    assert all(grad.isnan().all() for grad in grads)
+
+
+def test_a_point_that_is_not_finite_is_an_error_under_autocast_too():
+    proposals, logits, points = random_batch()
+    points[0][0, 0] = torch.nan
+    with torch.autocast('cpu', torch.bfloat16):
+        with pytest.raises(ValueError, match='points must be finite'):
+            P2PLoss()(proposals.float(), logits.float(), points)
+
+
 @pytest.mark.parametrize('key', ['background_weight', 'point_weight'])
 def test_negative_weight(key):
     with pytest.raises(ValueError, match=f'P2PLoss: {key} must not be negative, but got -1'):

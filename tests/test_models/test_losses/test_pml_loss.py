@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmcrowd.models.losses.pml_loss import BACKGROUNDS, COSTS, PMLLoss
+from mmcrowd.models.losses.pml_loss import BACKGROUNDS, COSTS, KL_FLOOR, PMLLoss
 from mmcrowd.ops.partition import Partition, partition_batch
 from mmcrowd.registry import MODELS
 
@@ -176,6 +176,7 @@ def test_float64_stays_float64():
         dict(norm='kl'),
         dict(cost='euclidean', norm='kl', tau=4.0),
         dict(background='bayesian'),
+        dict(background='ma2019'),
     ],
 )
 def test_compiles_to_one_graph(options):
@@ -226,13 +227,85 @@ def test_flat_density_is_best_at_the_mean_for_kl_and_below_it_for_l1():
 
 
 def test_kl_with_a_large_tau_is_the_limit():
-    # The transport of eq. 35 becomes that of eq. 23.
-    density, points = random_batch()
+    # The transport of eq. 35 becomes that of eq. 23; all cases with cells have more than the floor.
+    density, points = random_batch(((3, 5), (0, 4), (40, 100), (1, 2)))
+    index = partition_batch(points, density.shape[2:], 2).index[2]
+    mass = torch.bincount(index.flatten(), density[2].flatten(), 40)
+    assert mass[mass > 0].min() > KL_FLOOR
     limit, _ = value_and_grad(PMLLoss(norm='kl'), density, points)
     for tau in (1e3, 1e5):
         terms, _ = value_and_grad(PMLLoss(norm='kl', tau=tau), density, points)
         error = (terms['loss_background'] - limit['loss_background']).abs()
         assert 0 < error < 40 / tau
+
+
+def eq_35(a, d, tau):
+    """tau (s - log eta - 1) of a case, and its gradient, in numpy."""
+    eta = (a * np.exp(-d / tau)).sum()
+    return tau * (a.sum() - np.log(eta) - 1), tau * (1 - np.exp(-d / tau) / eta)
+
+
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
+@pytest.mark.parametrize('total', [2.0, 1.1])
+@pytest.mark.parametrize('tau', [0.5, 1.0, 8.0])
+def test_eq_35_where_eta_is_small(tau, total, dtype):
+    # One case of 64 x 64 pixels: most of its mass is many tau away from the point, so that for
+    # tau = 1 and a mass of 2 eta is 0.003, the loss 6.8 and the pull at the point 161.
+    density = torch.full((1, 1, 64, 64), total / 64**2, dtype=torch.float64)
+    points = [torch.tensor([[31.5, 31.5]], dtype=dtype)]
+    y, x = np.mgrid[:64, :64] - 31.5
+    value, gradient = eq_35(density[0, 0].numpy(), np.hypot(x, y), tau)
+    if (tau, total) == (1, 2):
+        assert (value, gradient.min()) == pytest.approx((6.797, -161.4), rel=1e-3)
+    loss = PMLLoss('euclidean', norm='kl', tau=tau)
+    terms, grad = value_and_grad(loss, density.to(dtype), points, 1)
+    rtol = 1e-9 if dtype == torch.float64 else 1e-4
+    assert sum(terms.values()).item() == pytest.approx(value, rel=rtol)
+    np.testing.assert_allclose(grad[0, 0], gradient, rtol=rtol, atol=rtol)
+
+
+@pytest.mark.parametrize('gap', [5, 30])
+def test_eq_35_where_nothing_is_at_the_point(gap):
+    # All mass in one cell so many pixels from the point: with tau = 1 its share is exp(-gap).
+    density = torch.zeros(1, 1, 1, 40)
+    density[..., gap] = 1.5
+    terms, grad = value_and_grad(
+        PMLLoss('euclidean', norm='kl', tau=1.0), density, [torch.zeros(1, 2)], 1
+    )
+    value, gradient = eq_35(density.double().flatten().numpy(), np.arange(40.0), 1.0)
+    assert sum(terms.values()).item() == pytest.approx(value, rel=1e-6)
+    np.testing.assert_allclose(grad.flatten(), gradient, rtol=1e-5)
+    # Farther away it stays finite, and the pull to the point the strongest.
+    density = torch.zeros(1, 1, 1, 400)
+    density[..., 300] = 1.5
+    terms, grad = value_and_grad(
+        PMLLoss('euclidean', norm='kl', tau=1.0), density, [torch.zeros(1, 2)], 1
+    )
+    assert all(term.isfinite() for term in terms.values()) and grad.square().isfinite().all()
+    assert grad.argmin() == 0 and grad.flatten()[0] < -1e15
+
+
+def test_eq_35_of_a_case_that_lacks_mass():
+    # The second of two cases of ten cells has less than the floor, and is filled up evenly. The
+    # value is continuous at the floor, and the gradient is that of the value.
+    share = torch.linspace(0.05, 0.15, 10, dtype=torch.float64)  # sums to 1
+    points = [torch.tensor([[0.0, 0.0], [19.0, 0.0]], dtype=torch.float64)]
+
+    def value_and_pull(mass):
+        density = torch.full((1, 1, 1, 20), 0.3, dtype=torch.float64)
+        density[..., 10:] = mass * share
+        loss = PMLLoss('euclidean', norm='kl', tau=1.0)
+        terms, grad = value_and_grad(loss, density, points, 1)
+        return sum(terms.values()).item(), grad.flatten()[10:]
+
+    below, above = (value_and_pull(KL_FLOOR + step)[0] for step in (-1e-9, 1e-9))
+    assert below == pytest.approx(above, abs=1e-6)
+    for mass in (0.09, 0.02, 0.001):
+        slope = (value_and_pull(mass + 1e-6)[0] - value_and_pull(mass - 1e-6)[0]) / 2e-6
+        assert (value_and_pull(mass)[1] @ share).item() == pytest.approx(slope, rel=1e-6)
+    # Without any mass the pull is that of an even case at the floor.
+    _, gradient = eq_35(np.full(10, KL_FLOOR / 10), np.arange(9.0, -1, -1), 1.0)
+    np.testing.assert_allclose(value_and_pull(0.0)[1], gradient, rtol=1e-9)
 
 
 @pytest.mark.parametrize('background', BACKGROUNDS)
@@ -243,10 +316,44 @@ def test_background_of_table_7_by_hand(background):
     d = np.array([0.0, 1.0, 2.0])
     c = np.exp(d / 32) - 1
     near, far = np.exp(-(d**2) / 128), np.exp(-1 / (d**2 + 1e-5) / 128)  # the map has height 1
-    weight = dict(cost=c, centered=c - c.mean(), bayesian=far / (near + far))[background]
+    N = np.exp(-((2 - d) ** 2) / 128) / np.sqrt(2 * np.pi * 64)
+    weight = dict(cost=c, centered=c - c.mean(), bayesian=N / (N + 1), ma2019=far / (near + far))[
+        background
+    ]
     terms, grad = value_and_grad(PMLLoss(background=background), density, points, stride=1)
     assert terms['loss_background'].item() == pytest.approx(weight @ [1, 0.5, 0.5])
     np.testing.assert_allclose(grad.flatten(), weight + 1)
+
+
+def test_posterior_of_eq_12():
+    # One row of cells at the distances 0, 10, ..., 60 from the point.
+    density = torch.full((1, 1, 1, 7), 0.5, dtype=torch.float64).requires_grad_()
+    points = [torch.tensor([[4.5, 4.5]], dtype=torch.float64)]
+    PMLLoss(background='bayesian')(density, points, 10)['loss_background'].backward()
+    # 0.3989 / 8 * exp(-(60 - d)^2 / 128) = 0.04987, 0.02283, 0.00219, ... and N / (N + 1) of these
+    expected = [0, 0, 0, 0, 0.0022, 0.0223, 0.0475]
+    assert density.grad.flatten().tolist() == pytest.approx(expected, abs=6e-5)
+    density.grad = None
+    loss = PMLLoss(background='bayesian', background_sigma=1.0)
+    loss(density, points, 10)['loss_background'].backward()
+    assert density.grad.flatten().tolist() == pytest.approx([0] * 6 + [0.2852], abs=6e-5)
+
+
+def test_ma2019_background_goes_by_the_whole_image():
+    density, points = random_batch(((3, 5), (0, 4), (40, 7), (1, 2)))
+    sides = [1536.0, 512.0, 300.0, 64.0]
+    loss = PMLLoss(background='ma2019', epsilon=0)
+    assert loss.needs_image_side and not PMLLoss().needs_image_side
+    density.requires_grad_()
+    loss(density, points, 2, image_sides=sides)['loss_background'].backward()
+    _, distance = partition_batch(points, density.shape[2:], 2)
+    dummy = torch.tensor(sides).view(-1, 1, 1) ** 2 / (distance**2 + 1e-5)
+    expected = torch.stack((-(distance**2), -dummy)).div(128).softmax(0)[1]
+    for i in (0, 2, 3):  # image 1 has no points
+        torch.testing.assert_close(density.grad[i, 0] * 4, expected[i])
+    # Without them each map, of 48 x 64 pixels, is a whole image.
+    whole = loss(density, points, 2)
+    assert whole == loss(density, points, 2, image_sides=torch.full((4,), 48.0))
 
 
 @pytest.mark.parametrize(
@@ -257,6 +364,7 @@ def test_background_of_table_7_by_hand(background):
         (dict(background='none'), "background must be .*'centered', 'cost'.*'none'"),
         (dict(tau=1.0), "norm='kl', but got tau=1.0, norm='l1'"),
         (dict(norm='kl', tau=0.0), 'tau must be positive'),
+        (dict(background_sigma=0), 'background_sigma must be positive, but got 0'),
     ],
 )
 def test_bad_options(options, message):
