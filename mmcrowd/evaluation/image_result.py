@@ -11,11 +11,11 @@ import numpy as np
 from mmcrowd.files import write_whole
 from mmcrowd.structures import to_original_frame
 
-# Of the JSON file; raised when a reader of the older form would misread the newer one.
-FORMAT = 'mmcrowd-results-1'
-
 # Decimals of coordinates and scores in the file.
 _DECIMALS = 4
+
+# Of the JSON file; raised when a reader of the older form would misread the newer one.
+FORMAT = 'mmcrowd-results-1'
 
 
 @dataclass(kw_only=True)
@@ -156,9 +156,10 @@ def _array(values: Any) -> np.ndarray | None:
 def _plain(value: Any) -> Any:
     """The value as JSON knows it."""
     if isinstance(value, np.ndarray):
-        return value.round(_DECIMALS).tolist() if value.dtype.kind == 'f' else value.tolist()
+        value = value.round(_DECIMALS) if value.dtype.kind == 'f' else value
+        return (value + 0).tolist()  # -0.0 becomes 0.0
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, np.generic):
-        return value.item()
-    return value
+        value = value.item()
+    return value + 0.0 if isinstance(value, float) else value

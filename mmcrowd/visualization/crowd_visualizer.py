@@ -206,9 +206,11 @@ def _count(points: np.ndarray | None, density: np.ndarray | None = None) -> floa
 
 def _titles(gt_count: int | None, pred_count: float | None) -> tuple[list, list]:
     gt_title = [] if gt_count is None else [(f'GT {gt_count}', _GT_COLOR)]
-    pred_title = [] if pred_count is None else [(f'pred {pred_count:.1f}', _PRED_COLOR)]
+    # Adding 0 turns a rounded -0.0 into 0.0.
+    pred_title = []
+    if pred_count is not None:
+        pred_title.append((f'pred {round(pred_count, 1) + 0.0:.1f}', _PRED_COLOR))
     if gt_title and pred_title:
-        # Adding 0 turns a rounded -0.0 into 0.0.
         error = f'{round(pred_count - gt_count, 1) + 0:+.1f}'.replace('-', '\N{MINUS SIGN}')
         pred_title.append((f'({error})', TEXT_COLOR))
     return gt_title, pred_title

@@ -278,7 +278,7 @@ def _numbers(images: Sequence[_Image]) -> dict[str, str]:
     """Names and values at the head of the page."""
     judged = [image for image in images if image.error is not None]
     pred, gt = _counts(judged or images)
-    numbers = {'images': f'{len(images):,}', 'predicted': f'{pred.sum():,.0f}'}
+    numbers = {'images': f'{len(images):,}', 'predicted': f'{_rounded(pred.sum(), 0):,.0f}'}
     if judged:
         errors = count_errors(pred, gt)
         numbers |= {
@@ -306,12 +306,18 @@ def _fixed(value: float | None, digits: int) -> str:
 
 
 def _signed(value: float, digits: int) -> str:
-    return f'{value:+,.{digits}f}'.replace('-', '−')
+    return f'{_rounded(value, digits):+,.{digits}f}'.replace('-', '−')
 
 
 def _number(value: float) -> str:
     """A count, without decimals where it is whole."""
-    return f'{value:,.0f}' if value == int(value) else f'{value:,.1f}'
+    digits = int(value != int(value))
+    return f'{_rounded(value, digits):,.{digits}f}'
+
+
+def _rounded(value: float, digits: int) -> float:
+    """The value, and 0 without a sign where nothing else is left of it."""
+    return round(value, digits) + 0.0
 
 
 # --- Graphs

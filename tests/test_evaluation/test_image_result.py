@@ -101,6 +101,15 @@ def test_bad_files(tmp_path, text, message):
         load_results(path)
 
 
+def test_no_zero_has_a_sign_in_the_file(tmp_path):
+    path = tmp_path / 'r.json'
+    points = [[-0.0, 3.0]]
+    save_results(
+        [ImageResult(img_id='a', pred_count=-0.0, pred_points=points, pred_scores=[-0.0])], path
+    )
+    assert '-0' not in path.read_text()
+
+
 def test_an_old_file_survives_a_failed_write(tmp_path):
     path = tmp_path / 'r.json'
     save_results([full_result()], path)

@@ -119,6 +119,16 @@ def test_captions(visualizer, captions):
     assert captions == [(['GT 123'], ['truth'])]
 
 
+def test_no_zero_has_a_sign(visualizer, captions):
+    image = np.zeros((64, 64, 3), np.uint8)
+    for count in (-0.0, -0.04):
+        captions.clear()
+        sample = make_sample(NO_POINTS, NO_POINTS)
+        sample.pred_count = count
+        visualizer.add_datasample('x', image, sample)
+        assert captions[0][0] == ['GT 0', 'pred 0.0', '(+0.0)']
+
+
 def test_counts_follow_from_points_and_density(visualizer, captions):
     image = np.zeros((64, 64, 3), np.uint8)
     sample = make_sample([(1.0, 1.0)], [(1.0, 1.0), (2.0, 2.0)])

@@ -107,6 +107,22 @@ def test_hand_computed():
     assert numbers(build([make_result('a', [LEFT], [(16.0, 20.0)])], radius=6))['F1'] == '1.0000'
 
 
+def test_no_zero_has_a_sign():
+    counts = {'a': (10, 9.996), 'b': (0, -0.04), 'c': (0, -0.0)}
+    page = build(
+        [ImageResult(img_id=k, gt_count=gt, pred_count=pred) for k, (gt, pred) in counts.items()]
+    )
+    assert numbers(page)['bias'] == '−0.01'
+    rows = {row[0]: row[1:6] for row in table(page)}
+    assert rows == {
+        'a': ['10', '10.0', '+0.0', '0.0', '+0.0 %'],
+        'b': ['0', '0.0', '+0.0', '0.0', '–'],
+        'c': ['0', '0', '+0.0', '0', '–'],
+    }
+    (below,) = [ImageResult(img_id='a', gt_count=0, pred_count=-0.3)]
+    assert numbers(build([below]))['predicted'] == '0'
+
+
 def test_radius_of_each_head():
     gt, pred = [LEFT, RIGHT], [(10.0, 26.0), (90.0, 26.0)]
     sigmas = [(3.0, 6.0), (6.0, 9.0)]
