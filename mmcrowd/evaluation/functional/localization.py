@@ -207,9 +207,9 @@ def _maximum_matching(
 
     This is the maximum flow from the unmatched true points to the unmatched predictions through
     edges of capacity one, those of the matching reversed; Dinic's algorithm needs O(E sqrt(V)).
-    :func:`scipy.sparse.csgraph.maximum_bipartite_matching` is no choice: up to SciPy 1.17 it visits
-    dead ends again and again, in time exponential in the length of the paths, and clusters denser
-    than the radius have long ones.
+    :func:`scipy.sparse.csgraph.maximum_bipartite_matching` is no choice: up to SciPy 1.18 at least
+    it visits dead ends again and again, in time exponential in the length of the paths (issue 26147
+    of scipy/scipy), and clusters denser than the radius have long ones.
 
     Args:
         gt_end: ``(E,)`` true point of each edge.
