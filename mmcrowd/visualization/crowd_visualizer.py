@@ -26,6 +26,10 @@ _PRED_COLOR = (255, 160, 40)
 # Side, in pixels of the image, of the square on which the colour scale counts persons.
 _UNIT_SIDE = 10
 
+# Least standard deviation, in pixels of the image, of the person that bounds the scale from below:
+# on an image that is enlarged the blur of the picture is next to nothing.
+_LEAST_SPREAD = 2.5
+
 
 @VISUALIZERS.register_module()
 class CrowdVisualizer(Visualizer):
@@ -254,7 +258,8 @@ def _shade_density(
     if density_max is None:
         # Never so low that the noise of an empty street glows: at least a twentieth of the peak of
         # one person on one pixel.
-        top = max(_quantile_of_persons(laid, 0.95), 0.05 / (2 * np.pi * sigma**2))
+        variance = max(sigma**2, _LEAST_SPREAD**2 * screen.scale.prod())
+        top = max(_quantile_of_persons(laid, 0.95), 0.05 / (2 * np.pi * variance))
     else:
         top = density_max / unit
     picture = overlay_density(screen.picture, np.minimum(laid / top, 1))

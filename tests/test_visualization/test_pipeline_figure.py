@@ -79,7 +79,7 @@ def test_cells_that_reach_beyond_the_image_keep_their_size():
     results['gt_partition'] = dict(index=np.repeat([[0, 0, 0, 1]], 4, axis=0))
     picture = draw(results, side=160)
     hues = picture[100] - picture[100].min(axis=1, keepdims=True)
-    (border,) = np.flatnonzero((hues.argmax(axis=1)[1:] != hues.argmax(axis=1)[:-1])) + 1
+    (border,) = np.flatnonzero(hues.argmax(axis=1)[1:] != hues.argmax(axis=1)[:-1]) + 1
     assert border == 120  # ten screen pixels to one of the image
 
 
