@@ -97,7 +97,8 @@ def build_error_page(
             ``'sigma_s'`` or ``'sigma_l'`` for the small or large radius of each head, which needs
             ``gt_sigmas`` or ``gt_boxes``. Defaults to 8.
         worst: Number of images to show. Defaults to 24.
-        image_root: Folder with the image files. Defaults to None: they lie at their ``img_path``.
+        image_root: Folder with the image files, or with the folders that they lie in. Defaults to
+            None: they lie at their ``img_path``.
             An image whose file cannot be read is shown as points on a grey ground.
         title: Heading of the page.
 
@@ -535,7 +536,7 @@ def _read(
     """The image, or what keeps it from being read."""
     path = result.img_path
     if image_root is not None:
-        path = Path(image_root) / Path(path or f'{result.img_id}.jpg').name
+        path = _find(Path(path or f'{result.img_id}.jpg'), Path(image_root))
     if path is None:
         return None, 'the result names no image file'
     try:
@@ -544,6 +545,13 @@ def _read(
         return None, f'no image file {path}'
     except ValueError as error:
         return None, str(error)
+
+
+def _find(path: Path, root: Path) -> Path:
+    """The file below ``root`` whose path ends as this one, in as many folders as can be."""
+    parts = path.parts[bool(path.anchor) :]
+    places = [root.joinpath(*parts[start:]) for start in range(len(parts))]
+    return next((place for place in places if place.is_file()), places[-1])
 
 
 def _case(image: _Image, picture: np.ndarray | None, problem: str | None) -> str:

@@ -330,6 +330,21 @@ def test_pictures_may_be_elsewhere_or_nowhere(tmp_path):
     assert page.count('<img src="data:image/jpeg;base64,') == 2
 
 
+def test_pictures_of_one_name_in_several_folders(tmp_path):
+    aspects = {}
+    for name, size in (('cam1', (30, 40)), ('cam2', (40, 20)), ('.', (10, 90))):
+        (tmp_path / name).mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / name / '1.jpg'), np.full((*size, 3), 128, np.uint8))
+        aspects[name] = f'--aspect:{900 * size[1] / max(size):.1f}/{900 * size[0] / max(size):.1f}'
+    results = [
+        make_result(f'{name}/1', [], [LEFT], path=f'/gone/images/{name}/1.jpg')
+        for name in ('cam1', 'cam2', 'cam3')
+    ]
+    page = build(results, image_root=tmp_path)
+    # The third is found by its name alone.
+    assert all(aspect in page for aspect in aspects.values())
+
+
 @pytest.mark.parametrize(
     'results, kwargs, message',
     [
