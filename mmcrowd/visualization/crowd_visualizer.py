@@ -1,7 +1,7 @@
 import cv2
 import mmcv
 import numpy as np
-from mmengine.dist import master_only
+from mmengine.dist import is_main_process
 from mmengine.visualization import Visualizer
 
 from mmcrowd.registry import VISUALIZERS
@@ -78,7 +78,6 @@ class CrowdVisualizer(Visualizer):
         self.max_side = max_side
         self.density_max = density_max
 
-    @master_only
     def add_datasample(
         self,
         name: str,
@@ -91,8 +90,11 @@ class CrowdVisualizer(Visualizer):
         wait_time: float = 0,
         out_file: str | None = None,
         step: int = 0,
-    ) -> np.ndarray:
+    ) -> np.ndarray | None:
         """Draw one sample; show the picture, and write it to a file or else to the backends.
+
+        In distributed runs only the first rank shows and has backends. The others draw what is to
+        be written to a file, so that each may write its own.
 
         Args:
             name: Name of the picture for the backends and the window.
@@ -110,13 +112,16 @@ class CrowdVisualizer(Visualizer):
             step: Step under which the backends file the picture.
 
         Returns:
-            The picture, RGB uint8 ``(H', W', 3)``; None on other ranks than the first.
+            The picture, RGB uint8 ``(H', W', 3)``; None on other ranks than the first without an
+            ``out_file``.
 
         Raises:
             KeyError: If the sample has a density without ``density_stride``.
             ValueError: If the image is not RGB uint8, or has another size than the sample states
                 for this frame, or if the density is not finite or does not fit the image.
         """
+        if out_file is None and not is_main_process():
+            return None
         screen = _Screen(name, image, data_sample, frame, self.min_side, self.max_side)
         gt_points = _points(data_sample, 'gt_instances') if draw_gt else None
         pred_points = _points(data_sample, 'pred_instances') if draw_pred else None
