@@ -6,13 +6,23 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from mmengine.dataset import Compose
+from mmengine.structures import InstanceData
 from playwright.sync_api import sync_playwright
 from plotly.offline import get_plotlyjs
 
-from mmcrowd.evaluation.image_result import ImageResult
-from mmcrowd.visualization import error_page
+from mmcrowd.datasets.transforms import (
+    LimitSide,
+    LoadCrowdImage,
+    PackCrowdInputs,
+    RandomHorizontalFlip,
+)
+from mmcrowd.evaluation import LocalizationMetric, ResultsDump, box_sigmas
+from mmcrowd.evaluation.image_result import ImageResult, load_results
+from mmcrowd.visualization import error_graphs, error_page
 from mmcrowd.visualization.error_page import build_error_page
 
 BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
@@ -136,6 +146,64 @@ def test_radius_of_each_head():
     page = build([make_result('a', gt, pred, gt_boxes=boxes)], radius='sigma_s')
     assert numbers(page)['F1'] == '0.5000'
     assert 'small radius σ_s of each head' in page
+
+
+@pytest.mark.parametrize('radius', ['sigma_s', 'sigma_l', 8.0])
+@pytest.mark.parametrize('known', ['boxes', 'sigmas', 'both'])
+def test_page_and_metric_agree(known, radius, tmp_path, monkeypatch):
+    """Dense heads with boxes as in JHU-CROWD++ or sigmas as in NWPU-Crowd, in images that were
+    reduced and mirrored; predictions between pixels; and the results through their file."""
+    rng = np.random.default_rng(0)
+    pipeline = Compose(
+        [
+            LoadCrowdImage(),
+            LimitSide(longest=217),
+            RandomHorizontalFlip(prob=1.0),
+            PackCrowdInputs(),
+        ]
+    )
+    samples = []
+    for number in range(6):
+        points = rng.integers(0, 400, (60, 2)).astype(np.float32)
+        size = rng.integers(1, 40, (60, 2)).astype(np.float32)
+        boxes = np.concatenate([points - size / 2, points + size / 2], 1)
+        truth = dict(points=points)
+        if known != 'sigmas':
+            truth['boxes'] = boxes
+        if known != 'boxes':
+            truth['sigmas'] = box_sigmas(boxes).astype(np.float32)
+        image = dict(img=np.zeros((400, 400, 3), np.uint8), img_id=f'IMG_{number}', **truth)
+        sample = pipeline(image)['data_samples']
+        pred = points[: 50 + number] + rng.normal(0, size[: 50 + number] / 4)
+        pred[:9] = points[:9] + size[:9] / 2  # often just as far as the radius, to a half
+        sample.pred_instances = InstanceData(points=torch.from_numpy(pred).float())
+        sample.pred_count = float(len(pred))
+        samples.append(sample.to_dict())
+
+    metric = LocalizationMetric(radius)
+    metric.process(None, samples)
+    tp = sum(result.tp[0] for result in metric.results)
+    num_gt = sum(result.num_gt for result in metric.results)
+    dump = ResultsDump(out_file=str(tmp_path / 'results.json'))
+    dump.process(None, samples)
+    dump.compute_metrics(dump.results)
+    shown = []
+    monkeypatch.setattr(
+        error_page,
+        'recall_bars',
+        lambda *args: (shown.append(args), error_graphs.recall_bars(*args))[1],
+    )
+    page = build(load_results(tmp_path / 'results.json'), radius=radius)
+    rows = {row[0]: [int(cell) for cell in row[6:9]] for row in table(page)}
+    for number, result in enumerate(metric.results):
+        found = int(result.tp.sum())
+        assert rows[result.img_id] == [found, result.num_pred - found, 60 - found], number
+    if known != 'sigmas':
+        levels, found = shown[0][:2]
+        assert np.bincount(levels, minlength=6).tolist() == num_gt.tolist()
+        assert np.bincount(levels[found], minlength=6).tolist() == tp.tolist()
+    f1 = metric.compute_metrics(metric.results)[f'F1@{radius if radius != 8.0 else 8}']
+    assert numbers(page)['F1'] == f'{f1:.4f}'
 
 
 def test_validation_of_nwpu(data_root, monkeypatch):
