@@ -34,7 +34,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--show-dir', help='write pictures of the predictions to this folder')
     parser.add_argument(
-        '--interval', type=int, default=1, help='draw every INTERVAL-th image; default: 1'
+        '--interval',
+        type=int,
+        default=1,
+        help='draw every INTERVAL-th image of the data set; default: 1',
     )
     parser.add_argument(
         '--amp', action='store_true', help='mixed precision: bfloat16 on every device'

@@ -45,7 +45,7 @@ def draw_partition(image: np.ndarray, points: np.ndarray, stride: int = 2) -> np
         vmax=19,
         alpha=0.5,
         interpolation='nearest',
-        **_extent(image),
+        **_extent(shuffled.shape, stride),
     )
     axes.plot(*np.asarray(points).T, 'w.', markersize=4, markeredgecolor='k', markeredgewidth=0.4)
     return _render(figure)
@@ -91,7 +91,7 @@ def draw_backgrounds(
             norm=TwoSlopeNorm(0, -span, span),
             alpha=0.7,
             interpolation='nearest',
-            **_extent(image),
+            **_extent(size, stride),
         )
         axes.plot(*np.asarray(points).T, 'k.', markersize=2)
         figure.colorbar(drawn, ax=axes, shrink=0.8)
@@ -183,9 +183,9 @@ def _partition(image: np.ndarray, points: np.ndarray, stride: int) -> Partition:
     return partition_batch([torch.as_tensor(points, dtype=torch.float64)], size, stride)
 
 
-def _extent(image: np.ndarray) -> dict:
-    """Lays a map of cells over the image."""
-    height, width = image.shape[:2]
+def _extent(size: tuple[int, int], stride: int) -> dict:
+    """Lays a map of ``size = (h, w)`` cells over the image; the axes cut off what lies beyond."""
+    height, width = (number * stride for number in size)
     return dict(extent=(-0.5, width - 0.5, height - 0.5, -0.5))
 
 

@@ -67,7 +67,7 @@ def _parse(entry, where: str, path: Path, root: Path) -> dict:
         raise ValueError(f'{where}: split={entry["split"]!r}, expected "train", "val" or "test"')
     info = dict(
         img_path=str(root / entry['img_path']),
-        img_id=str(entry.get('img_id', Path(entry['img_path']).with_suffix(''))),
+        img_id=str(entry.get('img_id', Path(entry['img_path']).with_suffix('').as_posix())),
         ann_path=str(path),
         annotation={},
         source=where,

@@ -1,11 +1,11 @@
 import json
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import cv2
 import numpy as np
 import pytest
 
-from mmcrowd.datasets import CrowdDataset
+from mmcrowd.datasets import CrowdDataset, annotation_json
 from mmcrowd.datasets.transforms import LoadCrowdImage, PackCrowdInputs
 from mmcrowd.structures import to_original_frame
 
@@ -36,6 +36,13 @@ def test_reads_the_documented_format(tmp_path):
     assert dataset.metainfo['dataset_name'] == 'station'
     assert info['points'].tolist() == [[1.5, 2], [3, 4]] and info['boxes'].shape == (2, 4)
     assert info['img_id'] == 'images/a' and info['attributes'] == dict(weather='rain')
+
+
+def test_ids_do_not_depend_on_the_system(tmp_path, monkeypatch):
+    root = write(tmp_path, [dict(img_path='images/a.png', points=[])])
+    monkeypatch.setattr(annotation_json, 'Path', PureWindowsPath)
+    _, (info,) = annotation_json.read_annotations(f'{root}/annotations.json', root, [])
+    assert info['img_id'] == 'images/a'
 
 
 def test_every_tenth_is_val_without_splits(tmp_path):

@@ -206,9 +206,11 @@ def test_points_are_rounded(tmp_path):
 
 def test_counts_written(tmp_path):
     path = tmp_path / 'count.txt'
-    counts = {'a': 12.0, 'b': 0.00004, 'c': 1234567.25, 'd': 100, 'e': 1 / 3}
+    counts = {'a': 12.0, 'b': 0.00004, 'c': 1234567.25, 'd': 100, 'e': 1 / 3, 'f': -0.0}
     nwpu.write_counts(counts, path)
-    assert path.read_text() == 'a 12\nb 0\nc 1234567.25\nd 100\ne 0.3333\n'
+    assert path.read_text() == 'a 12\nb 0\nc 1234567.25\nd 100\ne 0.3333\nf 0\n'
+    nwpu.write_points({'a': [[-0.0, -0.3]]}, path)
+    assert path.read_text() == 'a 1 0 0\n'
 
 
 def test_nothing_is_written_of_what_is_wrong(tmp_path):

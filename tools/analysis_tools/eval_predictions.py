@@ -13,11 +13,10 @@ import json
 from pathlib import Path
 
 from mmcrowd.evaluation.formats import nwpu
+from mmcrowd.evaluation.functional.localization import HEAD_RADII
 from mmcrowd.evaluation.image_result import ImageResult, save_results
 from mmcrowd.evaluation.metrics.count_metric import CountMetric
 from mmcrowd.evaluation.metrics.localization_metric import LocalizationMetric
-
-SIGMAS = ('sigma_s', 'sigma_l')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -39,7 +38,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def radius(text: str) -> str | float:
-    if text in SIGMAS:
+    if text in HEAD_RADII:
         return text
     value = float(text)
     return int(value) if value.is_integer() else value
@@ -58,9 +57,9 @@ def evaluate(
         found = LocalizationMetric.calculate(
             [r.pred_points for r in results],
             [r.gt_points for r in results],
-            radii or SIGMAS,
-            gt_sigmas=[r.gt_sigmas for r in results],
-            gt_levels=[r.gt_levels for r in results],
+            radii or HEAD_RADII,
+            gt_sigmas=[r.head_sigmas() for r in results],
+            gt_levels=[r.head_levels() for r in results],
         )
         metrics |= {f'loc/{key}': float(value) for key, value in found.items()}
     elif radii:

@@ -177,7 +177,9 @@ def write_counts(counts: Mapping[str, float], path: str | Path) -> None:
     for img_id, count in counts.items():
         if not (np.isfinite(count) and count >= 0):
             raise ValueError(f'image {img_id!r}: the count is {count}, expected a number >= 0')
-    _write(path, counts, (f'{count:.4f}'.rstrip('0').rstrip('.') for count in counts.values()))
+    # Adding 0 turns -0.0 into 0.0.
+    texts = (f'{count + 0.0:.4f}'.rstrip('0').rstrip('.') for count in counts.values())
+    _write(path, counts, texts)
 
 
 def write_points(points: Mapping[str, np.ndarray], path: str | Path) -> None:

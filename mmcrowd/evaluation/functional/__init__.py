@@ -12,9 +12,11 @@ from .counting import (
 from .density_quality import blurred_truth, density_quality
 from .localization import (
     HEAD_LEVELS,
+    HEAD_RADII,
     box_levels,
     box_sigmas,
     localization_scores,
+    match_heads,
     match_points,
     match_points_at_radii,
 )
@@ -23,6 +25,7 @@ __all__ = [
     'ATTRIBUTE_CLASSES',
     'COUNT_CLASSES',
     'HEAD_LEVELS',
+    'HEAD_RADII',
     'blurred_truth',
     'box_levels',
     'box_sigmas',
@@ -33,6 +36,7 @@ __all__ = [
     'density_quality',
     'game',
     'localization_scores',
+    'match_heads',
     'match_points',
     'match_points_at_radii',
     'mean_over_classes',

@@ -12,6 +12,13 @@ from scipy.spatial import cKDTree
 HEAD_LEVELS = ('A0', 'A1', 'A2', 'A3', 'A4', 'A5')
 _LEVEL_AREAS = (1e1, 1e2, 1e3, 1e4, 1e5)
 
+# The radii of NWPU-Crowd, in the order of the columns of :func:`box_sigmas`.
+HEAD_RADII = ('sigma_s', 'sigma_l')
+
+# Decimals that count of a box's side: as many as are left of the difference of two large
+# coordinates in single precision.
+_SIDE_DECIMALS = 2
+
 
 def match_points(
     pred: np.ndarray, gt: np.ndarray, radius: float | np.ndarray
@@ -78,6 +85,35 @@ def match_points_at_radii(
     return matchings
 
 
+def match_heads(
+    pred: np.ndarray, gt: np.ndarray, sigmas: np.ndarray, radii: Sequence[str] = HEAD_RADII
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """:func:`match_points` at radii of each head, by the protocol of NWPU-Crowd.
+
+    The protocol knows whole pixels only: points and sigmas are rounded first, halves to the even
+    number, as the files of the benchmark are written.
+
+    Args:
+        pred: ``(k, 2)`` predicted points ``(x, y)`` in the original frame.
+        gt: ``(m, 2)`` true points.
+        sigmas: ``(m, 2)`` small and large radius of each head.
+        radii: Some of :data:`HEAD_RADII`. Defaults to both.
+
+    Returns:
+        For each radius the two indices of :func:`match_points`.
+
+    Raises:
+        ValueError: As :func:`match_points`.
+
+    Examples:
+        >>> match_heads([[5.4, 0]], [[0, 0]], [[4, 5]])[1]
+        (array([0]), array([0]))
+    """
+    pred, gt, sigmas = (np.rint(np.asarray(a, np.float64)) for a in (pred, gt, sigmas))
+    sigmas = sigmas.reshape(-1, 2)
+    return match_points_at_radii(pred, gt, [sigmas[:, HEAD_RADII.index(name)] for name in radii])
+
+
 def localization_scores(tp: int, fp: int, fn: int) -> dict[str, float]:
     """Precision, recall and F1 of counts that are pooled over a set of images.
 
@@ -115,7 +151,8 @@ def box_sigmas(boxes: np.ndarray) -> np.ndarray:
     Of a box of width :math:`w` and height :math:`h` (Wang et al., TPAMI 2020),
     :math:`\sigma_s = \lfloor \min(w, h) / 2 \rfloor` and
     :math:`\sigma_l = \lfloor \sqrt{w^2 + h^2} / 2 \rfloor`. Radii that a truth file states come
-    before these: in that of the validation set some follow from no box by this formula.
+    before these: in that of the validation set some follow from no box by this formula. Sides are
+    taken to the hundredth of a pixel, which leaves out what single precision adds to them.
 
     Args:
         boxes: ``(m, 4)`` boxes of the heads, xyxy in pixels of the original frame.
@@ -131,12 +168,14 @@ def box_sigmas(boxes: np.ndarray) -> np.ndarray:
         array([[3, 5]])
     """
     size = _box_sizes(boxes)
-    radii = np.stack([size.min(1), np.sqrt((size**2).sum(1))], axis=1) / 2
+    diagonal = np.sqrt((size**2).sum(1).round(2 * _SIDE_DECIMALS))
+    radii = np.stack([size.min(1), diagonal], axis=1) / 2
     return np.floor(radii).astype(np.int64)
 
 
 def box_levels(boxes: np.ndarray) -> np.ndarray:
-    """Level of the area of each head's box, see :data:`HEAD_LEVELS`.
+    """Level of the area of each head's box, see :data:`HEAD_LEVELS`; sides as in
+    :func:`box_sigmas`.
 
     Args:
         boxes: As :func:`box_sigmas`.
@@ -151,7 +190,8 @@ def box_levels(boxes: np.ndarray) -> np.ndarray:
         >>> box_levels([[0, 0, 3, 3], [0, 0, 2, 5]])
         array([0, 1])
     """
-    return np.searchsorted(_LEVEL_AREAS, _box_sizes(boxes).prod(1), side='right')
+    areas = _box_sizes(boxes).prod(1).round(2 * _SIDE_DECIMALS)
+    return np.searchsorted(_LEVEL_AREAS, areas, side='right')
 
 
 def _points(name: str, points: np.ndarray) -> np.ndarray:
@@ -207,9 +247,9 @@ def _maximum_matching(
 
     This is the maximum flow from the unmatched true points to the unmatched predictions through
     edges of capacity one, those of the matching reversed; Dinic's algorithm needs O(E sqrt(V)).
-    :func:`scipy.sparse.csgraph.maximum_bipartite_matching` is no choice: up to SciPy 1.17 it visits
-    dead ends again and again, in time exponential in the length of the paths, and clusters denser
-    than the radius have long ones.
+    :func:`scipy.sparse.csgraph.maximum_bipartite_matching` is no choice: up to SciPy 1.18 at least
+    it visits dead ends again and again, in time exponential in the length of the paths (issue 26147
+    of scipy/scipy), and clusters denser than the radius have long ones.
 
     Args:
         gt_end: ``(E,)`` true point of each edge.
@@ -255,13 +295,13 @@ def _maximum_matching(
 
 
 def _box_sizes(boxes: np.ndarray) -> np.ndarray:
-    """Width and height of each box."""
+    """Width and height of each box, without the noise of its coordinates."""
     boxes = np.asarray(boxes, np.float64)
     if boxes.size == 0:
         boxes = boxes.reshape(0, 4)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f'boxes have shape {boxes.shape}, expected (m, 4)')
-    size = boxes[:, 2:] - boxes[:, :2]
+    size = (boxes[:, 2:] - boxes[:, :2]).round(_SIDE_DECIMALS)
     valid = np.isfinite(size).all(1) & (size >= 0).all(1)
     if not valid.all():
         index = int(np.argmin(valid))
