@@ -25,7 +25,7 @@ WEIGHT_INITIALIZERS = _child(root.WEIGHT_INITIALIZERS)
 # Helpers that hold no parameters, such as localizers.
 TASK_UTILS = _child(root.TASK_UTILS, 'mmcrowd.models')
 
-METRICS = _child(root.METRICS, 'mmcrowd.evaluation')
+METRICS = _child(root.METRICS, 'mmcrowd.evaluation.metrics')
 EVALUATOR = _child(root.EVALUATOR)
 
 VISUALIZERS = _child(root.VISUALIZERS, 'mmcrowd.visualization')

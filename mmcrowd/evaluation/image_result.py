@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mmcrowd.evaluation.functional.localization import box_levels, box_sigmas
 from mmcrowd.fileio.files import write_atomic
+from mmcrowd.ops.heads import box_levels, box_sigmas
 from mmcrowd.structures.frame import truth_to_original_frame
 
 # Of the JSON file; raised when a reader of the older form would misread the newer one.

@@ -22,8 +22,9 @@ from mmcrowd.datasets.transforms import (
     PackCrowdInputs,
     RandomHorizontalFlip,
 )
-from mmcrowd.evaluation import LocalizationMetric, ResultsDump, box_sigmas
+from mmcrowd.evaluation import LocalizationMetric, ResultsDump
 from mmcrowd.evaluation.image_result import ImageResult, load_results
+from mmcrowd.ops.heads import box_sigmas
 
 BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
 MINUTES = 60_000  # milliseconds, for a browser on a busy machine

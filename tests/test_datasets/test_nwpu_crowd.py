@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.io import savemat
 
 from mmcrowd.datasets import NWPUCrowdDataset
-from mmcrowd.datasets.nwpu_crowd import box_sigmas, read_list
+from mmcrowd.datasets.nwpu_crowd import read_list
+from mmcrowd.ops.heads import box_sigmas
 
 LISTS = dict(train=('0001', '0002', '0004'), val=('0005', '0003'), test=('0006', '0007'))
 

@@ -7,14 +7,12 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from mmcrowd.evaluation.functional.localization import (
-    HEAD_LEVELS,
-    box_levels,
-    box_sigmas,
     localization_scores,
     match_heads,
     match_points,
     match_points_at_radii,
 )
+from mmcrowd.ops.heads import HEAD_LEVELS, box_levels, box_sigmas
 
 
 def reach(pred, gt, radius):

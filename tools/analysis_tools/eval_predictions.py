@@ -13,10 +13,10 @@ import json
 from pathlib import Path
 
 from mmcrowd.evaluation.formats import nwpu
-from mmcrowd.evaluation.functional.localization import HEAD_RADII
 from mmcrowd.evaluation.image_result import ImageResult, save_results
 from mmcrowd.evaluation.metrics.count_metric import CountMetric
 from mmcrowd.evaluation.metrics.localization_metric import LocalizationMetric
+from mmcrowd.ops.heads import HEAD_RADII
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

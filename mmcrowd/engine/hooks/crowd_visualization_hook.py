@@ -29,10 +29,10 @@ class CrowdVisualizationHook(Hook):
         max_images: Draw no more than this many per validation or test; None for no limit.
             Defaults to 8.
         out_dir: Folder for the pictures, named ``{val|test}_{img_id}_{step}.png``, the id as
-            :func:`~mmcrowd.fileio.files.file_name` writes it. In distributed runs each rank draws those of
-            its images, and all of them together draw what one process would. Defaults to None: the
-            pictures go to the backends of the runner's visualizer under that name; these are of
-            the first rank, which counts its own images.
+            :func:`~mmcrowd.fileio.files.file_name` writes it. In distributed runs each rank draws
+            those of its images, and all of them together draw what one process would. Defaults to
+            None: the pictures go to the backends of the runner's visualizer under that name; these
+            are of the first rank, which counts its own images.
         show: Show each picture in a window. Defaults to False.
         wait_time: Seconds to show it for, 0 for until a key is pressed.
 

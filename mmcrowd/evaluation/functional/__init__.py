@@ -11,10 +11,6 @@ from .counting import (
 )
 from .density_quality import blurred_truth, density_quality
 from .localization import (
-    HEAD_LEVELS,
-    HEAD_RADII,
-    box_levels,
-    box_sigmas,
     localization_scores,
     match_heads,
     match_points,
@@ -24,11 +20,7 @@ from .localization import (
 __all__ = [
     'ATTRIBUTE_CLASSES',
     'COUNT_CLASSES',
-    'HEAD_LEVELS',
-    'HEAD_RADII',
     'blurred_truth',
-    'box_levels',
-    'box_sigmas',
     'count_errors',
     'count_errors_by_attribute',
     'count_errors_by_class',

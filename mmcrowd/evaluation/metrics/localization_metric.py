@@ -9,13 +9,12 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 
 from mmcrowd.evaluation.functional.localization import (
-    HEAD_LEVELS,
-    HEAD_RADII,
     localization_scores,
     match_heads,
     match_points_at_radii,
 )
 from mmcrowd.evaluation.image_result import ImageResult
+from mmcrowd.ops.heads import HEAD_LEVELS, HEAD_RADII
 from mmcrowd.registry import METRICS
 
 # Radii at which the benchmarks compare.
@@ -58,7 +57,7 @@ class LocalizationMetric(BaseMetric):
 
     - ``loc/P@sigma_l``, ``loc/R@sigma_l``, ``loc/F1@sigma_l``.
     - ``loc/R_A0@sigma_l`` to ``loc/R_A5@sigma_l``, the recall of heads by the area of their box
-      (:data:`~mmcrowd.evaluation.functional.HEAD_LEVELS`), ``nan`` for a level without heads, and
+      (:data:`~mmcrowd.ops.heads.HEAD_LEVELS`), ``nan`` for a level without heads, and
       ``loc/R_A_mean@sigma_l``, the plain mean over the levels with heads. Printed if the boxes (or
       levels) of all images with heads are known. Where matchings of the same size differ in which
       head they leave out, these may differ a little between programs; the other keys cannot.
@@ -68,7 +67,7 @@ class LocalizationMetric(BaseMetric):
     another number.
 
     The two radii of NWPU-Crowd come from ``gt_instances.sigmas``, else from ``gt_instances.boxes``
-    by :func:`~mmcrowd.evaluation.functional.box_sigmas`. Its protocol knows integers only: at these
+    by :func:`~mmcrowd.ops.heads.box_sigmas`. Its protocol knows integers only: at these
     two radii true and predicted points and sigmas are rounded first, see
     :func:`~mmcrowd.evaluation.functional.match_heads`. At radii in numbers nothing is rounded.
 
