@@ -1,7 +1,7 @@
-from .backbones import MCNN, VGG, CSRNet
+from .backbones import MCNN, VGG, CSRNet, HRNetBilinear
 from .counters import DensityCounter, PointCounter
 from .data_preprocessor import CrowdDataPreprocessor
-from .heads import DensityHead, PointHead
+from .heads import DensityHead, MapHead, PointHead
 from .localizers import LocalMaximum, OTMinimization
 from .losses import (
     BayesianLoss,
@@ -18,7 +18,7 @@ from .losses import (
     PMLLoss,
     UOTLoss,
 )
-from .necks import TopDownFusion
+from .necks import ResizeConcat, TopDownFusion
 
 __all__ = [
     'BayesianLoss',
@@ -32,16 +32,19 @@ __all__ = [
     'FIDTMLoss',
     'GaussianL2Loss',
     'GeneralizedLoss',
+    'HRNetBilinear',
     'HungarianMatcher',
     'KDMGLoss',
     'LocalMaximum',
     'MCNN',
+    'MapHead',
     'NoiseCCLoss',
     'OTMinimization',
     'P2PLoss',
     'PMLLoss',
     'PointCounter',
     'PointHead',
+    'ResizeConcat',
     'TopDownFusion',
     'UOTLoss',
     'VGG',
