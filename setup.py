@@ -38,6 +38,6 @@ setup(
     install_requires=read_requirements('runtime'),
     extras_require={
         name: read_requirements(name)
-        for name in ('lite', 'full', 'ot', 'report', 'quality', 'tests', 'convert')
+        for name in ('lite', 'full', 'ot', 'report', 'quality', 'timm', 'tests', 'convert')
     },
 )

@@ -1,7 +1,7 @@
-from .backbones import MCNN, VGG, CSRNet
+from .backbones import MCNN, VGG, CSRNet, HRNetBilinear
 from .counters import DensityCounter, PointCounter
 from .data_preprocessor import CrowdDataPreprocessor
-from .heads import DensityHead, PointHead
+from .heads import DensityHead, MapHead, PointHead, ZIPHead
 from .localizers import LocalMaximum, OTMinimization
 from .losses import (
     BayesianLoss,
@@ -14,11 +14,13 @@ from .losses import (
     HungarianMatcher,
     KDMGLoss,
     NoiseCCLoss,
+    OutputLoss,
     P2PLoss,
     PMLLoss,
     UOTLoss,
+    ZIPLoss,
 )
-from .necks import TopDownFusion
+from .necks import ResizeConcat, SeparableRefiner, TopDownFusion
 
 __all__ = [
     'BayesianLoss',
@@ -32,17 +34,24 @@ __all__ = [
     'FIDTMLoss',
     'GaussianL2Loss',
     'GeneralizedLoss',
+    'HRNetBilinear',
     'HungarianMatcher',
     'KDMGLoss',
     'LocalMaximum',
     'MCNN',
+    'MapHead',
     'NoiseCCLoss',
     'OTMinimization',
+    'OutputLoss',
     'P2PLoss',
     'PMLLoss',
     'PointCounter',
     'PointHead',
+    'ResizeConcat',
+    'SeparableRefiner',
     'TopDownFusion',
     'UOTLoss',
     'VGG',
+    'ZIPHead',
+    'ZIPLoss',
 ]

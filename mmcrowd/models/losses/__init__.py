@@ -8,9 +8,11 @@ from .generalized_loss import GeneralizedLoss
 from .hungarian_matcher import HungarianMatcher
 from .kdmg_loss import KDMGLoss
 from .noise_cc_loss import NoiseCCLoss
+from .output_loss import OutputLoss
 from .p2p_loss import P2PLoss
 from .pml_loss import PMLLoss
 from .uot_loss import UOTLoss
+from .zip_loss import ZIPLoss
 
 __all__ = [
     'BayesianLoss',
@@ -23,7 +25,9 @@ __all__ = [
     'HungarianMatcher',
     'KDMGLoss',
     'NoiseCCLoss',
+    'OutputLoss',
     'P2PLoss',
     'PMLLoss',
     'UOTLoss',
+    'ZIPLoss',
 ]
