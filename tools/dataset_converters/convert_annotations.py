@@ -29,12 +29,11 @@ from label_formats import (
     read_labelme,
     read_table,
 )
-from PIL import Image
 
 from mmcrowd.datasets.annotation_json import FILE_NAME, GIVEN_SPLITS, write_annotations
 from mmcrowd.datasets.base_crowd_dataset import clip_points, natural_key
 from mmcrowd.datasets.crowd_dataset import CrowdDataset
-from mmcrowd.datasets.transforms.loading import read_image_shape, read_orientation
+from mmcrowd.datasets.transforms.loading import read_image_header
 
 # Where a format counts pixels from: labelling tools from the corner of the image, so that the
 # centre of the first pixel is (0.5, 0.5); a CSV file, like mmcrowd, from that centre.
@@ -286,9 +285,7 @@ def measure(
     """
     shapes = [shape for shape in image.shapes if is_sound(shape, problems)]
     try:
-        height, width = read_image_shape(str(path))
-        with Image.open(path) as header:
-            orientation = read_orientation(header)
+        _, (height, width), orientation = read_image_header(str(path))
     except (ValueError, OSError) as problem:
         problems.append(str(problem))
         return [], [], 0

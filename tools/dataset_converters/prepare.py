@@ -27,13 +27,12 @@ import cv2
 import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.utils import ProgressBar
-from PIL import Image
 
 from mmcrowd.datasets.annotation_json import FILE_NAME, write_annotations
 from mmcrowd.datasets.transforms.loading import (
     load_image,
+    read_image_header,
     read_image_shape,
-    read_orientation,
     resize_image,
 )
 from mmcrowd.datasets.transforms.processing import POINT_FIELDS, LimitSide
@@ -220,8 +219,8 @@ def _write_image(source: Path, target: Path, before: tuple, after: tuple, qualit
 
 def _is_plain_jpeg(path: Path) -> bool:
     """Whether the file has its pixels as they are seen, not to be turned first."""
-    with Image.open(path) as header:
-        return header.format == 'JPEG' and read_orientation(header) == 1
+    header = read_image_header(str(path))
+    return header.format == 'JPEG' and header.orientation == 1
 
 
 def make_entry(job: dict, before: tuple[int, int], after: tuple[int, int]) -> dict:
