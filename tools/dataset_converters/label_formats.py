@@ -186,7 +186,7 @@ def read_cvat(path: Path, problems: list[str]) -> list[LabelledImage]:
     """XML of "CVAT for images 1.1"; an element ``points`` may hold several persons."""
     try:
         root = ElementTree.parse(path).getroot()
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # or an unknown encoding
         raise ValueError(f'{path}: not valid XML ({error})') from error
     if root.tag != 'annotations' or root.find('track') is not None:
         raise ValueError(f'{path}: expected the export "CVAT for images 1.1", without tracks')
