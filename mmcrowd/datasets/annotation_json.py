@@ -88,7 +88,7 @@ def _parse_shape(shape, where: str) -> tuple[int, int]:
     if not (
         isinstance(shape, list)
         and len(shape) == 2
-        and all(isinstance(side, int) and side > 0 for side in shape)
+        and all(type(side) is int and side > 0 for side in shape)
     ):
         raise ValueError(f'{where}: ori_shape={shape!r}, expected [height, width] in pixels')
     return tuple(shape)

@@ -355,7 +355,8 @@ def check_annotation(annotation: dict, source: str) -> dict[str, np.ndarray]:
 def check_points(points, source: str) -> np.ndarray:
     """Points as float32 ``(m, 2)``, or a ``ValueError`` that names their ``source``."""
     points = _as_numbers(points, f'{source}: points are not numbers, expected (m, 2) pixels')
-    points = points.astype(np.float32)
+    with np.errstate(over='ignore'):  # found below
+        points = points.astype(np.float32)
     if points.ndim > 0 and len(points) == 0:
         return np.zeros((0, 2), np.float32)
     if points.ndim != 2 or points.shape[1] != 2:
@@ -380,18 +381,25 @@ def check_field(values, key: str, num_points: int, source: str) -> np.ndarray:
     wanted = (num_points, *shape)
     if values.shape != wanted or not np.isfinite(values).all():
         raise ValueError(f'{source}: {key} have shape {values.shape}, expected {wanted}, finite')
-    return values.astype(dtype)
+    with np.errstate(invalid='ignore', over='ignore'):
+        converted = values.astype(dtype)
+    if dtype == np.int64 and (converted != values).any():
+        raise ValueError(f'{source}: {key} are not whole numbers, expected {words}')
+    return converted
 
 
 def _as_numbers(values, message: str) -> np.ndarray:
-    """Values as an array of numbers; text that looks like a number is none."""
+    """Values as an array of numbers; text that looks like a number is none, nor is true."""
     try:
-        values = np.asarray(values)
+        array = np.asarray(values)
     except (TypeError, ValueError):  # rows of different lengths
         raise ValueError(message) from None
-    if values.dtype.kind not in 'iuf':
+    if array.dtype.kind not in 'iuf':
         raise ValueError(message)
-    return values
+    # Beside numbers, NumPy takes true for 1.
+    if array is not values and bool in set(map(type, np.asarray(values, object).flat)):
+        raise ValueError(message)
+    return array
 
 
 def check_unique(ids: Sequence[str], source: str | Path, problems: list[Exception]) -> None:

@@ -397,13 +397,22 @@ def test_unlabelled_is_not_nobody(convert, tmp_path):
         ('csv', '', r'points\.csv:1: header \[\]'),
         ('csv', 'image,x,y\na.png,1\n', r'points\.csv:2: 2 cells, expected 3'),
         ('csv', 'image,x,y\na.png,1,\n', r"points\.csv:2: \[1, ''\], expected finite"),
-        ('csv', 'image,x,y\na.png,nan,1\n', r'points\.csv:2: \[nan, 1\]'),
+        ('csv', 'image,x,y\na.png,nan,1\n', r"points\.csv:2: \['nan', 1\], expected finite"),
+        ('csv', 'image,x,y\na.png,1_2,1\n', r"points\.csv:2: \['1_2', 1\], expected finite"),
+        ('csv', 'image,x,y\na.png,１２,1\n', r"points\.csv:2: \['１２', 1\], expected finite"),
+        ('csv', 'image,x,y\na.png,1,+2\n', r"points\.csv:2: \[1, '\+2'\], expected finite"),
+        ('csv', 'image,x,y\na.png,1,1e999\n', r"points\.csv:2: \[1, '1e999'\], expected finite"),
+        (
+            'cvat',
+            '<annotations><image name="a.png"><points points="1_2,3"/></image></annotations>',
+            r"image\[0\] \(a\.png\), points\[0\]: \['1_2', 3\], expected finite",
+        ),
         ('csv', 'image,x,y\na.png,1,1\na.png,,\n', r'points\.csv:2: a\.png has points and a row'),
     ],
 )
 def test_files_that_do_not_fit(convert, tmp_path, kind, text, message):
     photos(tmp_path, 'a.png')
-    (tmp_path / FILES[kind]).write_text(text)
+    (tmp_path / FILES[kind]).write_text(text, encoding='utf-8')
     with pytest.raises(ValueError, match=message):
         convert(kind, FILES[kind])
 

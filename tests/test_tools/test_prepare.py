@@ -119,6 +119,20 @@ def test_folds_of_a_copy(tmp_path, prepare):
         assert ids[0] == ids[1]
 
 
+def test_images_of_folds_keep_their_natural_order(tmp_path, prepare):
+    make_cc50(tmp_path / 'data')
+    root = Path(prepare('ucf_cc_50'))
+    path = root / 'annotations.json'
+    ids = [entry['img_id'] for entry in json.loads(path.read_text())['data_list']]
+    assert ids == [str(k) for k in range(1, 51)]
+    # Ids of a copy are what its file says, not necessarily numbers.
+    path.write_text(path.read_text().replace('"img_id": "50"', '"img_id": "last_50"'))
+    out = tmp_path / 'second'
+    prepare.tool.main(['ucf_cc_50', '--data-root', str(root), '--out', str(out)])
+    content = json.loads((out / 'annotations.json').read_text())
+    assert [entry['img_id'] for entry in content['data_list']] == [*ids[:-1], 'last_50']
+
+
 def test_unchanged_images_are_copied_and_turned_ones_are_turned(tmp_path, prepare):
     root = make_qnrf(tmp_path / 'data', num_images=10)
     source = root / 'Test' / 'img_0001.jpg'

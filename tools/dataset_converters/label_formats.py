@@ -6,7 +6,6 @@ does not fit the format is appended to ``problems``, one line each; a file that 
 all is a ``ValueError``.
 """
 
-import contextlib
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from mmcrowd.files import read_json
+from mmcrowd.numerals import is_number, parse_number
 
 
 @dataclass
@@ -199,7 +199,8 @@ def read_cvat(path: Path, problems: list[str]) -> list[LabelledImage]:
             where, label = f'{image.where} ({name}), {child.tag}[{k}]', child.get('label', '')
             if child.tag == 'points':
                 for pair in child.get('points', '').split(';'):
-                    image.shapes.append(Shape(where, label, tuple(map(_number, pair.split(',')))))
+                    values = tuple(_number(value.strip()) for value in pair.split(','))
+                    image.shapes.append(Shape(where, label, values))
             elif child.tag == 'box':
                 corners = ('xtl', 'ytl', 'xbr', 'ybr')
                 values = tuple(_number(child.get(corner)) for corner in corners)
@@ -272,10 +273,7 @@ def _has(entry, **types) -> bool:
 
 def _number(text: str | None) -> int | float | str | None:
     """The number that the text says, else the text, for the message."""
-    for kind in (int, float):
-        with contextlib.suppress(TypeError, ValueError):
-            return kind(text)
-    return text
+    return text if text is None or not is_number(text) else parse_number(text)
 
 
 def _size(width, height) -> tuple | None:

@@ -29,6 +29,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.utils import ProgressBar
 
 from mmcrowd.datasets.annotation_json import FILE_NAME, write_annotations
+from mmcrowd.datasets.base_crowd_dataset import natural_key
 from mmcrowd.datasets.transforms.loading import (
     load_image,
     read_image_header,
@@ -161,7 +162,7 @@ def list_jobs(splits: dict[str, BaseDataset], out: Path, folds: bool) -> list[di
             target = str(out / name)
             jobs.append(dict(info=info, name=name, given=given, target=target))
     if folds:  # numbered in natural order
-        jobs.sort(key=lambda job: int(job['info']['img_id']))
+        jobs.sort(key=lambda job: natural_key(job['info']['img_id']))
     return jobs
 
 
