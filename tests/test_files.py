@@ -1,6 +1,6 @@
 import pytest
 
-from mmcrowd.files import read_json, write_whole
+from mmcrowd.files import printable, read_json, write_whole
 
 
 def test_whole_files(tmp_path):
@@ -25,3 +25,10 @@ def test_json_that_is_none_is_named(tmp_path):
     (tmp_path / 'a.json').write_text('{')
     with pytest.raises(ValueError, match=r'a\.json: not valid JSON'):
         read_json(tmp_path / 'a.json')
+
+
+def test_names_that_are_not_utf8(tmp_path):
+    assert printable('gr\u00fc\u00df \u4eba') == 'gr\u00fc\u00df \u4eba'
+    assert printable('caf\udce9') == 'caf\\udce9'
+    write_whole(tmp_path / 'a', 'caf\udce9 \u00e9')
+    assert (tmp_path / 'a').read_bytes() == b'caf\\udce9 \xc3\xa9'
