@@ -15,12 +15,34 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import MMLogger
 from scipy.io import loadmat
 
-from .annotation_cache import AnnotationCache, user_cache_dir
+from mmcrowd.files import printable
+from mmcrowd.numerals import is_number
+
+from .annotation_cache import AnnotationCache, encode_plain, user_cache_dir
 from .annotation_json import FILE_NAME, read_annotations
 from .transforms.loading import read_image_shape
 
 SPLITS = ('train', 'val', 'trainval', 'test')
 MAX_NAMED = 20  # problems in one error, and files in one problem
+
+# Attributes that no annotation depends on, or that the files of the images stand for already.
+NOT_OF_ANNOTATIONS = frozenset(
+    (
+        'ann_file',
+        'cache_dir',
+        'data_address',
+        'data_bytes',
+        'data_list',
+        'data_root',
+        'max_refetch',
+        'num_outside',
+        'pipeline',
+        'serialize_data',
+        '_fully_initialized',
+        '_indices',
+        '_stream',
+    )
+)
 
 # What may be known of a head besides its place: shape and type of its values.
 FIELDS = dict(
@@ -62,8 +84,11 @@ class BaseCrowdDataset(BaseDataset, ABC):
     **Cache.** At the first start all annotations are parsed and the sizes of all images read from
     their headers. The result is kept in one file for each split, so that the next start only looks
     at the size and the time of modification of each file; a change of any of them, or of the code,
-    makes it parse anew. The file lies in the user's cache folder, ``$XDG_CACHE_HOME/mmcrowd`` or
-    ``~/.cache/mmcrowd``: nothing is ever written beside the data, unless ``cache_dir`` says so.
+    makes it parse anew. So does another value of any attribute that a subclass has (see
+    :meth:`cache_key`), or of what :meth:`list_images` gives of an image. Where these cannot be
+    compared with those of the next start, nothing is kept, and the log says why. The file lies in
+    the user's cache folder, ``$XDG_CACHE_HOME/mmcrowd`` or ``~/.cache/mmcrowd``: nothing is ever
+    written beside the data, unless ``cache_dir`` says so.
 
     **Memory.** MMEngine keeps the entries of all images in one NumPy array of bytes, which loader
     workers that are forked (the default) share with their parent.
@@ -145,6 +170,17 @@ class BaseCrowdDataset(BaseDataset, ABC):
                 'read_annotation has to be overridden'
             )
         return info['annotation']
+
+    def cache_key(self) -> dict:
+        """What the annotations depend on besides the files and the code.
+
+        By default all attributes of the dataset but its pipeline and the like, and so whatever the
+        constructor of a subclass has kept of its arguments. They must be plain data, see
+        :func:`~mmcrowd.datasets.annotation_cache.encode_plain`, for the cache to be used. A
+        subclass with an attribute of another kind, such as a parser, may leave it out here if the
+        annotations do not depend on it.
+        """
+        return {key: value for key, value in vars(self).items() if key not in NOT_OF_ANNOTATIONS}
 
     def load_data_list(self) -> list[dict]:
         problems: list[Exception] = []
@@ -275,20 +311,52 @@ class BaseCrowdDataset(BaseDataset, ABC):
             raise ValueError(f'{path}: dataset_type={prepared!r}, expected {type(self).__name__!r}')
         return data_list
 
-    def _open_cache(self, data_list: list[dict]) -> AnnotationCache:
-        """The cache file of exactly this list of images, under a name of its own."""
+    def _open_cache(self, data_list: list[dict]) -> AnnotationCache | None:
+        """The cache file of exactly these annotations, under a name of its own.
+
+        None, after a line in the log, if something that they depend on cannot be compared with
+        what it will be at the next start.
+        """
         images = [info['img_path'] for info in data_list]
         annotations = [info.get('ann_path') for info in data_list]
         files = [path for path in dict.fromkeys(images + annotations) if path is not None]
-        # The code that parses and the one that writes.
-        modules = [c.__module__ for c in type(self).__mro__ if issubclass(c, BaseCrowdDataset)]
-        modules += [f.__module__ for f in (read_image_shape, read_annotations, AnnotationCache)]
-        code = [getattr(sys.modules.get(name), '__file__', None) for name in modules]
-        key = hashlib.sha256('\0'.join(modules + [os.path.abspath(f) for f in files]).encode())
-        return AnnotationCache(
-            self.cache_dir / f'{type(self).__name__}-{self.split}-{key.hexdigest()[:16]}',
-            files + [path for path in code if path is not None],
-        )
+        if self.ann_file:
+            files.append(os.path.join(self.data_root, self.ann_file))
+        try:
+            code = self._code_files()
+            paths = [path and os.path.abspath(path) for path in images + annotations + files]
+            key = encode_plain([list(code), paths], 'files')
+            key += encode_plain([_compared(info) for info in data_list], 'list_images()')
+            key += encode_plain(self.cache_key(), 'cache_key()')
+        except (TypeError, RecursionError) as error:
+            MMLogger.get_current_instance().warning(
+                printable(
+                    f'{type(self).__name__}: the annotations are not cached, so every start parses '
+                    f'them: {error}.'
+                )
+            )
+            return None
+        name = f'{type(self).__name__}-{self.split}-{hashlib.sha256(key).hexdigest()[:16]}'
+        return AnnotationCache(self.cache_dir / name, [*files, *code.values()])
+
+    def _code_files(self) -> dict[str, str]:
+        """Files of the code that parses and of the one that writes, by class or function.
+
+        Raises:
+            TypeError: A class has its code in no file, or depends on the function that made it.
+        """
+        of_mmengine = {*BaseDataset.__mro__, ABC}
+        files = {}
+        parts = [part for part in type(self).__mro__ if part not in of_mmengine]
+        for part in [*parts, read_image_shape, read_annotations, is_number, AnnotationCache]:
+            path = getattr(sys.modules.get(part.__module__), '__file__', None)
+            if path is None or not os.path.isfile(path) or '<locals>' in part.__qualname__:
+                raise TypeError(
+                    f'{part.__qualname__} of {part.__module__} is defined inside a function or in '
+                    'no file, so a change of it could not be noticed'
+                )
+            files[f'{part.__module__}.{part.__qualname__}'] = path
+        return files
 
     def _read(self, info: dict, problems: list[Exception]) -> dict[str, np.ndarray]:
         """Checked annotation of one image, and its ``size`` (h, w) from the header of the file."""
@@ -337,6 +405,14 @@ class BaseCrowdDataset(BaseDataset, ABC):
                 f'{type(self).__name__} ({self.split}): {outside} points in {affected} images lie '
                 'outside their image and were moved to the nearest pixel centre.'
             )
+
+
+def _compared(info: dict) -> dict:
+    """What a cache file depends on of an image's entry, besides its files."""
+    dropped = {'img_path', 'ann_path', 'source'}
+    if 'ann_path' in info:
+        dropped.add('annotation')  # it changes with that file
+    return {key: value for key, value in info.items() if key not in dropped}
 
 
 def check_annotation(annotation: dict, source: str) -> dict[str, np.ndarray]:
