@@ -94,6 +94,14 @@ def test_bad_entry_is_named(tmp_path, entry, message):
         CrowdDataset(data_root=root, split='trainval')
 
 
+@pytest.mark.parametrize('path', ['a\0.png', 'a\ud83d.png'])
+def test_what_cannot_be_the_name_of_a_file(tmp_path, path):
+    content = dict(data_list=[dict(img_path=path, points=[])])
+    (tmp_path / 'annotations.json').write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"data_list\[0\] .*img_path='a.*' cannot be the name"):
+        CrowdDataset(data_root=str(tmp_path), split='test')
+
+
 def test_training_images_are_divided_where_none_is_for_validation(tmp_path):
     data = images(12)
     data[3]['split'] = data[5]['split'] = 'test'

@@ -34,6 +34,7 @@ from mmcrowd.datasets.annotation_json import FILE_NAME, GIVEN_SPLITS, write_anno
 from mmcrowd.datasets.base_crowd_dataset import clip_points, natural_key
 from mmcrowd.datasets.crowd_dataset import CrowdDataset
 from mmcrowd.datasets.transforms.loading import read_image_header
+from mmcrowd.files import printable
 
 # Where a format counts pixels from: labelling tools from the corner of the image, so that the
 # centre of the first pixel is (0.5, 0.5); a CSV file, like mmcrowd, from that centre.
@@ -425,7 +426,7 @@ def _rounded(values: np.ndarray) -> list:
 
 
 def main(argv: list[str] | None = None) -> None:
-    print(convert(parse_args(argv)))
+    print(printable(convert(parse_args(argv))))
 
 
 if __name__ == '__main__':

@@ -37,7 +37,7 @@ from mmcrowd.datasets.transforms.loading import (
     resize_image,
 )
 from mmcrowd.datasets.transforms.processing import POINT_FIELDS, LimitSide
-from mmcrowd.files import read_json, write_whole
+from mmcrowd.files import printable, read_json, write_whole
 from mmcrowd.registry import DATASETS
 from mmcrowd.structures import to_input_frame
 
@@ -334,7 +334,7 @@ def main(argv: list[str] | None = None) -> None:
     if number != benchmark.images:
         print(f'Note: {number} images for training and test, published are {benchmark.images}.')
     resized = sum(before != after for before, after in sizes)
-    print(f'{resized} of {len(sizes)} images resized. Complete: {out}')
+    print(printable(f'{resized} of {len(sizes)} images resized. Complete: {out}'))
 
 
 if __name__ == '__main__':
