@@ -20,6 +20,40 @@ def read_json(path: str | Path) -> Any:
         raise ValueError(f'{path}: not valid JSON ({error})') from error
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is no data: ``.thumbs``, ``._IMG_1.jpg`` (which macOS
+    writes beside a file), ``__MACOSX`` (into zip archives)."""
+    return name.startswith('.') or name == '__MACOSX'
+
+
+def list_tree(folder: str | Path) -> list[Path]:
+    """All files below a folder, but for what is hidden there, see :func:`is_hidden`.
+
+    Links to folders are followed. Each folder is read once, by whatever path it is reached first,
+    so that links in a circle do no harm.
+
+    Raises:
+        OSError: A folder cannot be read.
+    """
+
+    def refuse(error: OSError):
+        raise error
+
+    files, seen = [], {os.path.realpath(folder)}
+    for parent, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        entered = []
+        # Links last: a folder goes by its own name if it has one here.
+        for name in sorted(folders, key=lambda n: (os.path.islink(os.path.join(parent, n)), n)):
+            target = os.path.realpath(os.path.join(parent, name))
+            if not is_hidden(name) and target not in seen:
+                seen.add(target)
+                entered.append(name)
+        folders[:] = entered
+        paths = (Path(parent, name) for name in sorted(names) if not is_hidden(name))
+        files += [path for path in paths if path.is_file()]
+    return files
+
+
 def printable(text: str) -> str:
     r"""The text with an escape, such as ``\udce9``, for what UTF-8 cannot encode.
 

@@ -1,6 +1,6 @@
 import pytest
 
-from mmcrowd.files import printable, read_json, write_whole
+from mmcrowd.files import list_tree, printable, read_json, write_whole
 
 
 def test_whole_files(tmp_path):
@@ -32,3 +32,24 @@ def test_names_that_are_not_utf8(tmp_path):
     assert printable('caf\udce9') == 'caf\\udce9'
     write_whole(tmp_path / 'a', 'caf\udce9 \u00e9')
     assert (tmp_path / 'a').read_bytes() == b'caf\\udce9 \xc3\xa9'
+
+
+def test_trees(tmp_path):
+    root = tmp_path / '.hidden' / 'root'
+    for name in ('b/2', 'b/10', 'a/x', '.d/x', 'b/.e/x', '__MACOSX/._x', 'b/._x', 'store/x'):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (root / 'a' / 'up').symlink_to(root)
+    (root / 'a' / 'b').symlink_to(root / 'b')
+    (root / 'again').symlink_to(root / 'store')
+    (root / 'file').symlink_to(root / 'b' / '2')
+    (root / 'broken').symlink_to(root / 'gone')
+    (root / 'itself').symlink_to(root / 'itself')
+    found = [path.relative_to(root).as_posix() for path in list_tree(root)]
+    assert found == ['file', 'a/x', 'b/10', 'b/2', 'store/x']
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path):
+    with pytest.raises(OSError, match='gone'):
+        list_tree(tmp_path / 'gone')

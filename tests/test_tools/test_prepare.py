@@ -242,6 +242,13 @@ def test_rules(load_tool, args, size):
     assert LimitSide(**limits).size_for(3000, 4000) == size
 
 
+def test_a_folder_of_hidden_files_is_empty(tmp_path, prepare):
+    make_qnrf(tmp_path / 'data', num_images=10)
+    (tmp_path / 'copy').mkdir()
+    (tmp_path / 'copy' / '.DS_Store').touch()
+    assert len(UCFQNRFDataset(data_root=prepare('qnrf'), split='test')) == 10
+
+
 def test_limits_are_written_down(tmp_path, prepare):
     make_nwpu(tmp_path / 'data')
     out = prepare('nwpu', '--longest', '33')

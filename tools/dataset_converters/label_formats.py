@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from mmcrowd.files import read_json
+from mmcrowd.files import list_tree, read_json
 from mmcrowd.numerals import is_number, parse_number
 
 
@@ -135,8 +135,11 @@ def _set_coco_values(
 
 
 def read_labelme(folder: Path, problems: list[str]) -> list[LabelledImage]:
-    """A folder, or a tree of folders, with one LabelMe JSON for each image."""
-    files = sorted(folder.rglob('*.json'))
+    """A folder, or a tree of folders, with one LabelMe JSON for each image.
+
+    Hidden files are none, and links are followed, see :func:`mmcrowd.files.list_tree`.
+    """
+    files = [path for path in list_tree(folder) if path.suffix == '.json']
     if not files:
         raise ValueError(f'{folder}: no folder with .json files of LabelMe')
     images = []

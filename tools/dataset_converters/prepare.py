@@ -37,7 +37,7 @@ from mmcrowd.datasets.transforms.loading import (
     resize_image,
 )
 from mmcrowd.datasets.transforms.processing import POINT_FIELDS, LimitSide
-from mmcrowd.files import printable, read_json, write_whole
+from mmcrowd.files import is_hidden, printable, read_json, write_whole
 from mmcrowd.registry import DATASETS
 from mmcrowd.structures import to_input_frame
 
@@ -280,7 +280,7 @@ def check_manifest(out: Path, manifest: dict) -> None:
         found = read_json(path)
         if found != manifest:
             raise ValueError(f'{path} says {found}, not {manifest}; choose another --out')
-    elif out.exists() and any(out.iterdir()):
+    elif out.exists() and not all(is_hidden(path.name) for path in out.iterdir()):
         raise ValueError(f'{out} is not empty and no copy that was begun; choose another --out')
     else:
         write_whole(path, json.dumps(manifest, indent=1))
