@@ -3,8 +3,9 @@
 import contextlib
 import json
 import os
+import re
 import uuid
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 
@@ -52,6 +53,19 @@ def list_tree(folder: str | Path) -> list[Path]:
         paths = (Path(parent, name) for name in sorted(names) if not is_hidden(name))
         files += [path for path in paths if path.is_file()]
     return files
+
+
+def path_below(folder: Path, name: str) -> Path:
+    """The path of a name that comes with data, below the folder on every system.
+
+    Raises:
+        ValueError: The name is empty, absolute, has a drive, or a part that is empty or dots.
+    """
+    parts = re.split(r'[/\\]', name)
+    # Windows drops dots and blanks at the end of a part.
+    if '\0' in name or PureWindowsPath(name).drive or not all(part.strip(' .') for part in parts):
+        raise ValueError(f'{name!r} cannot be the name of a file below {folder}')
+    return folder / name
 
 
 def printable(text: str) -> str:

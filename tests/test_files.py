@@ -1,6 +1,6 @@
 import pytest
 
-from mmcrowd.files import list_tree, printable, read_json, write_whole
+from mmcrowd.files import list_tree, path_below, printable, read_json, write_whole
 
 
 def test_whole_files(tmp_path):
@@ -53,3 +53,16 @@ def test_trees(tmp_path):
 def test_a_folder_that_cannot_be_read_is_an_error(tmp_path):
     with pytest.raises(OSError, match='gone'):
         list_tree(tmp_path / 'gone')
+
+
+@pytest.mark.parametrize('name', ['a.jpg', 'a/b.jpg', 'a\\b.jpg', '..a', 'a..b', '.a', 'xy:z'])
+def test_names_below_a_folder(tmp_path, name):
+    assert path_below(tmp_path, name) == tmp_path / name
+
+
+@pytest.mark.parametrize(
+    'name', ['', '.', '..', '/a', 'a/', 'a//b', '../a', 'a/../b', 'a\\..\\b', '\\a', 'C:a', 'a\0']
+)
+def test_names_that_may_lead_out_of_a_folder(tmp_path, name):
+    with pytest.raises(ValueError, match='cannot be the name of a file below'):
+        path_below(tmp_path, name)
