@@ -1,4 +1,4 @@
-"""Reading and writing whole files."""
+"""Files: whole ones read and written, trees of them listed, and what may be their names."""
 
 import contextlib
 import json

@@ -92,7 +92,8 @@ def load_module(tmp_path, monkeypatch):
     def load(source, folder=tmp_path / 'code'):
         folder.mkdir(exist_ok=True)
         path = folder / 'mine_of_the_test.py'
-        path.write_text(source)
+        if not path.exists() or path.read_text() != source:
+            path.write_text(source)
         spec = importlib.util.spec_from_file_location(path.stem, path)
         module = importlib.util.module_from_spec(spec)
         monkeypatch.setitem(sys.modules, spec.name, module)
