@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmcrowd.files import file_name, read_json, write_whole
+from mmcrowd.files import (
+    file_name,
+    list_tree,
+    path_below,
+    printable,
+    read_json,
+    write_whole,
+)
 
 
 def test_whole_files(tmp_path):
@@ -58,3 +65,44 @@ def test_no_two_texts_have_one_file_name(text):
     name = file_name(text)
     assert unquote_to_bytes(name).decode() == text
     assert not set(name) & set('/\\:*?"<>| \n\0') and not name.endswith('.')
+
+
+def test_names_that_are_not_utf8(tmp_path):
+    assert printable('gr\u00fc\u00df \u4eba') == 'gr\u00fc\u00df \u4eba'
+    assert printable('caf\udce9') == 'caf\\udce9'
+    write_whole(tmp_path / 'a', 'caf\udce9 \u00e9')
+    assert (tmp_path / 'a').read_bytes() == b'caf\\udce9 \xc3\xa9'
+
+
+def test_trees(tmp_path):
+    root = tmp_path / '.hidden' / 'root'
+    for name in ('b/2', 'b/10', 'a/x', '.d/x', 'b/.e/x', '__MACOSX/._x', 'b/._x', 'store/x'):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (root / 'a' / 'up').symlink_to(root)
+    (root / 'a' / 'b').symlink_to(root / 'b')
+    (root / 'again').symlink_to(root / 'store')
+    (root / 'file').symlink_to(root / 'b' / '2')
+    (root / 'broken').symlink_to(root / 'gone')
+    (root / 'itself').symlink_to(root / 'itself')
+    found = [path.relative_to(root).as_posix() for path in list_tree(root)]
+    assert found == ['file', 'a/x', 'b/10', 'b/2', 'store/x']
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path):
+    with pytest.raises(OSError, match='gone'):
+        list_tree(tmp_path / 'gone')
+
+
+@pytest.mark.parametrize('name', ['a.jpg', 'a/b.jpg', 'a\\b.jpg', '..a', 'a..b', '.a', 'xy:z'])
+def test_names_below_a_folder(tmp_path, name):
+    assert path_below(tmp_path, name) == tmp_path / name
+
+
+@pytest.mark.parametrize(
+    'name', ['', '.', '..', '/a', 'a/', 'a//b', '../a', 'a/../b', 'a\\..\\b', '\\a', 'C:a', 'a\0']
+)
+def test_names_that_may_lead_out_of_a_folder(tmp_path, name):
+    with pytest.raises(ValueError, match='cannot be the name of a file below'):
+        path_below(tmp_path, name)

@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from mmcrowd.evaluation.image_result import load_results
+from mmcrowd.files import printable, write_whole
 from mmcrowd.visualization.error_page import SIGMAS, build_error_page
 
 
@@ -57,9 +58,8 @@ def main() -> None:
         title=args.title or f'Errors: {Path(args.results).stem}',
     )
     out = Path(args.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page, encoding='utf-8')
-    print(f'{out}: {len(results)} images, {len(page) / 1e6:.1f} MB')
+    write_whole(out, page)
+    print(printable(f'{out}: {len(results)} images, {len(page) / 1e6:.1f} MB'))
 
 
 if __name__ == '__main__':

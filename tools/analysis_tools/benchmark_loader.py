@@ -41,6 +41,7 @@ from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader
 
 from mmcrowd.datasets import CrowdDataset
+from mmcrowd.files import is_hidden
 from mmcrowd.models.partition import nearest_point_partition
 from mmcrowd.registry import TRANSFORMS
 
@@ -225,7 +226,7 @@ def read_memory(pid: int) -> dict[str, float]:
 
 def main() -> None:
     args = parse_args()
-    sources = sorted(Path(args.images).glob('*.jpg'))
+    sources = sorted(p for p in Path(args.images).glob('*.jpg') if not is_hidden(p.name))
     if not sources:
         raise FileNotFoundError(f'no *.jpg in {args.images}')
     cv2.setNumThreads(0)

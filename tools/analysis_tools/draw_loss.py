@@ -16,6 +16,7 @@ import numpy as np
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
+from mmcrowd.files import printable
 from mmcrowd.registry import DATASETS
 from mmcrowd.visualization.loss_figures import draw_backgrounds, draw_partition, draw_targets
 
@@ -61,7 +62,7 @@ def main():
     for name, picture in pictures.items():
         path = Path(args.out_dir) / f'{name}.png'
         mmcv.imwrite(picture[..., ::-1], str(path))
-        print(path)
+        print(printable(str(path)))
 
 
 if __name__ == '__main__':

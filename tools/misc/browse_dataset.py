@@ -21,6 +21,7 @@ from mmengine.registry import init_default_scope
 
 from mmcrowd.datasets import SeededSamples
 from mmcrowd.engine.loaders import set_data_root
+from mmcrowd.files import printable
 from mmcrowd.registry import DATASETS
 from mmcrowd.visualization.pipeline_figure import arrange, draw_stage
 
@@ -150,8 +151,10 @@ def main(argv: list[str] | None = None) -> None:
         name = re.sub(r'[^\w.-]+', '_', f'{args.split}_{index:05d}_{done.img_id}')
         mmcv.imwrite(picture[..., ::-1], str(Path(args.out_dir) / f'{name}.jpg'))
     print(
-        f'{args.out_dir}: {len(indices)} of {len(dataset)} images of {args.split}_dataloader, '
-        f'mode {args.mode}, seed {seed}, epoch {args.epoch}'
+        printable(
+            f'{args.out_dir}: {len(indices)} of {len(dataset)} images of {args.split}_dataloader, '
+            f'mode {args.mode}, seed {seed}, epoch {args.epoch}'
+        )
     )
 
 

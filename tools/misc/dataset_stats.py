@@ -35,6 +35,7 @@ from scipy.spatial import cKDTree
 
 from mmcrowd.datasets.transforms.loading import load_image, read_image_shape
 from mmcrowd.engine.loaders import set_data_root
+from mmcrowd.files import printable, write_whole
 from mmcrowd.registry import DATASETS
 from mmcrowd.visualization.dataset_figure import CLASSES, draw_dataset
 
@@ -325,7 +326,7 @@ def main(argv: list[str] | None = None) -> None:
         if problems:
             print(f'{len(problems)} problem{"s" if len(problems) > 1 else ""}:')
             for problem, names in problems.items():
-                print(f'- {", ".join(names)}: {problem}')
+                print(printable(f'- {", ".join(names)}: {problem}'))
             raise SystemExit(1)
         names = ', '.join(configs)
         print(f'No problems: all annotations read and {number:,} images decoded of {names}.')
@@ -343,12 +344,11 @@ def main(argv: list[str] | None = None) -> None:
         groups=group(splits),
     )
     table = write_table(stats)
-    print(table)
+    print(printable(table))
     if args.out_dir:
         out = Path(args.out_dir)
-        out.mkdir(parents=True, exist_ok=True)
-        (out / 'stats.md').write_text(table + '\n', encoding='utf-8')
-        (out / 'stats.json').write_text(json.dumps(stats, indent=1), encoding='utf-8')
+        write_whole(out / 'stats.md', table + '\n')
+        write_whole(out / 'stats.json', json.dumps(stats, indent=1))
         picture = draw_dataset(
             {
                 name: np.array([len(i.points) for i in images if i.points is not None], int)
@@ -359,10 +359,10 @@ def main(argv: list[str] | None = None) -> None:
                 name: np.concatenate([i.distances for i in images])
                 for name, images in splits.items()
             },
-            stats['title'],
+            printable(stats['title']),
         )
         mmcv.imwrite(picture[..., ::-1], str(out / 'stats.png'))
-        print(f'\n{out}: stats.md, stats.json, stats.png')
+        print(printable(f'\n{out}: stats.md, stats.json, stats.png'))
 
 
 if __name__ == '__main__':

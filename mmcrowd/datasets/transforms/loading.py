@@ -1,6 +1,5 @@
 import io
 import re
-import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -15,6 +14,9 @@ from mmcrowd.registry import TRANSFORMS
 from mmcrowd.structures.frame import truth_to_original_frame
 
 _TRANSPOSED = 5  # the first of the EXIF orientations that swap width and height, up to 8
+_FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}  # of cv2.flip, behind the swap
+# Pillow's names of the formats whose EXIF data OpenCV looks at.
+_WITH_EXIF = ('JPEG', 'MPO', 'PNG', 'WEBP')
 
 # In coded data FF is followed by 00 or by a restart mark, FF may be repeated, FF01 stands alone.
 _JPEG_MARKER = re.compile(rb'\xff[^\x00\x01\xd0-\xd7\xff]', re.DOTALL)
@@ -146,7 +148,7 @@ class EncodedImage:
         Returns:
             1, 2, 4 or 8.
         """
-        whole_cells = whole_cells or not self.header.upright
+        whole_cells = whole_cells or self.header.orientation != 1
         for r in (8, 4, 2):
             if scale * r <= 1 and not (whole_cells and any(side % r for side in self.header.size)):
                 return r
@@ -181,7 +183,8 @@ class EncodedImage:
             img = self._decode_top(reduction, rows, (x0, y0, w, h))
             if img is not None:
                 return img
-        img = _decode(self.content, self.path, _DECODE_REDUCED[reduction])
+        flags = _DECODE_REDUCED[reduction]
+        img = _decode(self.content, self.path, flags, self.header.orientation)
         if img.shape[:2] != size:
             raise ValueError(
                 f'{self.path}: decoded at 1/{reduction} to {img.shape[:2]} pixels (h, w), expected '
@@ -219,19 +222,35 @@ class JpegHeader(NamedTuple):
 
     Attributes:
         size: ``(h, w)`` in pixels, after EXIF rotation.
-        upright: Whether there is no EXIF rotation.
+        orientation: EXIF orientation, see :func:`exif_orientation`.
         height_at: Where the two bytes of the height are, if the rows come one after the other, from
             the top: in one scan of grey or three colours. None otherwise.
     """
 
     size: tuple[int, int]
-    upright: bool
+    orientation: int
     height_at: int | None
+
+
+class ImageHeader(NamedTuple):
+    """What the header of an image file says.
+
+    Attributes:
+        format: As Pillow names it, such as ``'JPEG'``.
+        size: ``(h, w)`` in pixels, after EXIF rotation.
+        orientation: The EXIF orientation that :func:`load_image` applies, 1 (as it is) to 8.
+    """
+
+    format: str
+    size: tuple[int, int]
+    orientation: int
 
 
 def load_image(path: str, backend_args: dict | None = None) -> np.ndarray:
     """Decode an image file to ``(H, W, 3)`` uint8 BGR, with the EXIF rotation applied.
 
+    The rotation is that of :func:`exif_orientation`; formats other than JPEG, PNG and WebP have
+    none, or, TIFF, one of their own, which the decoders apply.
     Grey becomes three equal channels, CMYK and palettes become BGR, transparency is dropped without
     blending, and of 16 bits the upper 8 are kept. Coded data that are damaged inside a JPEG which
     is otherwise whole cannot be told from a picture: they are decoded as they are.
@@ -240,7 +259,8 @@ def load_image(path: str, backend_args: dict | None = None) -> np.ndarray:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is no image or is cut off.
     """
-    return _decode(_read(path, backend_args), path, cv2.IMREAD_COLOR)
+    content = _read(path, backend_args)
+    return _decode(content, path, cv2.IMREAD_COLOR, _jpeg_orientation(content))
 
 
 def open_image(path: str, backend_args: dict | None = None) -> 'np.ndarray | EncodedImage':
@@ -248,7 +268,7 @@ def open_image(path: str, backend_args: dict | None = None) -> 'np.ndarray | Enc
     content = _read(path, backend_args)
     header = _read_jpeg_header(content)
     if header is None:
-        return _decode(content, path, cv2.IMREAD_COLOR)
+        return _decode(content, path, cv2.IMREAD_COLOR, _jpeg_orientation(content))
     return EncodedImage(content, path, header)
 
 
@@ -263,26 +283,45 @@ def resize_image(img: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def read_image_shape(path: str) -> tuple[int, int]:
-    """``(height, width)`` after EXIF rotation, from the header of the file alone."""
+    """``(height, width)`` after EXIF rotation, see :func:`read_image_header`."""
+    return read_image_header(path).size
+
+
+def read_image_header(path: str) -> ImageHeader:
+    """Format, size and orientation of an image file, without its pixels where that is possible.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no image, or its header is damaged, naming the file.
+    """
     try:
         with Image.open(path) as header:
             width, height = header.size
-            orientation = read_orientation(header)
+            if header.format == 'PNG':
+                header.load()  # EXIF data may follow the pixels
+            exif = header.info.get('exif', b'') if header.format in _WITH_EXIF else b''
     except FileNotFoundError:
         raise FileNotFoundError(f'no image file {path}') from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow raises many kinds for damaged files
         raise ValueError(f'{path}: not a readable image ({error})') from error
-    return (width, height) if orientation >= _TRANSPOSED else (height, width)
+    orientation = exif_orientation(exif)
+    size = (width, height) if orientation >= _TRANSPOSED else (height, width)
+    return ImageHeader(header.format, size, orientation)
 
 
-def read_orientation(header: Image.Image) -> int:
-    """EXIF orientation, 1 (as it is) to 8, that :func:`load_image` applies to an opened file."""
-    if header.format == 'TIFF':  # turned already, by Pillow and by OpenCV
+def exif_orientation(exif: bytes) -> int:
+    """The orientation that EXIF data give, 1 (as it is) to 8.
+
+    Anything else than one of the eight numbers counts as 1, and so do data that are damaged before
+    it.
+    """
+    block = Image.Exif()
+    try:
+        block.load(exif)
+        value = block.get(ExifTags.Base.Orientation)
+    except Exception:  # Pillow raises many kinds for damaged data
         return 1
-    for key in ('xmp', 'XML:com.adobe.xmp'):  # where Pillow looks too, but OpenCV does not
-        header.info.pop(key, None)
-    value = header.getexif().get(ExifTags.Base.Orientation, 1)
-    return value if value in range(1, 9) else 1
+    return value if type(value) is int and 1 <= value <= 8 else 1
 
 
 def _read(path: str, backend_args: dict | None) -> bytes:
@@ -292,7 +331,10 @@ def _read(path: str, backend_args: dict | None) -> bytes:
     return content
 
 
-def _decode(content: bytes, path: str, flags: int) -> np.ndarray:
+def _decode(content: bytes, path: str, flags: int, orientation: int | None) -> np.ndarray:
+    """Decode with this EXIF orientation; None leaves it to OpenCV."""
+    if orientation is not None:
+        flags |= cv2.IMREAD_IGNORE_ORIENTATION
     # OpenCV raises on an empty buffer and on more pixels than it allows, and returns None for bytes
     # that it cannot decode.
     try:
@@ -301,7 +343,9 @@ def _decode(content: bytes, path: str, flags: int) -> np.ndarray:
         raise ValueError(f'{path}: not a readable image ({error})') from error
     if img is None:
         raise ValueError(f'{path}: not a readable image ({len(content)} bytes)')
-    return img
+    if orientation is not None and orientation >= _TRANSPOSED:
+        img = cv2.transpose(img)
+    return cv2.flip(img, _FLIPS[orientation]) if orientation in _FLIPS else img
 
 
 def _is_truncated(content: bytes) -> bool:
@@ -334,39 +378,38 @@ def _reaches_end_of_jpeg(content: bytes) -> bool:
     return False
 
 
-def _read_jpeg_header(content: bytes) -> JpegHeader | None:
-    """Header of a JPEG that can be decoded at a reduced size.
-
-    None for all other files, and where the EXIF data cannot be read.
-    """
+def _jpeg_orientation(content: bytes) -> int | None:
+    """EXIF orientation of a JPEG; None for all other files."""
     if not content.startswith(b'\xff\xd8'):
         return None
-    size, components, height_at, orientation = (0, 0), None, None, 1
-    can_stop = True
-    for code, segment, end in _segments(content):
+    exif = b''
+    for code, segment, _ in _segments(content):
+        if code == _START_OF_SCAN:
+            break
         if code == _APP1 and segment.startswith(b'Exif\0\0'):
-            exif = Image.Exif()
-            try:
-                exif.load(segment)
-                # In damaged data OpenCV may find one all the same: it shall do the decoding, and
-                # a size that is not the expected one is then an error.
-                can_stop = ExifTags.Base.Orientation in exif
-                orientation = exif.get(ExifTags.Base.Orientation, 1)
-            except (SyntaxError, struct.error):
-                return None
-        elif code in _SCALABLE:
+            # Data that are too long for one segment go on in the next, as Pillow has it.
+            exif += segment[6:] if exif else segment
+    return exif_orientation(exif)
+
+
+def _read_jpeg_header(content: bytes) -> JpegHeader | None:
+    """Header of a JPEG that can be decoded at a reduced size; None for all other files."""
+    orientation = _jpeg_orientation(content)
+    if orientation is None:
+        return None
+    size, components, height_at = (0, 0), None, None
+    for code, segment, end in _segments(content):
+        if code in _SCALABLE:
             size = int.from_bytes(segment[1:3], 'big'), int.from_bytes(segment[3:5], 'big')
             if code in _SEQUENTIAL and segment[5:6] in (b'\1', b'\3'):
                 components, height_at = segment[5:6], end - len(segment) + 1
         elif code == _START_OF_SCAN:
-            if segment[:1] != components or orientation != 1 or not can_stop:
+            if segment[:1] != components or orientation != 1:
                 height_at = None
             break
     if 0 in size:
         return None
-    return JpegHeader(
-        size[::-1] if orientation >= _TRANSPOSED else size, orientation == 1, height_at
-    )
+    return JpegHeader(size[::-1] if orientation >= _TRANSPOSED else size, orientation, height_at)
 
 
 def _segments(content: bytes) -> Iterator[tuple[int, bytes, int]]:
