@@ -9,8 +9,10 @@ from mmengine.dist import get_world_size
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmcrowd import command_line
+from mmcrowd.engine.config import read_config
 from mmcrowd.engine.distributed import prepare_distributed
-from mmcrowd.engine.loaders import require_batch, set_data_root
+from mmcrowd.engine.loaders import require_batch
 from mmcrowd.engine.pretrained import fetch_pretrained
 
 
@@ -53,10 +55,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and lay the command line over it."""
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
-    if args.data_root:
-        set_data_root(cfg, args.data_root)
+    cfg = read_config(args.config, args.cfg_options, args.data_root)
     cfg.launcher = args.launcher
     cfg.work_dir = (
         args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
@@ -81,4 +80,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

@@ -3,8 +3,8 @@ import json
 import cv2
 import numpy as np
 import pytest
-from mmengine.config import Config
 
+from mmcrowd.engine.config import read_config
 from mmcrowd.registry import DATASETS
 
 CONFIG = """
@@ -80,7 +80,7 @@ def run(tool, config, out, *args):
 
 def make_trainer(config):
     """Function of seed, epoch and index: what the trainer's loader gets."""
-    dataset = DATASETS.build(Config.fromfile(config).own)
+    dataset = DATASETS.build(read_config(config).own)
 
     def expected(seed, epoch, index):
         dataset.set_epoch(seed, epoch)
