@@ -7,7 +7,7 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 from mmengine.dist import get_world_size
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmcrowd import command_line
 from mmcrowd.engine.config import read_config
@@ -61,11 +61,22 @@ def load_config(args: argparse.Namespace) -> Config:
         args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
     )
     if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        checkpoint = _find_last(cfg.work_dir) if args.resume == 'auto' else args.resume
+        # Where there is nothing yet to go on from, training starts as without the option.
+        cfg.resume = checkpoint is not None
+        cfg.load_from = checkpoint or cfg.get('load_from')
     if args.amp:
         cfg.model.precision = 'bf16'
     return cfg
+
+
+def _find_last(work_dir: str) -> str | None:
+    """The last checkpoint of a work dir, also of one that was moved, or None."""
+    named = find_latest_checkpoint(work_dir)
+    if named is None:
+        return None
+    beside = Path(work_dir, Path(named).name)
+    return str(beside) if beside.is_file() else named
 
 
 def main(argv: list[str] | None = None) -> None:
