@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from mmcrowd import command_line
 from mmcrowd.engine.config import read_config
 from mmcrowd.engine.distributed import prepare_distributed
+from mmcrowd.engine.open_files import allow_open_files
 from mmcrowd.engine.pretrained import fetch_pretrained
 from mmcrowd.evaluation.metrics.results_dump import ResultsDump
 
@@ -98,6 +99,7 @@ def writers(args: argparse.Namespace) -> list[BaseMetric]:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    allow_open_files()
     cfg = load_config(args)
     prepare_distributed(cfg)
     fetch_pretrained(cfg, training=False)

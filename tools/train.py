@@ -13,6 +13,7 @@ from mmcrowd import command_line
 from mmcrowd.engine.config import read_config
 from mmcrowd.engine.distributed import prepare_distributed
 from mmcrowd.engine.loaders import require_batch
+from mmcrowd.engine.open_files import allow_open_files
 from mmcrowd.engine.pretrained import fetch_pretrained
 
 
@@ -81,6 +82,7 @@ def _find_last(work_dir: str) -> str | None:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    allow_open_files()
     cfg = load_config(args)
     prepare_distributed(cfg)
     fetch_pretrained(cfg)

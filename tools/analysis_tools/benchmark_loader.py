@@ -43,6 +43,7 @@ from torch.utils.data import DataLoader
 from mmcrowd import command_line
 from mmcrowd.datasets import CrowdDataset
 from mmcrowd.engine.config import read_config
+from mmcrowd.engine.open_files import allow_open_files
 from mmcrowd.models.partition import nearest_point_partition
 from mmcrowd.registry import TRANSFORMS
 
@@ -230,6 +231,7 @@ def main() -> None:
     sources = sorted(Path(args.images).glob('*.jpg'))
     if not sources:
         raise FileNotFoundError(f'no *.jpg in {args.images}')
+    allow_open_files()
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     init_default_scope('mmcrowd')
