@@ -1,3 +1,8 @@
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 import pytest
@@ -12,6 +17,8 @@ from mmcrowd.files import (
     read_json,
     write_whole,
 )
+
+REPO = Path(__file__).parents[1]
 
 
 def test_whole_files(tmp_path):
@@ -36,6 +43,34 @@ def test_json_that_is_none_is_named(tmp_path):
     (tmp_path / 'a.json').write_text('{')
     with pytest.raises(ValueError, match=r'a\.json: not valid JSON'):
         read_json(tmp_path / 'a.json')
+
+
+def test_text_is_read_and_written_in_one_encoding():
+    """Left out, the encoding is that of the system's language, which is seldom UTF-8 on Windows."""
+    files = [REPO / 'setup.py', *REPO.glob('mmcrowd/**/*.py'), *REPO.glob('tools/**/*.py')]
+    assert len(files) > 100
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if not isinstance(node, ast.Call):
+                continue
+            name = getattr(node.func, 'attr', getattr(node.func, 'id', ''))
+            # Image.open opens no text.
+            of_image = ast.unparse(node.func) == 'Image.open'
+            if name in ('read_text', 'write_text', 'open') and not of_image:
+                given = {word.arg for word in node.keywords}
+                assert 'encoding' in given, f'{path}:{node.lineno} {ast.unparse(node)}'
+
+
+def test_the_package_can_be_built_in_another_encoding():
+    environment = dict(os.environ, LC_ALL='C', PYTHONUTF8='0', PYTHONCOERCECLOCALE='0')
+    done = subprocess.run(
+        [sys.executable, 'setup.py', '--name'],
+        cwd=REPO,
+        env=environment,
+        capture_output=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout.split()[-1:]) == (0, [b'mmcrowd']), done.stderr
 
 
 @pytest.mark.parametrize(

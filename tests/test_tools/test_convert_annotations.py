@@ -42,7 +42,7 @@ def convert(tool, tmp_path):
 
 def read(out: Path) -> dict[str, list]:
     """The points by the name of the image, as the dataset gives them, whatever the split."""
-    content = json.loads(out.read_text())
+    content = json.loads(out.read_text(encoding='utf-8'))
     for entry in content['data_list']:
         entry.pop('split', None)
     everything = out.with_name('everything.json')
@@ -71,7 +71,7 @@ def size(width=WIDTH, height=HEIGHT) -> dict:
 
 def write_json(path: Path, content) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding='utf-8')
 
 
 HEAD = dict(id=1, name='head', keypoints=['top'])

@@ -20,6 +20,7 @@ from mmcrowd.datasets import (
     UCFQNRFDataset,
 )
 from mmcrowd.datasets.transforms import LimitSide, LoadCrowdImage, PackCrowdInputs
+from mmcrowd.engine.config import read_config
 from mmcrowd.engine.loaders import set_data_root
 from mmcrowd.evaluation import ImageResult
 from mmcrowd.registry import DATASETS
@@ -106,7 +107,7 @@ def test_default_folders_are_those_of_the_configs(tmp_path, prepare, monkeypatch
     monkeypatch.setenv('MMCROWD_DATA_ROOT', str(tmp_path))
     make_qnrf(tmp_path / 'UCF-QNRF_ECCV18')
     prepare.tool.main(['qnrf', '--workers', '1'])
-    cfg = Config.fromfile(CONFIGS / 'pml_vgg19_qnrf.py')
+    cfg = read_config(CONFIGS / 'pml_vgg19_qnrf.py')
     init_default_scope('mmcrowd')
     info = DATASETS.build(cfg.test_dataloader.dataset).get_data_info(0)
     assert info['img_path'] == str(tmp_path / 'prepared' / 'UCF-QNRF_ECCV18/test/img_0001.jpg')
@@ -363,7 +364,7 @@ def test_a_folder_of_hidden_files_is_empty(tmp_path, prepare):
 def test_limits_are_written_down(tmp_path, prepare):
     make_nwpu(tmp_path / 'data')
     out = prepare('nwpu', '--longest', '33')
-    with open(f'{out}/annotations.json') as file:
+    with open(f'{out}/annotations.json', encoding='utf-8') as file:
         content = json.load(file)
     assert content['metainfo'] == dict(
         dataset_name='NWPU-Crowd', dataset_type='NWPUCrowdDataset', limits=dict(longest=33)

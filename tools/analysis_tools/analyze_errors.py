@@ -10,6 +10,7 @@ It is one file that needs no network. ::
 import argparse
 from pathlib import Path
 
+from mmcrowd import command_line
 from mmcrowd.evaluation.image_result import load_results
 from mmcrowd.files import printable, write_whole
 from mmcrowd.visualization.error_page import SIGMAS, build_error_page
@@ -63,4 +64,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import matplotlib
 
+from mmcrowd import command_line
+
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt
 
@@ -44,7 +46,7 @@ def read_scalars(work_dir: str) -> list[dict]:
         raise FileNotFoundError(f'no log */vis_data/scalars.json in {work_dir}')
     by_step = {}
     for file in files:
-        for number, line in enumerate(file.read_text().splitlines(), start=1):
+        for number, line in enumerate(file.read_text(encoding='utf-8').splitlines(), start=1):
             try:
                 entry = json.loads(line)
             except json.JSONDecodeError as error:
@@ -87,4 +89,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

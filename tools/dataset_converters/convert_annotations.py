@@ -31,6 +31,7 @@ from label_formats import (
     read_table,
 )
 
+from mmcrowd import command_line
 from mmcrowd.datasets.annotation_json import FILE_NAME, GIVEN_SPLITS, write_annotations
 from mmcrowd.datasets.base_crowd_dataset import clip_points, natural_key
 from mmcrowd.datasets.crowd_dataset import CrowdDataset
@@ -469,4 +470,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

@@ -29,6 +29,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.utils import ProgressBar
 
+from mmcrowd import command_line
 from mmcrowd.datasets.annotation_json import FILE_NAME, write_annotations
 from mmcrowd.datasets.base_crowd_dataset import natural_key
 from mmcrowd.datasets.transforms.loading import (
@@ -324,7 +325,7 @@ def _state(path: str) -> list[int]:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     benchmark = BENCHMARKS[args.benchmark]
-    root = Path(os.environ.get('MMCROWD_DATA_ROOT', 'data'))
+    root = Path(os.environ.get('MMCROWD_DATA_ROOT') or 'data')
     source = Path(args.data_root or root / benchmark.folder)
     out = Path(args.out or root / 'prepared' / benchmark.folder)
     splits = load_splits(benchmark, source)
@@ -373,4 +374,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

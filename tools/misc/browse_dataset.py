@@ -16,11 +16,12 @@ from pathlib import Path
 
 import mmcv
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
+from mmcrowd import command_line
 from mmcrowd.datasets import SeededSamples
-from mmcrowd.engine.loaders import set_data_root
+from mmcrowd.engine.config import read_config
 from mmcrowd.files import printable
 from mmcrowd.registry import DATASETS
 from mmcrowd.visualization.pipeline_figure import arrange, draw_stage
@@ -123,11 +124,7 @@ def record(samples: SeededSamples, index: int, mode: str) -> Recorder:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
-    if args.data_root:
-        set_data_root(cfg, args.data_root)
+    cfg = read_config(args.config, args.cfg_options, args.data_root)
     init_default_scope(cfg.get('default_scope', 'mmcrowd'))
     loader = cfg.get(f'{args.split}_dataloader')
     if loader is None:
@@ -159,4 +156,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

@@ -27,14 +27,15 @@ from typing import NamedTuple
 
 import mmcv
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.progress import track
 from scipy.spatial import cKDTree
 
+from mmcrowd import command_line
 from mmcrowd.datasets.transforms.loading import load_image, read_image_shape
-from mmcrowd.engine.loaders import set_data_root
+from mmcrowd.engine.config import read_config
 from mmcrowd.files import printable, write_whole
 from mmcrowd.registry import DATASETS
 from mmcrowd.visualization.dataset_figure import CLASSES, draw_dataset
@@ -84,10 +85,7 @@ def read_configs(args: argparse.Namespace) -> dict[str, list[dict]]:
         ValueError: If the config has none of the data loaders.
     """
     if args.config:
-        cfg = Config.fromfile(args.config)
-        cfg.merge_from_dict(args.cfg_options)
-        if args.data_root:
-            set_data_root(cfg, args.data_root)
+        cfg = read_config(args.config, args.cfg_options, args.data_root)
         init_default_scope(cfg.get('default_scope', 'mmcrowd'))
         loaders = {name: cfg.get(f'{name}_dataloader') for name in args.splits}
         given = {name: list(leaves(loader.dataset)) for name, loader in loaders.items() if loader}
@@ -366,4 +364,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)
