@@ -1,6 +1,5 @@
 """What all datasets on disk share: problems told together, the tree of a wrong root, the cache."""
 
-import gc
 import importlib.util
 import json
 import os
@@ -77,12 +76,6 @@ for name, kwargs in json.loads(sys.argv[1]):
         kwargs['kinds'] = {'head', 'body', 'shoulder', 'hat'}
     globals()[name](**kwargs)
 """
-
-
-@pytest.fixture(autouse=True)
-def no_garbage_collection(monkeypatch):
-    """Every dataset collects garbage when it is made: most of the time of these tests."""
-    monkeypatch.setattr(gc, 'collect', lambda: 0)
 
 
 @pytest.fixture
