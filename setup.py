@@ -9,12 +9,12 @@ ROOT = Path(__file__).parent
 
 
 def read_requirements(name: str) -> list[str]:
-    lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
+    lines = (ROOT / 'requirements' / f'{name}.txt').read_text(encoding='utf-8').splitlines()
     return [line for line in lines if line and not line.startswith('#')]
 
 
 def read_version() -> str:
-    text = (ROOT / 'mmcrowd' / 'version.py').read_text()
+    text = (ROOT / 'mmcrowd' / 'version.py').read_text(encoding='utf-8')
     return re.search(r"^__version__ = '(.+)'$", text, re.MULTILINE).group(1)
 
 
@@ -22,7 +22,7 @@ setup(
     name='mmcrowd',
     version=read_version(),
     description='Crowd counting and localization toolbox on MMEngine',
-    long_description=(ROOT / 'README.md').read_text(),
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     license_files=['LICENSE'],

@@ -4,6 +4,7 @@ import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.visualization import Visualizer
 
+from mmcrowd.fileio.files import printable
 from mmcrowd.registry import VISUALIZERS
 from mmcrowd.structures import CrowdDataSample, to_input_frame, to_original_frame
 
@@ -143,11 +144,11 @@ class CrowdVisualizer(Visualizer):
         drawn = side_by_side(panels)
 
         if show:
-            self.show(drawn, win_name=name, wait_time=wait_time)
+            self.show(drawn, win_name=printable(name), wait_time=wait_time)
         if out_file is not None:
             mmcv.imwrite(drawn[..., ::-1], str(out_file))
         else:
-            self.add_image(name, drawn, step)
+            self.add_image(printable(name), drawn, step)
         return drawn
 
 

@@ -10,12 +10,13 @@ count of an image is the number of its points. ::
 
 import argparse
 import json
-from pathlib import Path
 
+from mmcrowd import command_line
 from mmcrowd.evaluation.formats import nwpu
 from mmcrowd.evaluation.image_result import ImageResult, save_results
 from mmcrowd.evaluation.metrics.count_metric import CountMetric
 from mmcrowd.evaluation.metrics.localization_metric import LocalizationMetric
+from mmcrowd.fileio.files import write_atomic
 from mmcrowd.ops.heads import HEAD_RADII
 
 
@@ -90,7 +91,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.out:
         save_results(results, args.out)
     if args.json:
-        Path(args.json).write_text(json.dumps(metrics, indent=1))
+        write_atomic(args.json, json.dumps(metrics, indent=1))
 
 
 def _aligned(title: str, rows: dict[str, dict[str, str]]) -> str:
@@ -102,4 +103,4 @@ def _aligned(title: str, rows: dict[str, dict[str, str]]) -> str:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

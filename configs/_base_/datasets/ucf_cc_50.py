@@ -1,7 +1,9 @@
 dataset_type = 'UCFCC50Dataset'
 data_root = '{{$MMCROWD_DATA_ROOT:data}}/UCF_CC_50'
 
-# One of the five folds, 0 to 4; the folds themselves depend on the seed.
+# One of the five folds, 0 to 4; the folds themselves depend on the seed. Another fold is
+# train_dataloader.dataset.fold=1 val_dataloader.dataset.fold=1 test_dataloader.dataset.fold=1
+# after --cfg-options; tools/analysis_tools/cross_validate.py runs all of them.
 fold = 0
 seed = 0
 
