@@ -29,13 +29,14 @@ NAMES = sorted(
 def test_the_main_configs_exist():
     models = ('vgg16', 'vgg16bn', 'vgg19', 'hrnet', 'mcnn', 'csrnet')
     wanted = {f'pml_{model}_{part}.py' for model in models for part in ('sha', 'shb')}
-    wanted |= {'pml_hrnet_qnrf.py', 'pml_vgg16_synthetic.py', 'p2p_vgg16bn_sha.py'}
+    wanted |= {'pml_hrnet_qnrf.py', 'pml_vgg16_synthetic.py', 'p2pnet/p2p_vgg16bn_sha.py'}
     # The tables of the paper and of the other benchmarks.
     for part in ('sha', 'shb', 'qnrf', 'jhu'):
-        losses = ('pml', 'l2', 'bl', 'noisecc', 'dmc', 'gl', 'chfl')
-        wanted |= {f'{loss}_{model}_{part}.py' for loss in losses for model in ('vgg19', 'hrnet')}
-        losses = ('pml', 'bl', 'gl')
-        wanted |= {f'{loss}_{model}_{part}.py' for loss in losses for model in ('mcnn', 'csrnet')}
+        models = ('vgg19', 'hrnet', 'mcnn', 'csrnet')
+        wanted |= {f'pml_{model}_{part}.py' for model in models}
+        for loss in ('l2', 'bl', 'noisecc', 'dmc', 'gl', 'chfl'):
+            of_loss = models if loss in ('bl', 'gl') else models[:2]
+            wanted |= {f'{loss}/{loss}_{model}_{part}.py' for model in of_loss}
     wanted |= {'pml_vgg19_nwpu.py', 'pml_hrnet_nwpu.py', 'pml_vgg19_ucf_cc_50.py'}
     assert wanted <= set(NAMES)
 
@@ -115,6 +116,7 @@ def test_config(name, tmp_path):
                 img_size=(96, 96) if split == 'train' else (93, 90),
                 seed=3,
                 pipeline=loader.dataset.pipeline,
+                partition_stride=loader.dataset.get('partition_stride'),
             )
         )
         batches[split] = pseudo_collate([dataset[0], dataset[1]])

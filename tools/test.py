@@ -19,7 +19,7 @@ from mmcrowd.evaluation.metrics.results_dump import ResultsDump
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test a model')
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', help='config file, or mmcrowd::NAME for one of the package')
     parser.add_argument('checkpoint', help='checkpoint file or URL')
     parser.add_argument(
         '--work-dir', help='folder of logs and metrics; default: ./work_dirs/<config name>'
@@ -73,7 +73,7 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg.load_from = args.checkpoint
     cfg.resume = False
     cfg.work_dir = (
-        args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
+        args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(cfg.filename).stem))
     )
     if args.amp:
         cfg.model.precision = 'bf16'

@@ -19,7 +19,7 @@ from mmcrowd.engine.pretrained import fetch_pretrained
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a model')
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', help='config file, or mmcrowd::NAME for one of the package')
     parser.add_argument(
         '--work-dir', help='folder of logs and checkpoints; default: ./work_dirs/<config name>'
     )
@@ -59,7 +59,7 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg = read_config(args.config, args.cfg_options, args.data_root)
     cfg.launcher = args.launcher
     cfg.work_dir = (
-        args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
+        args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(cfg.filename).stem))
     )
     if args.resume:
         checkpoint = _find_last(cfg.work_dir) if args.resume == 'auto' else args.resume

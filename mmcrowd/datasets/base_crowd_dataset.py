@@ -20,6 +20,7 @@ from mmcrowd.fileio.numerals import is_number
 
 from .annotation_cache import AnnotationCache, encode_plain, user_cache_dir
 from .annotation_json import FILE_NAME, read_annotations
+from .transforms.partition import PartitionByNearestPoint
 
 SPLITS = ('train', 'val', 'trainval', 'test')
 MAX_NAMED = 20  # problems in one error, and files in one problem
@@ -97,6 +98,9 @@ class BaseCrowdDataset(BaseDataset, ABC):
         pipeline: Transforms, see :class:`mmengine.dataset.BaseDataset`.
         cache: Whether to keep the parsed annotations on disk. Default True.
         cache_dir: Folder for that. Default None, the user's cache folder.
+        partition_stride: Input pixels per density cell, the ``out_stride`` of the counter's head:
+            the pipeline then gets a :class:`PartitionByNearestPoint` before its last step, the
+            packing. Default None, for a loss or a pipeline that sees to it.
         **kwargs: Other arguments of :class:`mmengine.dataset.BaseDataset`, but for
             ``data_prefix``: each dataset knows its own folders.
 
@@ -117,6 +121,7 @@ class BaseCrowdDataset(BaseDataset, ABC):
         pipeline: Sequence = (),
         cache: bool = True,
         cache_dir: str | None = None,
+        partition_stride: int | None = None,
         **kwargs,
     ):
         if split not in SPLITS:
@@ -126,8 +131,12 @@ class BaseCrowdDataset(BaseDataset, ABC):
         self.split = split
         folder = (cache_dir or user_cache_dir()) if cache else None
         self.cache_dir = None if folder is None else Path(folder)
+        pipeline = list(pipeline)
+        if partition_stride is not None:
+            step = dict(type=PartitionByNearestPoint, stride=partition_stride)
+            pipeline.insert(len(pipeline) - 1, step)
         # An image without people is a valid training image: nothing is ever filtered.
-        super().__init__(data_root=data_root, pipeline=list(pipeline), **kwargs)
+        super().__init__(data_root=data_root, pipeline=pipeline, **kwargs)
 
     @abstractmethod
     def list_images(self, problems: list[Exception]) -> list[dict]:

@@ -17,6 +17,8 @@ from mmengine.runner import Runner
 
 from .loaders import set_data_root
 
+PACKAGE = Path(__file__).resolve().parents[1]
+
 # Environment variables that configs take a folder from.
 ROOTS = ('MMCROWD_DATA_ROOT', 'MMCROWD_CUSTOM_ROOT')
 
@@ -48,7 +50,7 @@ def read_config(
     - Whatever is wrong with the file is one error that names the file and, if known, the line.
 
     Args:
-        path: Config file.
+        path: Config file, or the name of one of ours, see :func:`find_config`.
         options: Values by dotted key, of ``--cfg-options``.
         data_root: Folder for all datasets instead of those in the config. Defaults to None.
 
@@ -57,7 +59,7 @@ def read_config(
         ValueError: If the file cannot be read or run, an option does not fit it, or something that
             is set reaches nothing.
     """
-    file = _read_file(Path(path).expanduser())
+    file = _read_file(find_config(path))
     cfg = _load(file)
     known = _known_keys(cfg)
     _check_files(file, cfg, known)
@@ -70,6 +72,31 @@ def read_config(
     if data_root:
         set_data_root(cfg, data_root)
     return cfg
+
+
+def find_config(path: str | Path) -> Path:
+    """The file of a config that is given by its path or, one of this package, by its name.
+
+    Args:
+        path: A path, or ``mmcrowd::NAME``, where NAME is the path below ``configs/``, with or
+            without ``.py``: ``mmcrowd::pml_hrnet_qnrf``, ``mmcrowd::bl/bl_vgg19_sha``. An installed
+            package has its configs with it, a checkout has them beside the package.
+
+    Raises:
+        FileNotFoundError: If there is no config of this name.
+        ValueError: For the name of another package.
+    """
+    package, colons, name = str(path).partition('::')
+    if not colons:
+        return Path(path).expanduser()
+    if package != 'mmcrowd':
+        raise ValueError(f'{path}: expected a path or mmcrowd::NAME')
+    folders = PACKAGE / '.mim' / 'configs', PACKAGE.parent / 'configs'
+    for folder in folders:
+        file = folder / (name if name.endswith('.py') else f'{name}.py')
+        if file.is_file():
+            return file
+    raise FileNotFoundError(f'no config {path}: there is no {name}.py in {folders[0]}')
 
 
 # ------------------------------------------------------------------------------------- reading

@@ -32,12 +32,15 @@ seed = 0
 model = dict(data_preprocessor=dict(std=[1.0]), loss=dict(type='PMLLoss'))
 train_pipeline = _base_.train_pipeline
 train_pipeline[1].crop_size = 32
-train_pipeline[-2].stride = 4
 train_dataloader = dict(
     batch_size=4,
     num_workers=0,
     persistent_workers=False,
-    dataset=dict(pipeline=train_pipeline, seed=train_seed),
+    dataset=dict(
+        pipeline=train_pipeline,
+        seed=train_seed,
+        partition_stride=_base_.model.head.out_stride,
+    ),
 )
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(seed=seed))
 test_dataloader = dict(num_workers=0, dataset=dict(seed=seed))

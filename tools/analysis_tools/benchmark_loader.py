@@ -126,14 +126,17 @@ def make_forms(cfg: Config) -> dict[str, Callable]:
     return dict(
         decode=lambda info: cv2.imread(info['img_path']),
         plain=partial(plain, cfg=cfg),
-        whole=partial(piped, pipeline=build_pipeline(cfg.train_pipeline, lazy=False)),
-        lazy=partial(piped, pipeline=build_pipeline(cfg.train_pipeline, lazy=True)),
+        whole=partial(piped, pipeline=build_pipeline(cfg, lazy=False)),
+        lazy=partial(piped, pipeline=build_pipeline(cfg, lazy=True)),
     )
 
 
-def build_pipeline(steps: list, lazy: bool) -> Compose:
-    load, *others = steps
-    return Compose([TRANSFORMS.build(step) for step in (dict(load, lazy=lazy), *others)])
+def build_pipeline(cfg: Config, lazy: bool) -> Compose:
+    load, *others, pack = cfg.train_pipeline
+    stride = cfg.train_dataloader.dataset.partition_stride
+    partition = dict(type='PartitionByNearestPoint', stride=stride)
+    steps = (dict(load, lazy=lazy), *others, partition, pack)
+    return Compose([TRANSFORMS.build(step) for step in steps])
 
 
 def piped(info: dict, pipeline: Compose) -> tuple:
@@ -159,8 +162,9 @@ def plain(info: dict, cfg: Config) -> tuple:
     if np.random.rand() < 0.5:
         crop = crop.flip(2)
         points[:, 0] = size - 1 - points[:, 0]
-    cells = size // cfg.stride
-    return crop, nearest_point_partition(points, (cells, cells), cfg.stride)[0]
+    stride = cfg.train_dataloader.dataset.partition_stride
+    cells = size // stride
+    return crop, nearest_point_partition(points, (cells, cells), stride)[0]
 
 
 def time_forms(forms: dict[str, Callable], infos: list[dict], rounds: int) -> dict[str, float]:
