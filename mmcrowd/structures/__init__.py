@@ -7,9 +7,11 @@ from .frame import (
     to_original_frame,
     whole_image_size,
 )
+from .sample_reader import SampleReader
 
 __all__ = [
     'CrowdDataSample',
+    'SampleReader',
     'compose_crop',
     'compose_flip',
     'compose_resize',
