@@ -145,7 +145,7 @@ def mean_over_classes(errors: Mapping[str, float], names: Iterable[str]) -> dict
     Examples:
         >>> errors = count_errors_by_class([12, 90], [10, 100], COUNT_CLASSES['jhu'])
         >>> mean_over_classes(errors, ['low', 'medium', 'high'])  # 2 and 10, nobody is 'high'
-        {'MAE': 6.0, 'RMSE': 6.0, 'NAE': 0.15}
+        {'MAE': 6.0, 'RMSE': 6.0, 'NAE': 0.15...}
     """
     names = list(names)
     means = {}
