@@ -1,15 +1,14 @@
 """Metrics of counting and localization.
 
 ``functional`` has the formulas on plain arrays, ``metrics`` what MMEngine's evaluator takes,
-``formats`` the files of benchmarks. What ``functional``, ``image_result`` and ``metrics`` export
-can be imported from here too; it is loaded at its first use, so that the formulas load neither the
-engine nor PyTorch.
+``formats`` the files of benchmarks. What they export can be imported from here too; it is loaded at
+its first use, so that the formulas load neither the engine nor PyTorch.
 """
 
 from importlib import import_module
 from importlib.util import find_spec
 
-_EXPORTING = ('functional', 'image_result', 'metrics')  # from light to heavy
+_EXPORTING = ('functional', 'image_result', 'metrics', 'result_metrics')  # from light to heavy
 
 
 def __getattr__(name: str):

@@ -10,8 +10,9 @@ It is one file that needs no network. ::
 import argparse
 from pathlib import Path
 
-from mmcrowd.analysis.error_page import SIGMAS, build_error_page
+from mmcrowd.analysis.error_page import build_error_page
 from mmcrowd.evaluation.image_result import load_results
+from mmcrowd.ops.heads import parse_radius
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,17 +34,6 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--title', help='heading; default: the name of the file of results')
     return parser.parse_args()
-
-
-def parse_radius(text: str) -> float | str:
-    if text in SIGMAS:
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f'{text!r}, expected pixels or one of {", ".join(SIGMAS)}'
-        ) from None
 
 
 def main() -> None:
