@@ -33,7 +33,7 @@ setup(
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     packages=find_packages(include=['mmcrowd', 'mmcrowd.*']),
-    package_data={'mmcrowd.analysis': ['error_page.html']},
+    package_data={'mmcrowd.analysis.error_page': ['page.html.j2']},
     python_requires='>=3.10',
     install_requires=read_requirements('runtime'),
     extras_require={

@@ -8,7 +8,8 @@ its first use, so that the formulas load neither the engine nor PyTorch.
 from importlib import import_module
 from importlib.util import find_spec
 
-_EXPORTING = ('functional', 'image_result', 'metrics', 'result_metrics')  # from light to heavy
+# From light to heavy.
+_EXPORTING = ('functional', 'image_result', 'image_errors', 'metrics', 'result_metrics')
 
 
 def __getattr__(name: str):

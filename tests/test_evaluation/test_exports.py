@@ -3,11 +3,11 @@
 import pytest
 
 from mmcrowd import evaluation
-from mmcrowd.evaluation import functional, image_result, metrics, result_metrics
+from mmcrowd.evaluation import functional, image_errors, image_result, metrics, result_metrics
 
 
 def test_everything_that_its_parts_export():
-    for part in (functional, image_result, metrics, result_metrics):
+    for part in (functional, image_errors, image_result, metrics, result_metrics):
         for name in part.__all__:
             assert getattr(evaluation, name) is getattr(part, name)
             assert name in dir(evaluation)

@@ -83,8 +83,7 @@ def count_errors_by_class(
     """
     pred, gt = _validated(pred, gt)
     members = {
-        name: (gt >= lowest) & (gt <= (np.inf if highest is None else highest))
-        for name, (lowest, highest) in classes.items()
+        name: class_members(gt, lowest, highest) for name, (lowest, highest) in classes.items()
     }
     return _errors_of(members, pred, gt)
 
@@ -127,6 +126,44 @@ def count_errors_by_attribute(
                 raise KeyError(f'attributes[{index}] has no {attribute!r}, only {sorted(labels)}')
         members[name] = np.array([labels[attribute] in values for labels in attributes], bool)
     return _errors_of(members, pred, gt)
+
+
+def class_members(gt: Sequence[float], lowest: float, highest: float | None) -> np.ndarray:
+    """Which images are in a class of the true count, see :data:`COUNT_CLASSES`.
+
+    Args:
+        gt: ``(n,)`` true counts.
+        lowest: Lowest count of the class.
+        highest: Highest count of the class, None for no upper end.
+
+    Returns:
+        ``(n,)`` bool.
+
+    Examples:
+        >>> class_members([0, 1, 100, 101], 1, 100)
+        array([False,  True,  True, False])
+    """
+    gt = np.asarray(gt)
+    return (gt >= lowest) & (gt <= (np.inf if highest is None else highest))
+
+
+def class_name(lowest: int, highest: int | None, separator: str = '') -> str:
+    """Name of a class of the true count for people.
+
+    Args:
+        lowest: Lowest count of the class.
+        highest: Highest count of the class, None for no upper end.
+        separator: What separates thousands, ``','`` or ``'_'``. Defaults to nothing.
+
+    Examples:
+        >>> class_name(0, 0), class_name(501, 5000), class_name(5001, None, ',')
+        ('0', '501–5000', '> 5,000')
+    """
+    if highest is None:
+        return f'> {lowest - 1:{separator}}'
+    if lowest == highest:
+        return f'{lowest:{separator}}'
+    return f'{lowest:{separator}}–{highest:{separator}}'
 
 
 def mean_over_classes(errors: Mapping[str, float], names: Iterable[str]) -> dict[str, float]:
