@@ -21,11 +21,12 @@ class ResultsWriter(BaseMetric):
     Configs may call it ``ResultsDump`` for one more release.
 
     Args:
-        out_file: JSON file for :func:`~mmcrowd.evaluation.load_results`. Default None: not written.
+        out_file: JSON file for :func:`~mmcrowd.evaluation.load_results`. Defaults to None: not
+            written.
         submission_dir: Folder for the files that the NWPU-Crowd benchmark takes, see
             :mod:`mmcrowd.evaluation.formats.nwpu`: ``count.txt`` with the predicted counts, and
-            ``loc.txt`` with the predicted points if the model predicts points. Default None: not
-            written.
+            ``loc.txt`` with the predicted points if the model predicts points. Defaults to
+            None: not written.
         collect_device: ``'cpu'`` or ``'gpu'``, see :class:`mmengine.evaluator.BaseMetric`.
         collect_dir: Shared folder through which ``collect_device='cpu'`` collects.
 
