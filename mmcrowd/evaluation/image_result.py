@@ -143,8 +143,8 @@ def load_results(path: str | Path) -> list[ImageResult]:
         ValueError: The file is no such JSON, naming it and what is wrong.
     """
     try:
-        content = json.loads(Path(path).read_text())
-    except ValueError as error:
+        content = json.loads(Path(path).read_bytes())
+    except (ValueError, RecursionError) as error:
         raise ValueError(f'{path}: not a JSON file of results ({error})') from None
     seen = content.get('format') if isinstance(content, dict) else None
     if seen != FORMAT:

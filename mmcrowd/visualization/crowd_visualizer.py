@@ -6,6 +6,7 @@ import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.visualization import Visualizer
 
+from mmcrowd.fileio.files import printable
 from mmcrowd.registry import VISUALIZERS
 from mmcrowd.structures import (
     CrowdDataSample,
@@ -141,11 +142,11 @@ class CrowdVisualizer(Visualizer):
         panels = self.draw_panels(name, image, data_sample, draw_gt, draw_pred, frame)
         drawn = side_by_side([add_caption(*panel, _letter_size(panel.picture)) for panel in panels])
         if show:
-            self.show(drawn, win_name=name, wait_time=wait_time)
+            self.show(drawn, win_name=printable(name), wait_time=wait_time)
         if out_file is not None:
             mmcv.imwrite(drawn[..., ::-1], str(out_file))
         else:
-            self.add_image(name, drawn, step)
+            self.add_image(printable(name), drawn, step)
         return drawn
 
     def draw_panels(

@@ -25,6 +25,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from mmcrowd import command_line
 from mmcrowd.evaluation import LocalizationMetric
 from mmcrowd.models.localizers.local_maximum import LocalMaximum
 from mmcrowd.models.localizers.ot_minimization import (
@@ -139,4 +140,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

@@ -17,6 +17,7 @@ import time
 import numpy as np
 from scipy.spatial import cKDTree
 
+from mmcrowd import command_line
 from mmcrowd.evaluation.functional.localization import match_points, match_points_at_radii
 from mmcrowd.fileio.tables import markdown_table
 
@@ -78,4 +79,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

@@ -10,10 +10,11 @@ count of an image is the number of its points. ::
 
 import argparse
 import json
-from pathlib import Path
 
+from mmcrowd import command_line
 from mmcrowd.evaluation import evaluate_results, metric_tables, save_results
 from mmcrowd.evaluation.formats import nwpu
+from mmcrowd.fileio.files import write_atomic
 from mmcrowd.ops.heads import parse_radius
 
 
@@ -43,8 +44,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.out:
         save_results(results, args.out)
     if args.json:
-        Path(args.json).write_text(json.dumps(metrics, indent=1))
+        write_atomic(args.json, json.dumps(metrics, indent=1))
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

@@ -346,7 +346,7 @@ def evaluate_on_rank(rank, world_size, folder):
     for i in range(0, len(share), 2):
         evaluator.process([samples[j] for j in share[i : i + 2]])
     metrics = evaluator.evaluate(len(samples))
-    with open(f'{folder}/rank{rank}.json', 'w') as file:
+    with open(f'{folder}/rank{rank}.json', 'w', encoding='utf-8') as file:
         json.dump([len(share), metrics], file)
     dist.destroy_process_group()
 
