@@ -58,6 +58,9 @@ class CrowdVisualizer(Visualizer):
     network puts a whole person on one cell; the colour scale counts persons per 10 x 10 pixels of
     the image that was passed in.
 
+    The picture is drawn on plain arrays by :mod:`mmcrowd.visualization.drawing`; MMEngine's own
+    drawing methods, which go through a matplotlib figure of the image, are not used.
+
     Args:
         name: Name of the instance.
         vis_backends: Where pictures go, see :class:`mmengine.visualization.Visualizer`.

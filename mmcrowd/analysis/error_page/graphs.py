@@ -3,13 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-
-try:
-    import plotly.graph_objects as go
-except ImportError as error:
-    raise ImportError(
-        'the error page needs plotly, which is not installed: pip install plotly'
-    ) from error
+import plotly.graph_objects as go
 
 from mmcrowd.visualization.palette import BLUE, GREEN, HELP_LINE, INK, VERMILION
 
