@@ -94,7 +94,7 @@ class SampleReader:
         density = _array(self.get('pred_density', {}).get('density'))
         if density is None:
             return None
-        if not np.isfinite(density).all():
+        if not np.isfinite(density.sum()):  # as good as to ask every cell, and faster
             raise ValueError(f'image {self.img_id!r}: pred_density is not finite everywhere')
         return density[0]
 
