@@ -42,29 +42,30 @@ def without_half(outputs: Outputs) -> Outputs:
 
 
 def map_stride(size: Sequence[int], padded: Sequence[int], out_stride: int) -> int | None:
-    """Find the stride of a map from its size.
+    """Find the stride of a map from its size, rounded up or down.
 
     Args:
         size: Height and width of the map, in cells.
         padded: Height and width of the batch, in pixels.
-        out_stride: Stride of the network's main map, which is preferred where it fits.
+        out_stride: Stride of the network's main map. Where several strides fit, it is preferred,
+            and then a power of two.
 
     Returns:
-        Input pixels per cell; None if the sides of the map and of the batch are in no one ratio, so
-        that this is no map.
+        Input pixels per cell; None if no stride fits, so that this is no map.
 
     Examples:
         >>> map_stride((16, 24), (64, 96), out_stride=2)
         4
-        >>> map_stride((3, 5), (9, 17), out_stride=4)  # rounded up
+        >>> map_stride((3, 5), (9, 17), out_stride=4)
         4
     """
-    sides = list(zip(size, padded, strict=True))
-    if all(cells in (side // out_stride, -(-side // out_stride)) for cells, side in sides):
-        return out_stride
-    ratios = {round(side / cells) if cells else 0 for cells, side in sides}
-    stride = ratios.pop()
-    return None if ratios or stride < 1 else stride
+    powers = (2**k for k in range(max(padded).bit_length()))
+    ratio = round(padded[0] / size[0]) if size[0] else 0
+    for stride in (out_stride, *powers, max(ratio, 1)):
+        sides = zip(size, padded, strict=True)
+        if all(cells in (side // stride, -(-side // stride)) for cells, side in sides):
+            return stride
+    return None
 
 
 def image_outputs(
@@ -76,7 +77,7 @@ def image_outputs(
 ) -> Outputs:
     """Take the outputs of one image out of those of a batch, without its padding.
 
-    A tensor ``(N, c, h, w)`` whose sides have one ratio to those of the batch is a map. It is cut
+    A tensor ``(N, c, h, w)`` whose sides fit those of the batch at one stride is a map. It is cut
     to the cells that the image touches; with one channel it becomes ``(h, w)``. What is known for
     points or for the whole image is not cut.
 
