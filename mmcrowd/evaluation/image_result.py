@@ -11,11 +11,15 @@ import numpy as np
 from mmcrowd.fileio.files import write_atomic
 from mmcrowd.ops.heads import box_levels, box_sigmas
 from mmcrowd.structures import CrowdDataSample, SampleReader
+from mmcrowd.structures.point_fields import POINT_FIELDS
 
 __all__ = ['ImageResult', 'load_results', 'save_results']
 
 # Form of the JSON file; a new number where a reader of the older form would misread the newer one.
 FORMAT = 'mmcrowd-results-1'
+
+# The fields of the points, by their names in the table, that evaluations use.
+TRUTH = ('points', 'sigmas', 'boxes')
 
 
 @dataclass(kw_only=True)
@@ -52,12 +56,11 @@ class ImageResult:
 
     def __post_init__(self) -> None:
         self.img_id = str(self.img_id)
-        columns = dict(pred_points=2, pred_scores=0, gt_points=2, gt_sigmas=2, gt_boxes=4)
-        for name, width in columns.items():
+        shapes = {f'gt_{key}': POINT_FIELDS[key].shape for key in TRUTH}
+        for name, shape in dict(shapes, pred_points=(2,), pred_scores=()).items():
             value = getattr(self, name)
             if value is not None:
-                value = np.asarray(value, np.float64)
-                setattr(self, name, value.reshape((-1, width) if width else -1))
+                setattr(self, name, np.asarray(value, np.float64).reshape(-1, *shape))
         if self.gt_levels is not None:
             self.gt_levels = np.asarray(self.gt_levels, np.int64).reshape(-1)
         for given, of in (
@@ -88,13 +91,14 @@ class ImageResult:
             ValueError: Its ``gt_original`` and ``gt_instances`` are of different numbers of points.
         """
         read = SampleReader(sample, reader)
+        truth = read.original_truth
         return cls(
             img_id=read.value('img_id'),
             pred_count=float(read.value('pred_count')),
             gt_count=read.get('gt_count'),
             pred_points=read.pred_points,
             pred_scores=read.pred_scores,
-            **{f'gt_{key}': values for key, values in read.original_truth.items()},
+            **{f'gt_{key}': truth[key] for key in TRUTH if key in truth},
             img_path=read.get('img_path'),
             ori_shape=read.get('ori_shape'),
             attributes=dict(read.get('attributes', {})),

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from mmengine.structures import BaseDataElement
 
-from .frame import truth_to_original_frame
+from .point_fields import POINT_FIELDS, truth_to_original_frame
 
-# Columns of what is known of each point.
-_WIDTHS = dict(points=2, boxes=4, sigmas=2)
+# The values of a point that have a form in each frame.
+MOVING = tuple(key for key, field in POINT_FIELDS.items() if field.moves)
 
 
 class SampleReader:
@@ -140,7 +140,7 @@ class SampleReader:
         Raises:
             ValueError: The two are not of the same number of points.
         """
-        truth = {key: self._rows('gt_instances', key) for key in _WIDTHS}
+        truth = {key: self._rows('gt_instances', key) for key in MOVING}
         original = self.get('gt_original')
         if truth['points'] is None or original is None:
             return truth_to_original_frame(truth, self._sample)
@@ -151,9 +151,7 @@ class SampleReader:
                 f'{numbers[1]}; a transform that drops points must drop their rows of gt_original '
                 'too'
             )
-        return {
-            key: _rows(original[key], width) for key, width in _WIDTHS.items() if key in original
-        }
+        return {key: _rows(original[key], key) for key in MOVING if key in original}
 
     @property
     def partition_index(self) -> np.ndarray | None:
@@ -162,11 +160,11 @@ class SampleReader:
         return None if index is None else _array(index)[0].astype(np.int64)
 
     def _rows(self, group: str, field: str) -> np.ndarray | None:
-        return _rows(self.get(group, {}).get(field), _WIDTHS[field])
+        return _rows(self.get(group, {}).get(field), field)
 
 
-def _rows(values: Any, width: int) -> np.ndarray | None:
-    return None if values is None else _array(values).reshape(-1, width)
+def _rows(values: Any, field: str) -> np.ndarray | None:
+    return None if values is None else _array(values).reshape(-1, *POINT_FIELDS[field].shape)
 
 
 def _array(values: Any) -> np.ndarray | None:
