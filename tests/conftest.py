@@ -1,11 +1,12 @@
 """Fixtures shared by all tests."""
 
-import gc
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import settings
+from mmengine.dataset import base_dataset
 from mmengine.utils import ManagerMixin
 
 # Where the images lie when MMCROWD_DATA_ROOT does not say: beside the repository.
@@ -53,7 +54,7 @@ def no_garbage_collection():
     """MMEngine collects garbage for every dataset that is made, which takes long among all the
     modules of a test run; Python does it by itself when needed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gc, 'collect', lambda *args: 0)
+        patch.setattr(base_dataset, 'gc', SimpleNamespace(collect=lambda: 0))
         yield
 
 
