@@ -1,13 +1,14 @@
 """Fixtures shared by all tests."""
 
-import gc
 import os
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import settings
+from mmengine.dataset import base_dataset
 from mmengine.utils import ManagerMixin
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
@@ -56,7 +57,7 @@ def no_garbage_collection():
     """MMEngine collects garbage for every dataset that is made, which takes long among all the
     modules of a test run; Python does it by itself when needed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gc, 'collect', lambda *args: 0)
+        patch.setattr(base_dataset, 'gc', SimpleNamespace(collect=lambda: 0))
         yield
 
 

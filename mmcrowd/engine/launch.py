@@ -19,7 +19,7 @@ from mmengine.evaluator import BaseMetric, DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from mmcrowd.evaluation.metrics import ResultsDump
+from mmcrowd.evaluation.metrics import ResultsWriter
 from mmcrowd.fileio.checkpoints import download_checkpoint
 
 from .config import read_config
@@ -146,7 +146,7 @@ def prediction_writers(out: str | None, submission_dir: str | None) -> list[Base
     if out and not json_file:
         metrics.append(DumpResults(out_file_path=out))
     if json_file or submission_dir:
-        metrics.append(ResultsDump(out_file=json_file, submission_dir=submission_dir))
+        metrics.append(ResultsWriter(out_file=json_file, submission_dir=submission_dir))
     return metrics
 
 

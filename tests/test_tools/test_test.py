@@ -4,7 +4,7 @@ import pytest
 from mmengine.evaluator import DumpResults
 
 from mmcrowd.engine import launch
-from mmcrowd.evaluation.metrics.results_dump import ResultsDump
+from mmcrowd.evaluation.metrics.results_writer import ResultsWriter
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_out_pickle(load, config):
 def test_out_json_and_submission(load, config):
     argv = [config, 'epoch_3.pth', '--out', 'results.json', '--submission-dir', 'submission']
     _, (metric,) = load(*argv)
-    assert isinstance(metric, ResultsDump)
+    assert isinstance(metric, ResultsWriter)
     assert (metric.out_file, metric.submission_dir) == ('results.json', 'submission')
 
 
