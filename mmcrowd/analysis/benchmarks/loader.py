@@ -209,11 +209,11 @@ def measure_memory(
         ``private`` and ``proportional`` memory of one worker (mean) and the proportional memory of
         all processes together, in MiB.
     """
-    loader = DataLoader(dataset, batch_size, num_workers=num_workers, collate_fn=pseudo_collate)
+    loader: DataLoader = DataLoader(dataset, batch_size, num_workers=num_workers, collate_fn=pseudo_collate)
     iterator = iter(loader)
     for _ in range(min(batches * num_workers, len(loader))):
         next(iterator)
-    workers = [_read_memory(process.pid) for process in multiprocessing.active_children()]
+    workers = [_read_memory(process.pid or 0) for process in multiprocessing.active_children()]
     own = _read_memory(os.getpid())
     mean = {key: statistics.mean(worker[key] for worker in workers) for key in own}
     return mean, own['proportional'] + sum(worker['proportional'] for worker in workers)

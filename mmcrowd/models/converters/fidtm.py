@@ -29,7 +29,7 @@ def convert(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """
     result = {rename(name, NAMES): value for name, value in state_dict.items()}
     with torch.device('meta'):
-        parts = dict(backbone=HRNetBilinear('w48'), head=MapHead())
+        parts: dict[str, torch.nn.Module] = dict(backbone=HRNetBilinear('w48'), head=MapHead())
     expected = {f'{part}.{name}' for part in parts for name in parts[part].state_dict()}
     missing, unknown = sorted(expected - set(result)), sorted(set(result) - expected)
     if missing or unknown:
