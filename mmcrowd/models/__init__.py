@@ -5,6 +5,7 @@ from .heads import DensityHead, PointHead
 from .localizers import LocalMaximum, OTMinimization
 from .losses import (
     BayesianLoss,
+    CHFLoss,
     ChfLoss,
     DensityLoss,
     DMCountLoss,
@@ -14,7 +15,11 @@ from .losses import (
     HungarianMatcher,
     KDMGLoss,
     NoiseCCLoss,
+    OutputLoss,
     P2PLoss,
+    PMLEntropicLoss,
+    PMLKLLoss,
+    PMLL2Loss,
     PMLLoss,
     UOTLoss,
 )
@@ -22,6 +27,7 @@ from .necks import TopDownFusion
 
 __all__ = [
     'BayesianLoss',
+    'CHFLoss',
     'CSRNet',
     'ChfLoss',
     'CrowdDataPreprocessor',
@@ -38,7 +44,11 @@ __all__ = [
     'MCNN',
     'NoiseCCLoss',
     'OTMinimization',
+    'OutputLoss',
     'P2PLoss',
+    'PMLEntropicLoss',
+    'PMLKLLoss',
+    'PMLL2Loss',
     'PMLLoss',
     'PointCounter',
     'PointHead',

@@ -1,3 +1,4 @@
+from .batch import short_image_sides, stack_partitions
 from .crowd_data_sample import CrowdDataSample
 from .frame import (
     compose_crop,
@@ -13,6 +14,8 @@ __all__ = [
     'compose_crop',
     'compose_flip',
     'compose_resize',
+    'short_image_sides',
+    'stack_partitions',
     'to_input_frame',
     'to_original_frame',
     'whole_image_size',

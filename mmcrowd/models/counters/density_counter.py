@@ -3,9 +3,8 @@ import math
 import torch
 from mmengine.structures import InstanceData, PixelData
 
-from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS, TASK_UTILS
-from mmcrowd.structures import CrowdDataSample, to_original_frame, whole_image_size
+from mmcrowd.structures import CrowdDataSample, stack_partitions, to_original_frame
 
 from .base_counter import BaseCounter, whole_images
 
@@ -19,10 +18,9 @@ class DensityCounter(BaseCounter):
     Args:
         backbone: Config of the backbone, of any scope; returns a tuple of feature levels.
         head: Config of the head; it has ``out_stride``, input pixels per density cell.
-        loss: Config of a density loss,
-            ``forward(density, points, stride, partition=None) -> dict``. One with a true
-            ``needs_image_side`` takes ``image_sides`` too, see
-            :class:`~mmcrowd.models.DensityLoss`.
+        loss: Config of a loss with a method ``loss(outputs, data_samples, stride) -> dict``, such
+            as any :class:`~mmcrowd.models.DensityLoss`, or of a module
+            ``forward(density, points, stride, partition=None) -> dict``.
         localizer: Config of a localizer, ``(density, stride) -> (points, scores)``, that turns the
             predicted density into points, see :mod:`mmcrowd.models.localizers`. Default None: the
             counter only counts.
@@ -60,16 +58,14 @@ class DensityCounter(BaseCounter):
     ) -> dict[str, torch.Tensor]:
         """Losses of a training batch; keys start with ``loss_``.
 
-        The partition that the loader has made (``gt_partition`` of every sample) is handed on, and
-        to a loss that needs them the short sides of the whole images, as ``ori_shape`` and
-        ``scale_factor`` tell them.
+        The partition that the loader has made (``gt_partition`` of every sample) is handed on.
         """
         density = self.predict_density(inputs)
+        if hasattr(self.loss_module, 'loss'):
+            return self.loss_module.loss(dict(density=density), data_samples, self.stride)
         points = [sample.gt_instances.points for sample in data_samples]
-        known = dict(partition=_stack_partition(data_samples))
-        if getattr(self.loss_module, 'needs_image_side', False):
-            known['image_sides'] = _image_sides(data_samples)
-        return self.loss_module(density, points, stride=self.stride, **known)
+        partition = stack_partitions(data_samples, self.stride)
+        return self.loss_module(density, points, stride=self.stride, partition=partition)
 
     def predict(
         self, inputs: torch.Tensor, data_samples: list[CrowdDataSample] | None = None
@@ -102,21 +98,3 @@ class DensityCounter(BaseCounter):
         points = points.minimum(points.new_tensor((width - 1, height - 1)))
         located = to_original_frame(points.cpu().numpy(), sample.metainfo)
         return InstanceData(points=torch.from_numpy(located).to(points.device), scores=scores)
-
-
-def _stack_partition(data_samples: list[CrowdDataSample]) -> Partition | None:
-    """Partition of the batch, if every sample brings one of the same size."""
-    given = [sample.gt_partition for sample in data_samples if 'gt_partition' in sample]
-    if len(given) < len(data_samples) or len({item.shape for item in given}) > 1:
-        return None
-    return Partition(
-        index=torch.cat([item.index for item in given]),
-        distance=torch.cat([item.distance for item in given]),
-    )
-
-
-def _image_sides(data_samples: list[CrowdDataSample]) -> list[float] | None:
-    """Short sides of the whole images in input pixels, if every sample knows its image."""
-    if not all('ori_shape' in sample for sample in data_samples):
-        return None
-    return [min(whole_image_size(sample.metainfo)) for sample in data_samples]

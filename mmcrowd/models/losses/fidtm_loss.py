@@ -177,7 +177,12 @@ class FIDTMLoss(DensityLoss):
         self.reduction = reduction
 
     def image_loss(
-        self, density: Tensor, points: Tensor, stride: int, nearest: Partition
+        self,
+        density: Tensor,
+        points: Tensor,
+        stride: int,
+        nearest: Partition,
+        side: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Terms of one image, ``loss_mse`` and ``loss_ssim``; see the base class.
 
