@@ -6,11 +6,17 @@ MMEngine looks for a child of every kind under the default scope.
 """
 
 from mmengine import registry as root
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import Registry
+
+# By this MMEngine finds configs of this package: 'mmcrowd::bl/bl_vgg19_sha.py'.
+MODULE2PACKAGE['mmcrowd'] = 'mmcrowd'
 
 
 def _child(parent: Registry, *locations: str) -> Registry:
-    return Registry(parent.name, parent=parent, scope='mmcrowd', locations=list(locations))
+    # Without a location MMEngine would look for a module mmcrowd.utils, and warn.
+    locations = list(locations) or [__name__]
+    return Registry(parent.name, parent=parent, scope='mmcrowd', locations=locations)
 
 
 # Datasets and the transforms of their pipelines.
@@ -25,7 +31,7 @@ WEIGHT_INITIALIZERS = _child(root.WEIGHT_INITIALIZERS)
 # Helpers that hold no parameters, such as localizers.
 TASK_UTILS = _child(root.TASK_UTILS, 'mmcrowd.models')
 
-METRICS = _child(root.METRICS, 'mmcrowd.evaluation')
+METRICS = _child(root.METRICS, 'mmcrowd.evaluation.metrics')
 EVALUATOR = _child(root.EVALUATOR)
 
 VISUALIZERS = _child(root.VISUALIZERS, 'mmcrowd.visualization')

@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -45,6 +46,15 @@ def user_cache(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('XDG_CACHE_HOME', str(folder))
         yield folder / 'mmcrowd' / 'annotations'
+
+
+@pytest.fixture(scope='session', autouse=True)
+def no_garbage_collection():
+    """MMEngine collects garbage for every dataset that is made, which takes long among all the
+    modules of a test run; Python does it by itself when needed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gc, 'collect', lambda *args: 0)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -15,9 +15,8 @@ from plotly.offline import get_plotlyjs
 
 from mmcrowd.evaluation.functional.counting import COUNT_CLASSES, count_errors
 from mmcrowd.evaluation.functional.localization import (
-    box_levels,
-    box_sigmas,
     localization_scores,
+    match_heads,
     match_points,
     match_points_at_radii,
 )
@@ -36,10 +35,10 @@ from .error_graphs import (
     to_html,
 )
 
-# Column of the sigmas, and how the page writes the radius.
+# How the page writes the radii of HEAD_RADII.
 SIGMAS = {
-    'sigma_s': (0, 'small radius σ_s of each head'),
-    'sigma_l': (1, 'large radius σ_l of each head'),
+    'sigma_s': 'small radius σ_s of each head',
+    'sigma_l': 'large radius σ_l of each head',
 }
 
 # Longest side of a picture, and of the frame that its marks are drawn in.
@@ -97,7 +96,8 @@ def build_error_page(
             ``'sigma_s'`` or ``'sigma_l'`` for the small or large radius of each head, which needs
             ``gt_sigmas`` or ``gt_boxes``. Defaults to 8.
         worst: Number of images to show. Defaults to 24.
-        image_root: Folder with the image files. Defaults to None: they lie at their ``img_path``.
+        image_root: Folder with the image files, or with the folders that they lie in. Defaults to
+            None: they lie at their ``img_path``.
             An image whose file cannot be read is shown as points on a grey ground.
         title: Heading of the page.
 
@@ -151,10 +151,11 @@ class _Image:
                 self.relative = self.error / result.gt_count
         self.located = result.gt_points is not None and result.pred_points is not None
         if self.located:
-            reach = radius
+            points = result.pred_points, result.gt_points
             if radius in SIGMAS:
-                reach = _sigmas(result)[:, SIGMAS[radius][0]]
-            pred, gt = match_points(result.pred_points, result.gt_points, reach)
+                ((pred, gt),) = match_heads(*points, _sigmas(result), [radius])
+            else:
+                pred, gt = match_points(*points, radius)
             self.right = np.isin(np.arange(len(result.pred_points)), pred)
             self.found = np.isin(np.arange(len(result.gt_points)), gt)
 
@@ -201,7 +202,7 @@ def _validate(results: Sequence[ImageResult], radius: float | str, worst: int) -
             points = getattr(result, name)
             if points is not None and not np.isfinite(points).all():
                 raise ValueError(f'{where}: {name} has a value that is not finite')
-        levels = _levels(result)
+        levels = result.head_levels()
         if levels is not None and not np.isin(levels, range(len(_LEVEL_NAMES))).all():
             raise ValueError(
                 f'{where}: gt_levels are {np.unique(levels).tolist()}, expected 0 to 5'
@@ -210,15 +211,12 @@ def _validate(results: Sequence[ImageResult], radius: float | str, worst: int) -
 
 def _sigmas(result: ImageResult) -> np.ndarray:
     """``(m, 2)`` small and large radius of the heads."""
-    if result.gt_sigmas is not None:
-        return result.gt_sigmas
-    if result.gt_boxes is not None:
-        return box_sigmas(result.gt_boxes)
-    if len(result.gt_points) == 0:
-        return np.zeros((0, 2))
-    raise ValueError(
-        f'image {result.img_id!r} has neither gt_sigmas nor gt_boxes; give the radius in pixels'
-    )
+    sigmas = result.head_sigmas()
+    if sigmas is None:
+        raise ValueError(
+            f'image {result.img_id!r} has neither gt_sigmas nor gt_boxes; give the radius in pixels'
+        )
+    return sigmas
 
 
 def _choose_worst(images: Sequence[_Image], number: int) -> list[_Image]:
@@ -249,7 +247,7 @@ def _subtitle(images: Sequence[_Image], radius: float | str) -> str:
 
 
 def _radius_name(radius: float | str) -> str:
-    return SIGMAS[radius][1] if radius in SIGMAS else f'radius of {radius:g} px'
+    return SIGMAS[radius] if radius in SIGMAS else f'radius of {radius:g} px'
 
 
 def _notes(images: Sequence[_Image], no_picture: int, num_shown: int) -> list[str]:
@@ -275,7 +273,7 @@ def _numbers(images: Sequence[_Image]) -> dict[str, str]:
     """Names and values at the head of the page."""
     judged = [image for image in images if image.error is not None]
     pred, gt = _counts(judged or images)
-    numbers = {'images': f'{len(images):,}', 'predicted': f'{pred.sum():,.0f}'}
+    numbers = {'images': f'{len(images):,}', 'predicted': f'{_rounded(pred.sum(), 0):,.0f}'}
     if judged:
         errors = count_errors(pred, gt)
         numbers |= {
@@ -303,12 +301,18 @@ def _fixed(value: float | None, digits: int) -> str:
 
 
 def _signed(value: float, digits: int) -> str:
-    return f'{value:+,.{digits}f}'.replace('-', '−')
+    return f'{_rounded(value, digits):+,.{digits}f}'.replace('-', '−')
 
 
 def _number(value: float) -> str:
     """A count, without decimals where it is whole."""
-    return f'{value:,.0f}' if value == int(value) else f'{value:,.1f}'
+    digits = int(value != int(value))
+    return f'{_rounded(value, digits):,.{digits}f}'
+
+
+def _rounded(value: float, digits: int) -> float:
+    """The value, and 0 without a sign where nothing else is left of it."""
+    return round(value, digits) + 0.0
 
 
 # --- Graphs
@@ -433,7 +437,7 @@ def _localization_panels(images: Sequence[_Image], radius: float | str) -> list[
         )
     ]
     for axis, names, classes_of in (
-        ('area of the head, px²', _LEVEL_NAMES, _levels),
+        ('area of the head, px²', _LEVEL_NAMES, ImageResult.head_levels),
         ('large radius of the head, px', _PIXEL_NAMES, _radius_classes),
     ):
         sized = [(image, classes_of(image.result)) for image in images]
@@ -471,14 +475,9 @@ def _scores_at(images: Sequence[_Image], radii: Sequence[int]) -> list[dict[str,
     return [localization_scores(tp, num_pred - tp, num_gt - tp) for tp in found.sum(0).tolist()]
 
 
-def _levels(result: ImageResult) -> np.ndarray | None:
-    if result.gt_levels is None and result.gt_boxes is not None:
-        return box_levels(result.gt_boxes)
-    return result.gt_levels
-
-
 def _radius_classes(result: ImageResult) -> np.ndarray | None:
-    return None if result.gt_sigmas is None else _pixel_classes(result.gt_sigmas[:, 1])
+    sigmas = result.head_sigmas()
+    return None if sigmas is None else _pixel_classes(sigmas[:, 1])
 
 
 def _pixel_classes(values: np.ndarray) -> np.ndarray:
@@ -526,7 +525,7 @@ def _read(
     """The image, or what keeps it from being read."""
     path = result.img_path
     if image_root is not None:
-        path = Path(image_root) / Path(path or f'{result.img_id}.jpg').name
+        path = _find(Path(path or f'{result.img_id}.jpg'), Path(image_root))
     if path is None:
         return None, 'the result names no image file'
     try:
@@ -535,6 +534,13 @@ def _read(
         return None, f'no image file {path}'
     except ValueError as error:
         return None, str(error)
+
+
+def _find(path: Path, root: Path) -> Path:
+    """The file below ``root`` whose path ends as this one, in as many folders as can be."""
+    parts = path.parts[bool(path.anchor) :]
+    places = [root.joinpath(*parts[start:]) for start in range(len(parts))]
+    return next((place for place in places if place.is_file()), places[-1])
 
 
 def _case(image: _Image, picture: np.ndarray | None, problem: str | None) -> str:

@@ -46,7 +46,7 @@ def draw_partition(image: np.ndarray, points: np.ndarray, stride: int = 2) -> np
         vmax=19,
         alpha=0.5,
         interpolation='nearest',
-        **_extent(image),
+        **_extent(shuffled.shape, stride),
     )
     axes.plot(*np.asarray(points).T, 'w.', markersize=4, markeredgecolor='k', markeredgewidth=0.4)
     return _render(figure)
@@ -75,6 +75,7 @@ def draw_backgrounds(
         ValueError: No points, or an unknown cost.
     """
     partition = _partition(image, points, stride)
+    size = tuple(partition.index.shape[1:])
     cases = PointCases([torch.as_tensor(points)], partition)
     c = _cost(cases, cost)
     weights = {
@@ -84,7 +85,7 @@ def draw_backgrounds(
     }
     figure, every = _figure(image, weights)
     for axes, weight in zip(every, weights.values(), strict=True):
-        weight = weight.view(partition.index.shape[1:]).numpy()
+        weight = weight.view(size).numpy()
         span = max(np.abs(weight).max(), 1e-12)
         drawn = axes.imshow(
             weight,
@@ -92,7 +93,7 @@ def draw_backgrounds(
             norm=TwoSlopeNorm(0, -span, span),
             alpha=0.7,
             interpolation='nearest',
-            **_extent(image),
+            **_extent(size, stride),
         )
         axes.plot(*np.asarray(points).T, 'k.', markersize=2)
         figure.colorbar(drawn, ax=axes, shrink=0.8)
@@ -189,9 +190,9 @@ def _cost(cases: PointCases, cost: str) -> torch.Tensor:
     return COSTS[cost](cases)
 
 
-def _extent(image: np.ndarray) -> dict:
-    """Lays a map of cells over the image."""
-    height, width = image.shape[:2]
+def _extent(size: tuple[int, int], stride: int) -> dict:
+    """Lays a map of ``size = (h, w)`` cells over the image; the axes cut off what lies beyond."""
+    height, width = (number * stride for number in size)
     return dict(extent=(-0.5, width - 0.5, height - 0.5, -0.5))
 
 

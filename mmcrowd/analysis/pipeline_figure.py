@@ -60,7 +60,7 @@ def draw_stage(title: str, results: Mapping, side: int = 768) -> np.ndarray:
 
     color, cells = _POINT_COLOR, stage.get('cells')
     if cells is not None:
-        picture, color = _color_cells(picture, cells), _POINT_COLOR_ON_CELLS
+        picture, color = _color_cells(picture, cells, size), _POINT_COLOR_ON_CELLS
     if 'boxes' in stage:
         _draw_boxes(picture, locate(stage['boxes'].reshape(-1, 2, 2)).reshape(-1, 4))
     if 'points' in stage:
@@ -125,8 +125,9 @@ def _fit(img: np.ndarray, side: int) -> np.ndarray:
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 
-def _color_cells(picture: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """The picture in grey, coloured by ``cells (h, w)``: the index of a point, or -1 for none."""
+def _color_cells(picture: np.ndarray, cells: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The picture of an image of ``size (H, W)``, in grey, coloured by its ``cells (h, w)``: the
+    index of a point, or -1 for none."""
     grey = np.repeat(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
     if cells.max() < 0:
         return grey
@@ -135,9 +136,11 @@ def _color_cells(picture: np.ndarray, cells: np.ndarray) -> np.ndarray:
     hsv = np.stack([hues * 180, np.full_like(hues, 190), np.full_like(hues, 255)], axis=1)
     colors = cv2.cvtColor(hsv.astype(np.uint8)[None], cv2.COLOR_HSV2RGB)[0]
 
+    # The last cells may reach beyond the image.
+    stride = max(math.ceil(side / number) for side, number in zip(size, cells.shape, strict=True))
     row, col = (
-        ((np.arange(pixels) + 0.5) * number / pixels).astype(int)
-        for pixels, number in zip(picture.shape[:2], cells.shape, strict=True)
+        ((np.arange(pixels) + 0.5) * side / pixels / stride).astype(int)
+        for pixels, side in zip(picture.shape[:2], size, strict=True)
     )
     shown = cells[row[:, None], col]
     down, right = shown[1:] != shown[:-1], shown[:, 1:] != shown[:, :-1]

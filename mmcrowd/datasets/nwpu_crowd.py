@@ -2,8 +2,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmcrowd.evaluation.functional import box_sigmas
 from mmcrowd.fileio.files import read_json
+from mmcrowd.ops.heads import box_sigmas
 from mmcrowd.registry import DATASETS
 
 from .base_crowd_dataset import (
@@ -40,7 +40,7 @@ class NWPUCrowdDataset(BaseCrowdDataset):
 
     For each head there are ``points``, ``boxes`` (xyxy) and ``sigmas``, the radii within which the
     benchmark takes a predicted point for this head, see
-    :func:`~mmcrowd.evaluation.functional.box_sigmas`. A line ``id luminance level`` of a list gives
+    :func:`~mmcrowd.ops.heads.box_sigmas`. A line ``id luminance level`` of a list gives
     the ``attributes`` of an image: ``luminance`` and ``level`` (int; 0 to 4 as the count is 0, up
     to 100, up to 500, up to 5000, more). The number of points must be the ``human_num`` of a JSON
     file. ``mats`` are read only where there is no folder ``jsons``.
@@ -129,7 +129,8 @@ def read_list(path: Path, problems: list[Exception]) -> list[tuple[str, dict]]:
     rows = []
     for i, line in enumerate(read_lines(path), 1):
         fields = line.split()
-        if len(fields) != len(wanted.split()) or not all(field.isdecimal() for field in fields):
+        are_numbers = all(field.isascii() and field.isdecimal() for field in fields)
+        if len(fields) != len(wanted.split()) or not are_numbers:
             problems.append(ValueError(f'{path}:{i}: {line!r}, expected "{wanted}"'))
             continue
         attributes = zip(wanted.split()[1:], map(int, fields[1:]), strict=True)

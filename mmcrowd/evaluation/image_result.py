@@ -1,7 +1,7 @@
 """What an evaluation knows of one image, and its JSON file."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 
 from mmcrowd.fileio.files import write_atomic
-from mmcrowd.structures import to_original_frame
+from mmcrowd.ops.heads import box_levels, box_sigmas
+from mmcrowd.structures.frame import truth_to_original_frame
 
 # Of the JSON file; raised when a reader of the older form would misread the newer one.
 FORMAT = 'mmcrowd-results-1'
-
-# Decimals of coordinates and scores in the file.
-_DECIMALS = 4
 
 
 @dataclass(kw_only=True)
@@ -77,43 +75,86 @@ class ImageResult:
     def from_sample(cls, sample: Mapping) -> 'ImageResult':
         """Of a :class:`~mmcrowd.structures.CrowdDataSample` as a metric gets it, a dict.
 
-        The truth is brought back from the input frame; radii with the square root of the change
-        in area.
-
         Raises:
             KeyError: The sample has no ``img_id`` or no ``pred_count``.
+            ValueError: Its ``gt_original`` is not of its points.
         """
         for key in ('img_id', 'pred_count'):
             if key not in sample:
                 raise KeyError(f'image {sample.get("img_id")!r}: the sample has no {key}')
         pred = sample.get('pred_instances') or {}
-        gt = sample.get('gt_instances') or {}
-        points, boxes, sigmas = (_array(gt.get(key)) for key in ('points', 'boxes', 'sigmas'))
-        if points is not None:
-            points = to_original_frame(points.reshape(-1, 2), sample)
-        if boxes is not None:
-            boxes = to_original_frame(boxes.reshape(-1, 2), sample).reshape(-1, 4)
-            if sample.get('flip', False):  # the corners have changed places
-                boxes = boxes[:, [2, 1, 0, 3]]
-        if sigmas is not None:
-            sigmas = sigmas / np.sqrt(np.prod(sample.get('scale_factor', (1.0, 1.0))))
+        truth = original_truth(sample)
         return cls(
             img_id=sample['img_id'],
             pred_count=float(sample['pred_count']),
             gt_count=sample.get('gt_count'),
             pred_points=_array(pred.get('points')),
             pred_scores=_array(pred.get('scores')),
-            gt_points=points,
-            gt_sigmas=sigmas,
-            gt_boxes=boxes,
+            **{f'gt_{key}': values for key, values in truth.items()},
             img_path=sample.get('img_path'),
             ori_shape=sample.get('ori_shape'),
             attributes=dict(sample.get('attributes') or {}),
         )
 
+    def head_sigmas(self) -> np.ndarray | None:
+        """``(m, 2)`` small and large radius of each head, those that are given or else of its box.
+
+        Returns:
+            Whole pixels, as the protocol of NWPU-Crowd has them; None where nothing tells them.
+
+        Raises:
+            ValueError: A box cannot be used, naming the image.
+        """
+        if self.gt_sigmas is not None:
+            return np.rint(self.gt_sigmas)
+        return self._of_boxes(box_sigmas)
+
+    def head_levels(self) -> np.ndarray | None:
+        """``(m,)`` level of each head's area, as :meth:`head_sigmas`."""
+        return self._of_boxes(box_levels) if self.gt_levels is None else self.gt_levels
+
+    def _of_boxes(self, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | None:
+        boxes = self.gt_boxes
+        if boxes is None and self.gt_points is not None and len(self.gt_points) == 0:
+            boxes = []  # all is known of nobody
+        try:
+            return None if boxes is None else function(boxes)
+        except ValueError as error:
+            raise ValueError(f'image {self.img_id!r}: {error}') from None
+
+
+def original_truth(sample: Mapping) -> dict[str, np.ndarray]:
+    """Points, boxes and sigmas of the heads in the original frame.
+
+    They are the sample's ``gt_original``, see
+    :class:`~mmcrowd.datasets.transforms.LoadCrowdImage`. If it has none, those of its
+    ``gt_instances`` are brought back from the input frame.
+
+    Args:
+        sample: A :class:`~mmcrowd.structures.CrowdDataSample` as a metric gets it, a dict.
+
+    Returns:
+        float64 arrays of ``points``, ``boxes`` and ``sigmas``, those that there are.
+
+    Raises:
+        ValueError: The two are not of the same number of points.
+    """
+    gt = sample.get('gt_instances') or {}
+    truth = {key: _array(gt.get(key)) for key in ('points', 'boxes', 'sigmas')}
+    original = sample.get('gt_original')
+    if truth['points'] is None or original is None:
+        return truth_to_original_frame(truth, sample)
+    numbers = len(original['points']), len(truth['points'])
+    if numbers[0] != numbers[1]:
+        raise ValueError(
+            f'image {sample.get("img_id")!r}: gt_original has {numbers[0]} points, gt_instances '
+            f'{numbers[1]}; a transform that drops points must drop their rows of gt_original too'
+        )
+    return original
+
 
 def save_results(results: Sequence[ImageResult], path: str | Path) -> None:
-    """Write the results of a test run as JSON; the file appears whole or not at all."""
+    """Write the results of a test run as JSON, all digits; the file appears whole or not at all."""
     images = [
         {key: _plain(value) for key, value in asdict(result).items() if value is not None}
         for result in results
@@ -128,8 +169,8 @@ def load_results(path: str | Path) -> list[ImageResult]:
         ValueError: The file is no such JSON, naming it and what is wrong.
     """
     try:
-        content = json.loads(Path(path).read_text())
-    except ValueError as error:
+        content = json.loads(Path(path).read_bytes())
+    except (ValueError, RecursionError) as error:
         raise ValueError(f'{path}: not a JSON file of results ({error})') from None
     seen = content.get('format') if isinstance(content, dict) else None
     if seen != FORMAT:
@@ -156,9 +197,9 @@ def _array(values: Any) -> np.ndarray | None:
 def _plain(value: Any) -> Any:
     """The value as JSON knows it."""
     if isinstance(value, np.ndarray):
-        return value.round(_DECIMALS).tolist() if value.dtype.kind == 'f' else value.tolist()
+        return (value + 0).tolist()  # -0.0 becomes 0.0
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, np.generic):
-        return value.item()
-    return value
+        value = value.item()
+    return value + 0.0 if isinstance(value, float) else value

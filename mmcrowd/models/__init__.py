@@ -1,7 +1,7 @@
-from .backbones import MCNN, VGG, CSRNet
+from .backbones import MCNN, VGG, CSRNet, HRNetBilinear
 from .counters import DensityCounter, PointCounter
 from .data_preprocessor import CrowdDataPreprocessor
-from .heads import DensityHead, PointHead
+from .heads import DensityHead, MapHead, PointHead, ZIPHead
 from .localizers import LocalMaximum, OTMinimization
 from .losses import (
     BayesianLoss,
@@ -22,8 +22,9 @@ from .losses import (
     PMLL2Loss,
     PMLLoss,
     UOTLoss,
+    ZIPLoss,
 )
-from .necks import TopDownFusion
+from .necks import ResizeConcat, SeparableRefiner, TopDownFusion
 
 __all__ = [
     'BayesianLoss',
@@ -38,10 +39,12 @@ __all__ = [
     'FIDTMLoss',
     'GaussianL2Loss',
     'GeneralizedLoss',
+    'HRNetBilinear',
     'HungarianMatcher',
     'KDMGLoss',
     'LocalMaximum',
     'MCNN',
+    'MapHead',
     'NoiseCCLoss',
     'OTMinimization',
     'OutputLoss',
@@ -52,7 +55,11 @@ __all__ = [
     'PMLLoss',
     'PointCounter',
     'PointHead',
+    'ResizeConcat',
+    'SeparableRefiner',
     'TopDownFusion',
     'UOTLoss',
     'VGG',
+    'ZIPHead',
+    'ZIPLoss',
 ]

@@ -25,6 +25,8 @@ class CrowdDataSample(BaseDataElement):
     - ``gt_instances``: ``points`` float32 ``(m, 2)``, ``(x, y)`` in pixels of the input frame;
       where the benchmark gives them ``boxes`` ``(m, 4)`` xyxy, ``sigmas`` ``(m, 2)``, ``occlusion``
       and ``blur`` ``(m,)``.
+    - ``gt_original``: the ``points``, ``boxes`` and ``sigmas`` of ``gt_instances`` as annotated,
+      float64 arrays in the original frame, for what compares.
     - ``gt_count``: int, number of points.
     - ``gt_partition``: ``index`` int64 ``(1, h, w)`` and ``distance`` float32 ``(1, h, w)`` in
       input pixels, see :mod:`mmcrowd.ops.partition`.
@@ -47,6 +49,7 @@ class CrowdDataSample(BaseDataElement):
     """
 
     gt_instances = _typed_field('gt_instances', InstanceData)
+    gt_original = _typed_field('gt_original', InstanceData)
     gt_count = _typed_field('gt_count', int)
     gt_partition = _typed_field('gt_partition', PixelData)
     pred_density = _typed_field('pred_density', PixelData)

@@ -88,6 +88,31 @@ def to_original_frame(points: np.ndarray, meta: Mapping) -> np.ndarray:
     return out.astype(points.dtype)
 
 
+def truth_to_original_frame(truth: Mapping, meta: Mapping) -> dict[str, np.ndarray]:
+    """Move what is known of the heads back to the original frame.
+
+    Args:
+        truth: Any of ``points`` ``(m, 2)``, ``boxes`` ``(m, 4)`` xyxy and ``sigmas`` ``(m, 2)`` of
+            the input frame, among other entries.
+        meta: As for :func:`to_input_frame`.
+
+    Returns:
+        New arrays, float64, of those that there are. Sigmas change with the square root of the
+        area.
+    """
+    moved = {}
+    for key, width in (('points', 2), ('boxes', 4)):
+        if truth.get(key) is not None:
+            values = np.asarray(truth[key], np.float64).reshape(-1, 2)
+            moved[key] = to_original_frame(values, meta).reshape(-1, width)
+    if 'boxes' in moved and meta.get('flip', False):  # the corners have changed places
+        moved['boxes'] = moved['boxes'][:, [2, 1, 0, 3]]
+    if truth.get('sigmas') is not None:
+        sigmas = np.asarray(truth['sigmas'], np.float64).reshape(-1, 2)
+        moved['sigmas'] = sigmas / np.sqrt(np.prod(_scale(meta)))
+    return moved
+
+
 def _scale(meta: Mapping) -> tuple[float, float]:
     return meta.get('scale_factor', (1.0, 1.0))
 

@@ -1,9 +1,10 @@
 import cv2
 import mmcv
 import numpy as np
-from mmengine.dist import master_only
+from mmengine.dist import is_main_process
 from mmengine.visualization import Visualizer
 
+from mmcrowd.fileio.files import printable
 from mmcrowd.registry import VISUALIZERS
 from mmcrowd.structures import CrowdDataSample, to_input_frame, to_original_frame
 
@@ -25,6 +26,10 @@ _PRED_COLOR = (255, 160, 40)
 
 # Side, in pixels of the image, of the square on which the colour scale counts persons.
 _UNIT_SIDE = 10
+
+# Least standard deviation, in pixels of the image, of the person that bounds the scale from below:
+# on an image that is enlarged the blur of the picture is next to nothing.
+_LEAST_SPREAD = 2.5
 
 
 @VISUALIZERS.register_module()
@@ -74,7 +79,6 @@ class CrowdVisualizer(Visualizer):
         self.max_side = max_side
         self.density_max = density_max
 
-    @master_only
     def add_datasample(
         self,
         name: str,
@@ -87,8 +91,11 @@ class CrowdVisualizer(Visualizer):
         wait_time: float = 0,
         out_file: str | None = None,
         step: int = 0,
-    ) -> np.ndarray:
+    ) -> np.ndarray | None:
         """Draw one sample; show the picture, and write it to a file or else to the backends.
+
+        In distributed runs only the first rank shows and has backends. The others draw what is to
+        be written to a file, so that each may write its own.
 
         Args:
             name: Name of the picture for the backends and the window.
@@ -106,13 +113,16 @@ class CrowdVisualizer(Visualizer):
             step: Step under which the backends file the picture.
 
         Returns:
-            The picture, RGB uint8 ``(H', W', 3)``; None on other ranks than the first.
+            The picture, RGB uint8 ``(H', W', 3)``; None on other ranks than the first without an
+            ``out_file``.
 
         Raises:
             KeyError: If the sample has a density without ``density_stride``.
             ValueError: If the image is not RGB uint8, or has another size than the sample states
                 for this frame, or if the density is not finite or does not fit the image.
         """
+        if out_file is None and not is_main_process():
+            return None
         screen = _Screen(name, image, data_sample, frame, self.min_side, self.max_side)
         gt_points = _points(data_sample, 'gt_instances') if draw_gt else None
         pred_points = _points(data_sample, 'pred_instances') if draw_pred else None
@@ -134,11 +144,11 @@ class CrowdVisualizer(Visualizer):
         drawn = side_by_side(panels)
 
         if show:
-            self.show(drawn, win_name=name, wait_time=wait_time)
+            self.show(drawn, win_name=printable(name), wait_time=wait_time)
         if out_file is not None:
             mmcv.imwrite(drawn[..., ::-1], str(out_file))
         else:
-            self.add_image(name, drawn, step)
+            self.add_image(printable(name), drawn, step)
         return drawn
 
 
@@ -206,9 +216,11 @@ def _count(points: np.ndarray | None, density: np.ndarray | None = None) -> floa
 
 def _titles(gt_count: int | None, pred_count: float | None) -> tuple[list, list]:
     gt_title = [] if gt_count is None else [(f'GT {gt_count}', _GT_COLOR)]
-    pred_title = [] if pred_count is None else [(f'pred {pred_count:.1f}', _PRED_COLOR)]
+    # Adding 0 turns a rounded -0.0 into 0.0.
+    pred_title = []
+    if pred_count is not None:
+        pred_title.append((f'pred {round(pred_count, 1) + 0.0:.1f}', _PRED_COLOR))
     if gt_title and pred_title:
-        # Adding 0 turns a rounded -0.0 into 0.0.
         error = f'{round(pred_count - gt_count, 1) + 0:+.1f}'.replace('-', '\N{MINUS SIGN}')
         pred_title.append((f'({error})', TEXT_COLOR))
     return gt_title, pred_title
@@ -252,7 +264,8 @@ def _shade_density(
     if density_max is None:
         # Never so low that the noise of an empty street glows: at least a twentieth of the peak of
         # one person on one pixel.
-        top = max(_quantile_of_persons(laid, 0.95), 0.05 / (2 * np.pi * sigma**2))
+        variance = max(sigma**2, _LEAST_SPREAD**2 * screen.scale.prod())
+        top = max(_quantile_of_persons(laid, 0.95), 0.05 / (2 * np.pi * variance))
     else:
         top = density_max / unit
     picture = overlay_density(screen.picture, np.minimum(laid / top, 1))

@@ -6,14 +6,25 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from mmengine.dataset import Compose
+from mmengine.structures import InstanceData
 from playwright.sync_api import sync_playwright
 from plotly.offline import get_plotlyjs
 
-from mmcrowd.analysis import error_page
+from mmcrowd.analysis import error_graphs, error_page
 from mmcrowd.analysis.error_page import build_error_page
-from mmcrowd.evaluation.image_result import ImageResult
+from mmcrowd.datasets.transforms import (
+    LimitSide,
+    LoadCrowdImage,
+    PackCrowdInputs,
+    RandomHorizontalFlip,
+)
+from mmcrowd.evaluation import LocalizationMetric, ResultsDump
+from mmcrowd.evaluation.image_result import ImageResult, load_results
+from mmcrowd.ops.heads import box_sigmas
 
 BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
 MINUTES = 60_000  # milliseconds, for a browser on a busy machine
@@ -107,6 +118,22 @@ def test_hand_computed():
     assert numbers(build([make_result('a', [LEFT], [(16.0, 20.0)])], radius=6))['F1'] == '1.0000'
 
 
+def test_no_zero_has_a_sign():
+    counts = {'a': (10, 9.996), 'b': (0, -0.04), 'c': (0, -0.0)}
+    page = build(
+        [ImageResult(img_id=k, gt_count=gt, pred_count=pred) for k, (gt, pred) in counts.items()]
+    )
+    assert numbers(page)['bias'] == '−0.01'
+    rows = {row[0]: row[1:6] for row in table(page)}
+    assert rows == {
+        'a': ['10', '10.0', '+0.0', '0.0', '+0.0 %'],
+        'b': ['0', '0.0', '+0.0', '0.0', '–'],
+        'c': ['0', '0', '+0.0', '0', '–'],
+    }
+    (below,) = [ImageResult(img_id='a', gt_count=0, pred_count=-0.3)]
+    assert numbers(build([below]))['predicted'] == '0'
+
+
 def test_radius_of_each_head():
     gt, pred = [LEFT, RIGHT], [(10.0, 26.0), (90.0, 26.0)]
     sigmas = [(3.0, 6.0), (6.0, 9.0)]
@@ -120,6 +147,64 @@ def test_radius_of_each_head():
     page = build([make_result('a', gt, pred, gt_boxes=boxes)], radius='sigma_s')
     assert numbers(page)['F1'] == '0.5000'
     assert 'small radius σ_s of each head' in page
+
+
+@pytest.mark.parametrize('radius', ['sigma_s', 'sigma_l', 8.0])
+@pytest.mark.parametrize('known', ['boxes', 'sigmas', 'both'])
+def test_page_and_metric_agree(known, radius, tmp_path, monkeypatch):
+    """Dense heads with boxes as in JHU-CROWD++ or sigmas as in NWPU-Crowd, in images that were
+    reduced and mirrored; predictions between pixels; and the results through their file."""
+    rng = np.random.default_rng(0)
+    pipeline = Compose(
+        [
+            LoadCrowdImage(),
+            LimitSide(longest=217),
+            RandomHorizontalFlip(prob=1.0),
+            PackCrowdInputs(),
+        ]
+    )
+    samples = []
+    for number in range(6):
+        points = rng.integers(0, 400, (60, 2)).astype(np.float32)
+        size = rng.integers(1, 40, (60, 2)).astype(np.float32)
+        boxes = np.concatenate([points - size / 2, points + size / 2], 1)
+        truth = dict(points=points)
+        if known != 'sigmas':
+            truth['boxes'] = boxes
+        if known != 'boxes':
+            truth['sigmas'] = box_sigmas(boxes).astype(np.float32)
+        image = dict(img=np.zeros((400, 400, 3), np.uint8), img_id=f'IMG_{number}', **truth)
+        sample = pipeline(image)['data_samples']
+        pred = points[: 50 + number] + rng.normal(0, size[: 50 + number] / 4)
+        pred[:9] = points[:9] + size[:9] / 2  # often just as far as the radius, to a half
+        sample.pred_instances = InstanceData(points=torch.from_numpy(pred).float())
+        sample.pred_count = float(len(pred))
+        samples.append(sample.to_dict())
+
+    metric = LocalizationMetric(radius)
+    metric.process(None, samples)
+    tp = sum(result.tp[0] for result in metric.results)
+    num_gt = sum(result.num_gt for result in metric.results)
+    dump = ResultsDump(out_file=str(tmp_path / 'results.json'))
+    dump.process(None, samples)
+    dump.compute_metrics(dump.results)
+    shown = []
+    monkeypatch.setattr(
+        error_page,
+        'recall_bars',
+        lambda *args: (shown.append(args), error_graphs.recall_bars(*args))[1],
+    )
+    page = build(load_results(tmp_path / 'results.json'), radius=radius)
+    rows = {row[0]: [int(cell) for cell in row[6:9]] for row in table(page)}
+    for number, result in enumerate(metric.results):
+        found = int(result.tp.sum())
+        assert rows[result.img_id] == [found, result.num_pred - found, 60 - found], number
+    if known != 'sigmas':
+        levels, found = shown[0][:2]
+        assert np.bincount(levels, minlength=6).tolist() == num_gt.tolist()
+        assert np.bincount(levels[found], minlength=6).tolist() == tp.tolist()
+    f1 = metric.compute_metrics(metric.results)[f'F1@{radius if radius != 8.0 else 8}']
+    assert numbers(page)['F1'] == f'{f1:.4f}'
 
 
 def test_validation_of_nwpu(data_root, monkeypatch):
@@ -312,6 +397,21 @@ def test_pictures_may_be_elsewhere_or_nowhere(tmp_path):
     page = build(results, image_root=tmp_path)
     assert '2 of the 4 worst images could not be read' in page
     assert page.count('<img src="data:image/jpeg;base64,') == 2
+
+
+def test_pictures_of_one_name_in_several_folders(tmp_path):
+    aspects = {}
+    for name, size in (('cam1', (30, 40)), ('cam2', (40, 20)), ('.', (10, 90))):
+        (tmp_path / name).mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / name / '1.jpg'), np.full((*size, 3), 128, np.uint8))
+        aspects[name] = f'--aspect:{900 * size[1] / max(size):.1f}/{900 * size[0] / max(size):.1f}'
+    results = [
+        make_result(f'{name}/1', [], [LEFT], path=f'/gone/images/{name}/1.jpg')
+        for name in ('cam1', 'cam2', 'cam3')
+    ]
+    page = build(results, image_root=tmp_path)
+    # The third is found by its name alone.
+    assert all(aspect in page for aspect in aspects.values())
 
 
 @pytest.mark.parametrize(

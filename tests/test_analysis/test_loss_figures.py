@@ -51,6 +51,22 @@ def test_backgrounds_side_by_side(shown):
     assert (centered[y, x] < 0).all() and abs(centered.sum()) < 1e-9
 
 
+@pytest.mark.parametrize('draw', [draw_partition, draw_backgrounds])
+def test_cells_keep_their_size_where_the_stride_does_not_divide_the_image(draw, monkeypatch):
+    figures = []
+    render = loss_figures._render
+    monkeypatch.setattr(loss_figures, '_render', lambda f: (figures.append(f), render(f))[1])
+    draw(IMAGE[:, :59], POINTS, stride=16)
+    overlays = [axes.get_images()[1] for axes in figures[0].axes if len(axes.get_images()) == 2]
+    assert overlays
+    for overlay in overlays:
+        # 3 x 4 cells of 16 px, of which the image shows 40 x 59 px.
+        assert overlay.get_array().shape == (3, 4)
+        assert overlay.get_extent() == [-0.5, 63.5, 47.5, -0.5]
+        assert overlay.axes.get_xlim() == (-0.5, 58.5)
+        assert overlay.axes.get_ylim() == (39.5, -0.5)
+
+
 def test_targets_have_the_mass_of_one_person(shown):
     draw_targets(IMAGE, POINTS, index=1, stride=2)
     panels = np.array(shown).reshape(3, 5, *shown[0].shape)

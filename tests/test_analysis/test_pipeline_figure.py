@@ -73,6 +73,16 @@ def test_cells_have_the_colour_of_their_point():
     assert len(set(inner)) == len(set(outer)) == 3
 
 
+def test_cells_that_reach_beyond_the_image_keep_their_size():
+    results = make_results([[3, 3], [12, 4]], size=(16, 13))
+    # 4 x 4 cells of 4 px; the last column is one pixel wide.
+    results['gt_partition'] = dict(index=np.repeat([[0, 0, 0, 1]], 4, axis=0))
+    picture = draw(results, side=160)
+    hues = picture[100] - picture[100].min(axis=1, keepdims=True)
+    (border,) = np.flatnonzero(hues.argmax(axis=1)[1:] != hues.argmax(axis=1)[:-1]) + 1
+    assert border == 120  # ten screen pixels to one of the image
+
+
 def test_the_image_is_seen_through_the_cells():
     results = make_results([[3, 3], [12, 4]], size=(16, 16))
     results['img'][4:8, 6:12] = 200

@@ -4,15 +4,17 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmengine.dataset import DefaultSampler
+from mmengine.dataset import Compose, DefaultSampler
 from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData, PixelData
 
+from mmcrowd.datasets.transforms import LimitSide, LoadCrowdImage, PackCrowdInputs
 from mmcrowd.evaluation import CountMetric
 from mmcrowd.registry import METRICS
 from mmcrowd.structures import CrowdDataSample
@@ -142,6 +144,23 @@ def test_game_of_points_is_in_the_original_frame():
     assert metric.results[0][-1] == (0, 4)
 
 
+def test_game_of_points_takes_the_truth_as_annotated():
+    """A head on the border between two regions, which belongs to the right one."""
+    results = dict(
+        img=np.zeros((40, 90, 3), np.uint8),
+        img_id='a',
+        points=np.tile(np.float32([44.5, 5]), (60, 1)),
+    )
+    for side in range(20, 80):
+        pipeline = [LoadCrowdImage(), LimitSide(longest=side), PackCrowdInputs()]
+        sample = Compose(pipeline)(dict(results))['data_samples']
+        sample.pred_instances = InstanceData(points=torch.from_numpy(results['points']))
+        sample.pred_count = 60.0
+        metric = CountMetric(game_levels=(1,))
+        metric.process(None, [sample.to_dict()])
+        assert metric.results[0][-1] == (0,)
+
+
 @pytest.mark.parametrize('missing', ['gt_instances', 'pred_instances', 'density_stride'])
 def test_game_names_what_is_missing(missing):
     sample = game_sample(density_stride=None)
@@ -206,7 +225,7 @@ def evaluate_on_rank(rank, world_size, folder):
     for i in range(0, len(share), 2):
         evaluator.process([samples[j] for j in share[i : i + 2]])
     metrics = evaluator.evaluate(len(samples))
-    with open(f'{folder}/rank{rank}.json', 'w') as file:
+    with open(f'{folder}/rank{rank}.json', 'w', encoding='utf-8') as file:
         json.dump([len(share), metrics], file)
     dist.destroy_process_group()
 

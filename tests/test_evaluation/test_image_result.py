@@ -101,6 +101,22 @@ def test_bad_files(tmp_path, text, message):
         load_results(path)
 
 
+def test_the_file_has_all_digits(tmp_path):
+    points = np.float32([[10.500003, 1 / 3]])
+    result = ImageResult(img_id='a', pred_count=1 / 3, pred_points=points, pred_scores=[1e-7])
+    save_results([result], tmp_path / 'r.json')
+    assert_same(result, load_results(tmp_path / 'r.json')[0])
+
+
+def test_no_zero_has_a_sign_in_the_file(tmp_path):
+    path = tmp_path / 'r.json'
+    points = [[-0.0, 3.0]]
+    save_results(
+        [ImageResult(img_id='a', pred_count=-0.0, pred_points=points, pred_scores=[-0.0])], path
+    )
+    assert '-0' not in path.read_text()
+
+
 def test_an_old_file_survives_a_failed_write(tmp_path):
     path = tmp_path / 'r.json'
     save_results([full_result()], path)
@@ -148,6 +164,34 @@ def test_truth_comes_back_to_the_original_frame(sx, sy, x0, y0, flip, heads):
     np.testing.assert_allclose(result.gt_points, centres, atol=1e-6)
     np.testing.assert_allclose(result.gt_boxes, corners, atol=1e-6)
     np.testing.assert_allclose(result.gt_sigmas, sigmas, atol=1e-6)
+
+
+def test_truth_as_annotated():
+    """What a pipeline has kept of the original frame is taken as it is."""
+    sample = CrowdDataSample(metainfo=dict(img_id='a', img_shape=(9, 9), scale_factor=(0.3, 0.3)))
+    sample.pred_count = 0.0
+    sample.gt_instances = InstanceData(points=torch.zeros(1, 2))
+    kept = dict(points=[[4.5, 0.1]], boxes=[[1, 2, 3, 4]], sigmas=[[2.5, 3]])
+    sample.gt_original = InstanceData(**{key: np.array(rows) for key, rows in kept.items()})
+    result = ImageResult.from_sample(sample.to_dict())
+    assert {key: getattr(result, f'gt_{key}').tolist() for key in kept} == kept
+    sample.gt_instances = InstanceData(points=torch.zeros(3, 2))
+    with pytest.raises(ValueError, match="image 'a': gt_original has 1 points, gt_instances 3"):
+        ImageResult.from_sample(sample.to_dict())
+
+
+def test_sigmas_and_levels_of_heads():
+    known = dict(img_id='a', pred_count=1, gt_points=[[0, 0]])
+    boxes, sigmas = [[0, 0, 3.5, 4]], [[1.9, 6.2]]
+    result = ImageResult(**known, gt_boxes=boxes)
+    assert result.head_sigmas().tolist() == [[1, 2]] and result.head_levels().tolist() == [1]
+    result = ImageResult(**known, gt_boxes=boxes, gt_sigmas=sigmas, gt_levels=[4])
+    assert result.head_sigmas().tolist() == [[2, 6]] and result.head_levels().tolist() == [4]
+    assert ImageResult(**known).head_sigmas() is ImageResult(**known).head_levels() is None
+    nobody = ImageResult(img_id='a', pred_count=1, gt_points=[])
+    assert nobody.head_sigmas().shape == (0, 2) and nobody.head_levels().shape == (0,)
+    with pytest.raises(ValueError, match=r"image 'a': boxes\[0\] is"):
+        ImageResult(**known, gt_boxes=[[3, 0, 1, 1]]).head_levels()
 
 
 def test_what_a_sample_has():

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,13 +7,12 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from mmcrowd.evaluation.functional.localization import (
-    HEAD_LEVELS,
-    box_levels,
-    box_sigmas,
     localization_scores,
+    match_heads,
     match_points,
     match_points_at_radii,
 )
+from mmcrowd.ops.heads import HEAD_LEVELS, box_levels, box_sigmas
 
 
 def reach(pred, gt, radius):
@@ -235,6 +236,43 @@ def test_box_levels_at_their_ends():
     assert box_levels(boxes).tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
     assert box_levels([]).shape == (0,)
     assert len(HEAD_LEVELS) == 6
+
+
+@pytest.mark.parametrize('scale', [1.0, 0.37])
+def test_boxes_by_their_size_wherever_they_are(scale):
+    """Sides of whole pixels around points on whole and half pixels, in single precision."""
+    rng = np.random.default_rng(0)
+    size = rng.integers(0, 150, (4000, 2))
+    size[:400] = np.array([(3, 3), (11, 9), (2, 5), (6, 8), (10, 10), (9, 12), (25, 40), (0, 7)])[
+        np.arange(400) % 8
+    ]
+    centres = rng.integers(0, 16_000, (4000, 2)) / 2
+    boxes = np.concatenate([centres - size / 2, centres + size / 2], 1)
+    # There and back, as through an input frame.
+    boxes = ((boxes.astype(np.float32) + np.float32(0.5)) * np.float32(scale)).astype(np.float64)
+    boxes = boxes / scale - 0.5
+    sigmas = [(min(w, h) // 2, math.isqrt(w * w + h * h) // 2) for w, h in size.tolist()]
+    levels = [sum(w * h >= 10**k for k in range(1, 6)) for w, h in size.tolist()]
+    assert box_sigmas(boxes).tolist() == [list(pair) for pair in sigmas]
+    assert box_levels(boxes).tolist() == levels
+
+
+def test_sides_between_whole_pixels_are_not_rounded():
+    boxes = [[0, 0, 9.98, 9.98], [0.3, 0.1, 10.3, 10.1], [0, 0, 1.6, 6.25], [0, 0, 1.2, 1.6]]
+    assert box_sigmas(boxes).tolist() == [[4, 7], [5, 7], [0, 3], [0, 1]]
+    assert box_levels(boxes).tolist() == [1, 2, 1, 0]
+
+
+def test_heads_are_matched_in_whole_pixels():
+    # 5.4 px away, and 4.5 px, of which half to even makes 4.
+    pred, gt = [[5.4, 0], [104.5, 0]], [[0, 0], [100, 0]]
+    small, large = match_heads(pred, gt, [[4.4, 4.6], [3.6, 5.4]])
+    assert small[1].tolist() == [1] and large[1].tolist() == [0, 1]
+    ((pred_index, gt_index),) = match_heads(pred, gt, [[0, 5], [0, 3]], ['sigma_l'])
+    assert pred_index.tolist() == gt_index.tolist() == [0]
+    assert match_heads([], [], [])[0][0].shape == (0,)
+    with pytest.raises(ValueError, match=r'radius has shape \(1,\)'):
+        match_heads(pred, gt, [[1, 2]])
 
 
 @pytest.mark.parametrize('function', [box_sigmas, box_levels])

@@ -8,10 +8,16 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from mmengine.dataset import DefaultSampler
+from mmengine.dataset import Compose, DefaultSampler
 from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 
+from mmcrowd.datasets.transforms import (
+    LimitSide,
+    LoadCrowdImage,
+    PackCrowdInputs,
+    RandomHorizontalFlip,
+)
 from mmcrowd.evaluation.functional.localization import localization_scores, match_points
 from mmcrowd.evaluation.metrics.localization_metric import (
     LOCALIZATION_PROTOCOLS,
@@ -219,6 +225,45 @@ def test_sigmas_and_levels_from_boxes():
     assert evaluate([sample], radii='sigma_l')['loc/R_A3@sigma_l'] == 0
 
 
+def test_boxes_on_half_pixels_through_a_pipeline():
+    """Boxes as JHU-CROWD++ has them: whole sizes around whole points, so that odd ones end on half
+    pixels; seen by the network smaller and mirrored."""
+    rng = np.random.default_rng(0)
+    points = np.stack(np.mgrid[:12, :12], -1).reshape(-1, 2) * 120.0 + 60
+    size = rng.integers(1, 60, points.shape)
+    size[:4] = (3, 3), (11, 9), (9, 11), (33, 31)  # areas just below 10, 100, 100 and above 1000
+    boxes = np.concatenate([points - size / 2, points + size / 2], 1)
+    truth = dict(points=points.astype(np.float32), boxes=boxes.astype(np.float32))
+    pipeline = [
+        LoadCrowdImage(),
+        LimitSide(longest=611),
+        RandomHorizontalFlip(prob=1.0),
+        PackCrowdInputs(),
+    ]
+    image = dict(img=np.zeros((1440, 1440, 3), np.uint8), img_id='IMG_1', **truth)
+    sample = Compose(pipeline)(image)['data_samples']
+    sample.pred_count = 144.0
+
+    small, large = (
+        np.array([radius(w, h) for w, h in size.tolist()])
+        for radius in (
+            lambda w, h: min(w, h) // 2,
+            lambda w, h: math.isqrt(w * w + h * h) // 2,
+        )
+    )
+    levels = [sum(w * h >= 10**k for k in range(1, 6)) for w, h in size.tolist()]
+    for beyond in (0, 1):
+        # To the right as far as the radius, and a pixel more.
+        for name, radius in (('sigma_s', small), ('sigma_l', large)):
+            pred = points + np.stack([radius + beyond, 0 * radius], 1)
+            sample.pred_instances = InstanceData(points=torch.from_numpy(pred).float())
+            metric = LocalizationMetric(name)
+            metric.process(None, [sample.to_dict()])
+            (result,) = metric.results
+            assert result.num_gt.tolist() == np.bincount(levels, minlength=6).tolist()
+            assert result.tp.sum() == (0 if beyond else 144)
+
+
 def test_sigma_radii_know_integers_only():
     noise = 1e-3  # what float32 leaves of the way through the input frame
     gt, sigmas = [[100 + noise, 100 - noise]], [[3 - noise, 5 - noise]]
@@ -301,7 +346,7 @@ def evaluate_on_rank(rank, world_size, folder):
     for i in range(0, len(share), 2):
         evaluator.process([samples[j] for j in share[i : i + 2]])
     metrics = evaluator.evaluate(len(samples))
-    with open(f'{folder}/rank{rank}.json', 'w') as file:
+    with open(f'{folder}/rank{rank}.json', 'w', encoding='utf-8') as file:
         json.dump([len(share), metrics], file)
     dist.destroy_process_group()
 

@@ -63,15 +63,18 @@ def test_line_ends_and_blanks(write):
     [
         ('3111', "expected an image id and a number, got '3111'"),
         ('', "expected an image id and a number, got ''"),
-        ('3111 two 1 2', "'two' is no number"),
+        ('3111 two 1 2', "'two' is no finite number"),
         ('3111 -1', 'the number of points is -1, expected a whole number >= 0'),
         ('3111 1.5 3 4', 'the number of points is 1.5, expected a whole number >= 0'),
         ('3111 2 1 2 3', '2 points need 4 values after their number, got 3'),
         ('3111 1 1 2 3', '1 points need 2 values after their number, got 3'),
-        ('3111 1 1 x2', "'x2' is no number"),
-        ('3111 1 nan 2', 'nan is not a finite number'),
-        ('3111 nan', 'nan is not a finite number'),
-        ('3111 1 1e999 2', '1e999 is not a finite number'),
+        ('3111 1 1 x2', "'x2' is no finite number"),
+        ('3111 1 nan 2', "'nan' is no finite number"),
+        ('3111 nan', "'nan' is no finite number"),
+        ('3111 1 1e999 2', "'1e999' is no finite number"),
+        ('3111 1 1_2 2', "'1_2' is no finite number"),
+        ('3111 1 １ 2', "'１' is no finite number"),
+        ('3111 1_0', "'1_0' is no finite number"),
         ('3111 1 1 2.5', '2.5 is not a whole number'),
         ('3110 1 1 2', "image '3110' was on line 1 already"),
     ],
@@ -102,7 +105,8 @@ def test_bad_truth(write, line, message):
     ('line', 'message'),
     [
         ('3111 -2', 'the count is -2, expected a number >= 0'),
-        ('3111 inf', 'inf is not a finite number'),
+        ('3111 1_2', "'1_2' is no finite number"),
+        ('3111 inf', "'inf' is no finite number"),
         ('3111 2 3', 'expected an image id and a count, got 3 values'),
     ],
 )
@@ -206,9 +210,11 @@ def test_points_are_rounded(tmp_path):
 
 def test_counts_written(tmp_path):
     path = tmp_path / 'count.txt'
-    counts = {'a': 12.0, 'b': 0.00004, 'c': 1234567.25, 'd': 100, 'e': 1 / 3}
+    counts = {'a': 12.0, 'b': 0.00004, 'c': 1234567.25, 'd': 100, 'e': 1 / 3, 'f': -0.0}
     nwpu.write_counts(counts, path)
-    assert path.read_text() == 'a 12\nb 0\nc 1234567.25\nd 100\ne 0.3333\n'
+    assert path.read_text() == 'a 12\nb 0\nc 1234567.25\nd 100\ne 0.3333\nf 0\n'
+    nwpu.write_points({'a': [[-0.0, -0.3]]}, path)
+    assert path.read_text() == 'a 1 0 0\n'
 
 
 def test_nothing_is_written_of_what_is_wrong(tmp_path):

@@ -55,6 +55,7 @@ optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=1e-3, mo
 train_cfg = dict(by_epoch=True, max_epochs=2)
 test_cfg = dict()
 default_hooks = dict(checkpoint=dict(type='CheckpointHook'))
+visualizer = dict(type='CrowdVisualizer')
 randomness = dict(seed=0)
 """
 
@@ -120,9 +121,9 @@ def metrics(work_dir: str) -> dict[str, float]:
 
 def test_two_processes_give_what_one_gives(tmp_path, monkeypatch, load_tool):
     monkeypatch.chdir(tmp_path)
-    Path('one.py').write_text(CONFIG)
-    Path('two.py').write_text(CONFIG_WITH_HOOK)
-    Path('dump_parameters.py').write_text(HOOK)
+    Path('one.py').write_text(CONFIG, encoding='utf-8')
+    Path('two.py').write_text(CONFIG_WITH_HOOK, encoding='utf-8')
+    Path('dump_parameters.py').write_text(HOOK, encoding='utf-8')
 
     load_tool('train.py').main(['one.py', '--cfg-options', 'train_dataloader.batch_size=2'])
     run('dist_train.sh', 'two.py', '2')
@@ -133,11 +134,16 @@ def test_two_processes_give_what_one_gives(tmp_path, monkeypatch, load_tool):
         torch.testing.assert_close(first[name], value, rtol=1e-4, atol=1e-6)
 
     checkpoint = 'work_dirs/two/epoch_2.pth'
-    load_tool('test.py').main(['one.py', checkpoint, '--work-dir', 'test_one', '--out', 'one.pkl'])
-    run('dist_test.sh', 'one.py', checkpoint, '2', '--work-dir', 'test_two', '--out', 'two.pkl')
+    results = ('--out', 'one.pkl', '--show-dir', 'pictures_of_one')
+    load_tool('test.py').main(['one.py', checkpoint, '--work-dir', 'test_one', *results])
+    results = ('--out', 'two.pkl', '--show-dir', 'pictures_of_two')
+    run('dist_test.sh', 'one.py', checkpoint, '2', '--work-dir', 'test_two', *results)
     assert metrics('test_one')['count/MAE'] > 0
     assert metrics('test_two') == pytest.approx(metrics('test_one'), rel=1e-5, nan_ok=True)
 
     one, two = (pickle.loads(Path(name).read_bytes()) for name in ('one.pkl', 'two.pkl'))
     assert [sample['img_id'] for sample in two] == [sample['img_id'] for sample in one]
     assert len(two) == 5
+    pictures = [sorted(Path(f'pictures_of_{n}').iterdir()) for n in ('one', 'two')]
+    names = [[path.name for path in paths] for paths in pictures]
+    assert names[0] == names[1] == [f'test_test_0000{k}_0.png' for k in range(5)]

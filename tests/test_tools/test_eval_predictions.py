@@ -37,7 +37,7 @@ def files(tmp_path):
     def write(*texts):
         names = [str(tmp_path / f'{k}.txt') for k in range(len(texts))]
         for name, text in zip(names, texts, strict=True):
-            with open(name, 'w') as file:
+            with open(name, 'w', encoding='utf-8') as file:
                 file.write(text)
         return names
 

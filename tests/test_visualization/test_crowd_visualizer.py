@@ -119,6 +119,16 @@ def test_captions(visualizer, captions):
     assert captions == [(['GT 123'], ['truth'])]
 
 
+def test_no_zero_has_a_sign(visualizer, captions):
+    image = np.zeros((64, 64, 3), np.uint8)
+    for count in (-0.0, -0.04):
+        captions.clear()
+        sample = make_sample(NO_POINTS, NO_POINTS)
+        sample.pred_count = count
+        visualizer.add_datasample('x', image, sample)
+        assert captions[0][0] == ['GT 0', 'pred 0.0', '(+0.0)']
+
+
 def test_counts_follow_from_points_and_density(visualizer, captions):
     image = np.zeros((64, 64, 3), np.uint8)
     sample = make_sample([(1.0, 1.0)], [(1.0, 1.0), (2.0, 2.0)])
@@ -136,6 +146,26 @@ def test_colour_scale_counts_persons_on_the_image(visualizer, captions):
         sample = make_sample(density=np.full(cells, 0.02 * stride**2), density_stride=stride)
         visualizer.add_datasample('x', image, sample)
         assert captions[1][1] == ['0', '2 persons per 10 \N{MULTIPLICATION SIGN} 10 px']
+
+
+@pytest.mark.parametrize('size', [(20, 30), (48, 64), (96, 160), (600, 900)])
+def test_colour_scale_is_that_of_the_density_on_small_images_too(visualizer, captions, size):
+    """One person per 10 x 10 pixels everywhere."""
+    sample = make_sample(density=np.full([side // 2 for side in size], 0.04))
+    drawn = visualizer.add_datasample('x', np.zeros((*size, 3), np.uint8), sample)
+    assert captions[1][1][1].startswith('1 persons per 10')
+    # Nearly the upper end of the colours, wherever the border is not near.
+    height, width = drawn.shape[0], (drawn.shape[1] - 6) // 2
+    shaded = drawn[:, -width:][height // 4 : -height // 4, width // 4 : -width // 4]
+    assert shaded.max(axis=2).min() > 200
+
+
+@pytest.mark.parametrize('size', [(48, 64), (600, 900)])
+def test_a_trace_of_a_person_does_not_glow(visualizer, size):
+    """A hundredth of a person per 10 x 10 pixels, that is 0.3 or 54 persons in all."""
+    sample = make_sample(NO_POINTS, density=np.full([side // 2 for side in size], 4e-4))
+    image = np.zeros((*size, 3), np.uint8)
+    assert visualizer.add_datasample('x', image, sample)[-200:, -200:].max() < 130
 
 
 def test_fixed_colour_scale(captions):

@@ -10,8 +10,10 @@ It is one file that needs no network. ::
 import argparse
 from pathlib import Path
 
+from mmcrowd import command_line
 from mmcrowd.analysis.error_page import SIGMAS, build_error_page
 from mmcrowd.evaluation.image_result import load_results
+from mmcrowd.fileio.files import printable, write_atomic
 
 
 def parse_args() -> argparse.Namespace:
@@ -57,10 +59,9 @@ def main() -> None:
         title=args.title or f'Errors: {Path(args.results).stem}',
     )
     out = Path(args.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page, encoding='utf-8')
-    print(f'{out}: {len(results)} images, {len(page) / 1e6:.1f} MB')
+    write_atomic(out, page)
+    print(printable(f'{out}: {len(results)} images, {len(page) / 1e6:.1f} MB'))
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

@@ -25,9 +25,14 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from mmcrowd import command_line
 from mmcrowd.evaluation import LocalizationMetric
 from mmcrowd.models.localizers.local_maximum import LocalMaximum
-from mmcrowd.models.localizers.ot_minimization import OTMinimization, draw_starts
+from mmcrowd.models.localizers.ot_minimization import (
+    OTMinimization,
+    draw_starts,
+    number_of_points,
+)
 from mmcrowd.ops.cells import cell_position
 
 ORACLE = Path(__file__).parents[2] / 'tests' / 'test_models' / 'test_localizers' / 'dense_otm.py'
@@ -76,7 +81,7 @@ def make_calls(args: argparse.Namespace) -> dict:
 
     def dense(density, iterations):
         mass = density.double()
-        people = round(float(mass.sum()))
+        people = number_of_points(mass.numpy())
         mass *= people / mass.sum()
         starts = draw_starts(mass.numpy(), people, args.stride, np.random.default_rng(0))
         return dense_otm(mass.float(), torch.from_numpy(starts).float(), args.stride, iterations)
@@ -135,4 +140,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

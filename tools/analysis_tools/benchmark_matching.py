@@ -17,6 +17,7 @@ import time
 import numpy as np
 from scipy.spatial import cKDTree
 
+from mmcrowd import command_line
 from mmcrowd.evaluation.functional.localization import match_points, match_points_at_radii
 
 
@@ -81,4 +82,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

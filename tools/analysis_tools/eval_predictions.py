@@ -10,14 +10,14 @@ count of an image is the number of its points. ::
 
 import argparse
 import json
-from pathlib import Path
 
+from mmcrowd import command_line
 from mmcrowd.evaluation.formats import nwpu
 from mmcrowd.evaluation.image_result import ImageResult, save_results
 from mmcrowd.evaluation.metrics.count_metric import CountMetric
 from mmcrowd.evaluation.metrics.localization_metric import LocalizationMetric
-
-SIGMAS = ('sigma_s', 'sigma_l')
+from mmcrowd.fileio.files import write_atomic
+from mmcrowd.ops.heads import HEAD_RADII
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -39,7 +39,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def radius(text: str) -> str | float:
-    if text in SIGMAS:
+    if text in HEAD_RADII:
         return text
     value = float(text)
     return int(value) if value.is_integer() else value
@@ -58,9 +58,9 @@ def evaluate(
         found = LocalizationMetric.calculate(
             [r.pred_points for r in results],
             [r.gt_points for r in results],
-            radii or SIGMAS,
-            gt_sigmas=[r.gt_sigmas for r in results],
-            gt_levels=[r.gt_levels for r in results],
+            radii or HEAD_RADII,
+            gt_sigmas=[r.head_sigmas() for r in results],
+            gt_levels=[r.head_levels() for r in results],
         )
         metrics |= {f'loc/{key}': float(value) for key, value in found.items()}
     elif radii:
@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.out:
         save_results(results, args.out)
     if args.json:
-        Path(args.json).write_text(json.dumps(metrics, indent=1))
+        write_atomic(args.json, json.dumps(metrics, indent=1))
 
 
 def _aligned(title: str, rows: dict[str, dict[str, str]]) -> str:
@@ -103,4 +103,4 @@ def _aligned(title: str, rows: dict[str, dict[str, str]]) -> str:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

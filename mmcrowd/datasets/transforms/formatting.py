@@ -15,7 +15,8 @@ class PackCrowdInputs(BaseTransform):
 
     ``inputs`` is the image as uint8 ``(3, H, W)``, BGR, not normalised; ``data_samples`` a
     :class:`~mmcrowd.structures.CrowdDataSample` with ``gt_instances`` (the ``POINT_FIELDS`` that
-    there are), ``gt_count`` and, if :class:`PartitionByNearestPoint` has run, ``gt_partition``.
+    there are), ``gt_count``, ``gt_original`` (see :class:`LoadCrowdImage`) and, if
+    :class:`PartitionByNearestPoint` has run, ``gt_partition``.
     Without ``points`` (an unlabelled image) there is no ground truth in the sample.
 
     Args:
@@ -46,6 +47,8 @@ class PackCrowdInputs(BaseTransform):
                 **{key: torch.from_numpy(results[key]) for key in POINT_FIELDS if key in results}
             )
             sample.gt_count = len(results['points'])
+        if 'gt_original' in results:
+            sample.gt_original = InstanceData(**results['gt_original'])
         if 'gt_partition' in results:
             sample.gt_partition = PixelData(
                 **{key: torch.from_numpy(v)[None] for key, v in results['gt_partition'].items()}

@@ -3,6 +3,7 @@ from mmcv.transforms import BaseTransform
 from mmcrowd.fileio.images import load_image
 from mmcrowd.fileio.jpeg import open_image
 from mmcrowd.registry import TRANSFORMS
+from mmcrowd.structures.frame import truth_to_original_frame
 
 
 @TRANSFORMS.register_module()
@@ -14,7 +15,10 @@ class LoadCrowdImage(BaseTransform):
     (``results['img']``) is taken as it is.
 
     Required keys: ``img_path`` or ``img``. Added keys: ``img`` (H, W, 3) uint8 BGR, ``ori_shape``,
-    ``img_shape``, ``scale_factor``, ``crop_offset``, ``flip``.
+    ``img_shape``, ``scale_factor``, ``crop_offset``, ``flip``; where there are ``points``,
+    ``gt_original``, the points, boxes and sigmas as annotated, in the original frame. What only
+    compares takes these, so that no rounding on a way there and back is in it; a transform that
+    drops points drops their rows there too.
 
     Args:
         backend_args: Arguments of the file backend, see :func:`mmengine.fileio.get`.
@@ -50,6 +54,8 @@ class LoadCrowdImage(BaseTransform):
             crop_offset=(0.0, 0.0),
             flip=False,
         )
+        if 'points' in results:
+            results['gt_original'] = truth_to_original_frame(results, results)
         return results
 
     def __repr__(self) -> str:

@@ -334,3 +334,6 @@ def _keep_inside(results: dict, size: tuple[int, int]) -> None:
     for key in POINT_FIELDS:
         if key in results:
             results[key] = results[key][inside]
+    if 'gt_original' in results:
+        original = results['gt_original']
+        results['gt_original'] = {key: values[inside] for key, values in original.items()}

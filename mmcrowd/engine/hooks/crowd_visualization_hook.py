@@ -1,10 +1,13 @@
+import math
 from collections.abc import Sequence
 
 import numpy as np
+from mmengine.dist import get_dist_info
 from mmengine.fileio import join_path
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
+from mmcrowd.fileio.files import file_name
 from mmcrowd.registry import HOOKS
 from mmcrowd.structures import CrowdDataSample
 from mmcrowd.visualization import CrowdVisualizer
@@ -21,12 +24,15 @@ class CrowdVisualizationHook(Hook):
 
     Args:
         enable: Whether to draw at all. Defaults to False.
-        interval: Draw every ``interval``-th image, beginning with the first. In distributed
-            runs the first rank draws, and counts its own images. Defaults to 10.
+        interval: Draw every ``interval``-th image of the data set, beginning with the first.
+            Defaults to 10.
         max_images: Draw no more than this many per validation or test; None for no limit.
             Defaults to 8.
-        out_dir: Folder for the pictures, named ``{val|test}_{img_id}_{step}.png``. Defaults to
-            None: they go to the backends of the runner's visualizer under that name.
+        out_dir: Folder for the pictures, named ``{val|test}_{img_id}_{step}.png``, the id as
+            :func:`~mmcrowd.fileio.files.file_name` writes it. In distributed runs each rank draws
+            those of its images, and all of them together draw what one process would. Defaults to
+            None: the pictures go to the backends of the runner's visualizer under that name; these
+            are of the first rank, which counts its own images.
         show: Show each picture in a window. Defaults to False.
         wait_time: Seconds to show it for, 0 for until a key is pressed.
 
@@ -81,16 +87,16 @@ class CrowdVisualizationHook(Hook):
         # Not runner.train_loop, which would build the training dataset where there is no training.
         loop = runner._train_loop
         step = getattr(loop, 'iter' if isinstance(loop, IterBasedTrainLoop) else 'epoch', 0)
-        self._draw_batch(runner.visualizer, data_batch, outputs, 'val', step)
+        self._draw_batch(runner, data_batch, outputs, 'val', step)
 
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[CrowdDataSample]
     ) -> None:
-        self._draw_batch(runner.visualizer, data_batch, outputs, 'test', 0)
+        self._draw_batch(runner, data_batch, outputs, 'test', 0)
 
     def _draw_batch(
         self,
-        visualizer: CrowdVisualizer,
+        runner: Runner,
         data_batch: dict,
         samples: Sequence[CrowdDataSample],
         mode: str,
@@ -98,18 +104,24 @@ class CrowdVisualizationHook(Hook):
     ) -> None:
         if not self.enable:
             return
+        rank, world_size = get_dist_info() if self.out_dir else (0, 1)
+        end = math.inf
+        if world_size > 1:
+            end = len(getattr(runner, f'{mode}_dataloader').dataset)
         for image, sample in zip(data_batch['inputs'], samples, strict=True):
-            turn, off_turn = divmod(self._num_seen, self.interval)
-            drawn = not off_turn and (self.max_images is None or turn < self.max_images)
+            # MMEngine's sampler deals the images out in turns, and begins anew where the last turn
+            # is not full.
+            index = self._num_seen * world_size + rank
             self._num_seen += 1
-            if not drawn:
+            turn, off_turn = divmod(index, self.interval)
+            if off_turn or index >= end:
                 continue
-            # A slash in the id would make a folder that image writers do not create.
-            img_id = str(sample.get('img_id', self._num_seen - 1)).replace('/', '_')
-            name = f'{mode}_{img_id}'
+            if self.max_images is not None and turn >= self.max_images:
+                continue
+            name = f'{mode}_{file_name(str(sample.get("img_id", index)))}'
             out_file = self.out_dir and join_path(self.out_dir, f'{name}_{step}.png')
             height, width = sample.get('img_shape', image.shape[1:])
-            visualizer.add_datasample(
+            runner.visualizer.add_datasample(
                 name,
                 # BGR (3, H, W) to RGB (H, W, 3).
                 np.ascontiguousarray(image[:, :height, :width].flip(0).permute(1, 2, 0).cpu()),

@@ -22,6 +22,7 @@ import numpy as np
 
 from mmcrowd.evaluation.image_result import ImageResult
 from mmcrowd.fileio.files import write_atomic
+from mmcrowd.fileio.numerals import is_number
 
 LEVELS = range(6)  # of the head area
 MAX_PROBLEMS = 10  # that one error message lists
@@ -177,7 +178,9 @@ def write_counts(counts: Mapping[str, float], path: str | Path) -> None:
     for img_id, count in counts.items():
         if not (np.isfinite(count) and count >= 0):
             raise ValueError(f'image {img_id!r}: the count is {count}, expected a number >= 0')
-    _write(path, counts, (f'{count:.4f}'.rstrip('0').rstrip('.') for count in counts.values()))
+    # Adding 0 turns -0.0 into 0.0.
+    texts = (f'{count + 0.0:.4f}'.rstrip('0').rstrip('.') for count in counts.values())
+    _write(path, counts, texts)
 
 
 def write_points(points: Mapping[str, np.ndarray], path: str | Path) -> None:
@@ -281,22 +284,10 @@ def _parse_items(values: list[str], width: int) -> np.ndarray:
 
 
 def _numbers(values: list[str]) -> np.ndarray:
-    try:
-        numbers = np.array(values, np.float64)
-    except ValueError:
-        raise ValueError(f'{next(v for v in values if not _is_number(v))!r} is no number') from None
-    bad = ~np.isfinite(numbers)
-    if bad.any():
-        raise ValueError(f'{values[bad.argmax()]} is not a finite number')
-    return numbers
-
-
-def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True
+    bad = next((value for value in values if not is_number(value)), None)
+    if bad is not None:
+        raise ValueError(f'{bad!r} is no finite number')
+    return np.array(values, np.float64)
 
 
 def _list(items: list[str], separator: str) -> str:

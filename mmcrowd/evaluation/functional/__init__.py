@@ -11,10 +11,8 @@ from .counting import (
 )
 from .density_quality import blurred_truth, density_quality
 from .localization import (
-    HEAD_LEVELS,
-    box_levels,
-    box_sigmas,
     localization_scores,
+    match_heads,
     match_points,
     match_points_at_radii,
 )
@@ -22,10 +20,7 @@ from .localization import (
 __all__ = [
     'ATTRIBUTE_CLASSES',
     'COUNT_CLASSES',
-    'HEAD_LEVELS',
     'blurred_truth',
-    'box_levels',
-    'box_sigmas',
     'count_errors',
     'count_errors_by_attribute',
     'count_errors_by_class',
@@ -33,6 +28,7 @@ __all__ = [
     'density_quality',
     'game',
     'localization_scores',
+    'match_heads',
     'match_points',
     'match_points_at_radii',
     'mean_over_classes',

@@ -7,10 +7,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_flow
 from scipy.spatial import cKDTree
 
-# Levels of the head area (Wang et al., NWPU-Crowd, TPAMI 2020), in pixels of the original frame:
-# A0 < 10 <= A1 < 10^2 <= A2 < 10^3 <= A3 < 10^4 <= A4 < 10^5 <= A5.
-HEAD_LEVELS = ('A0', 'A1', 'A2', 'A3', 'A4', 'A5')
-_LEVEL_AREAS = (1e1, 1e2, 1e3, 1e4, 1e5)
+from mmcrowd.ops.heads import HEAD_RADII
 
 
 def match_points(
@@ -78,6 +75,35 @@ def match_points_at_radii(
     return matchings
 
 
+def match_heads(
+    pred: np.ndarray, gt: np.ndarray, sigmas: np.ndarray, radii: Sequence[str] = HEAD_RADII
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """:func:`match_points` at radii of each head, by the protocol of NWPU-Crowd.
+
+    The protocol knows whole pixels only: points and sigmas are rounded first, halves to the even
+    number, as the files of the benchmark are written.
+
+    Args:
+        pred: ``(k, 2)`` predicted points ``(x, y)`` in the original frame.
+        gt: ``(m, 2)`` true points.
+        sigmas: ``(m, 2)`` small and large radius of each head.
+        radii: Some of :data:`~mmcrowd.ops.heads.HEAD_RADII`. Defaults to both.
+
+    Returns:
+        For each radius the two indices of :func:`match_points`.
+
+    Raises:
+        ValueError: As :func:`match_points`.
+
+    Examples:
+        >>> match_heads([[5.4, 0]], [[0, 0]], [[4, 5]])[1]
+        (array([0]), array([0]))
+    """
+    pred, gt, sigmas = (np.rint(np.asarray(a, np.float64)) for a in (pred, gt, sigmas))
+    sigmas = sigmas.reshape(-1, 2)
+    return match_points_at_radii(pred, gt, [sigmas[:, HEAD_RADII.index(name)] for name in radii])
+
+
 def localization_scores(tp: int, fp: int, fn: int) -> dict[str, float]:
     """Precision, recall and F1 of counts that are pooled over a set of images.
 
@@ -107,51 +133,6 @@ def localization_scores(tp: int, fp: int, fn: int) -> dict[str, float]:
     else:
         f1 = 0.0 if fp + fn else float('nan')
     return {'P': precision, 'R': recall, 'F1': f1}
-
-
-def box_sigmas(boxes: np.ndarray) -> np.ndarray:
-    r"""The two radii of NWPU-Crowd within which a head counts as found.
-
-    Of a box of width :math:`w` and height :math:`h` (Wang et al., TPAMI 2020),
-    :math:`\sigma_s = \lfloor \min(w, h) / 2 \rfloor` and
-    :math:`\sigma_l = \lfloor \sqrt{w^2 + h^2} / 2 \rfloor`. Radii that a truth file states come
-    before these: in that of the validation set some follow from no box by this formula.
-
-    Args:
-        boxes: ``(m, 4)`` boxes of the heads, xyxy in pixels of the original frame.
-
-    Returns:
-        ``(m, 2)`` int64 :math:`\sigma_s` and :math:`\sigma_l`.
-
-    Raises:
-        ValueError: A box that is not four finite numbers with ``x1 <= x2`` and ``y1 <= y2``.
-
-    Examples:
-        >>> box_sigmas([[10, 10, 16, 18]])
-        array([[3, 5]])
-    """
-    size = _box_sizes(boxes)
-    radii = np.stack([size.min(1), np.sqrt((size**2).sum(1))], axis=1) / 2
-    return np.floor(radii).astype(np.int64)
-
-
-def box_levels(boxes: np.ndarray) -> np.ndarray:
-    """Level of the area of each head's box, see :data:`HEAD_LEVELS`.
-
-    Args:
-        boxes: As :func:`box_sigmas`.
-
-    Returns:
-        ``(m,)`` int64, 0 to 5.
-
-    Raises:
-        ValueError: As :func:`box_sigmas`.
-
-    Examples:
-        >>> box_levels([[0, 0, 3, 3], [0, 0, 2, 5]])
-        array([0, 1])
-    """
-    return np.searchsorted(_LEVEL_AREAS, _box_sizes(boxes).prod(1), side='right')
 
 
 def _points(name: str, points: np.ndarray) -> np.ndarray:
@@ -207,9 +188,9 @@ def _maximum_matching(
 
     This is the maximum flow from the unmatched true points to the unmatched predictions through
     edges of capacity one, those of the matching reversed; Dinic's algorithm needs O(E sqrt(V)).
-    :func:`scipy.sparse.csgraph.maximum_bipartite_matching` is no choice: up to SciPy 1.17 it visits
-    dead ends again and again, in time exponential in the length of the paths, and clusters denser
-    than the radius have long ones.
+    :func:`scipy.sparse.csgraph.maximum_bipartite_matching` is no choice: up to SciPy 1.18 at least
+    it visits dead ends again and again, in time exponential in the length of the paths (issue 26147
+    of scipy/scipy), and clusters denser than the radius have long ones.
 
     Args:
         gt_end: ``(E,)`` true point of each edge.
@@ -252,20 +233,3 @@ def _maximum_matching(
     new = (flow.data > 0) & (flow.row < num_gt)
     pred_of_gt[flow.row[new]] = flow.col[new] - num_gt
     return pred_of_gt
-
-
-def _box_sizes(boxes: np.ndarray) -> np.ndarray:
-    """Width and height of each box."""
-    boxes = np.asarray(boxes, np.float64)
-    if boxes.size == 0:
-        boxes = boxes.reshape(0, 4)
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(f'boxes have shape {boxes.shape}, expected (m, 4)')
-    size = boxes[:, 2:] - boxes[:, :2]
-    valid = np.isfinite(size).all(1) & (size >= 0).all(1)
-    if not valid.all():
-        index = int(np.argmin(valid))
-        raise ValueError(
-            f'boxes[{index}] is {boxes[index].tolist()}, expected x1 <= x2 and y1 <= y2'
-        )
-    return size

@@ -17,8 +17,8 @@ from mmcrowd.evaluation.functional.counting import (
     mean_over_classes,
     points_by_region,
 )
+from mmcrowd.evaluation.image_result import original_truth
 from mmcrowd.registry import METRICS
-from mmcrowd.structures import to_original_frame
 
 CountClasses = Mapping[str, tuple[int, int | None]]
 AttributeClasses = Mapping[str, tuple[str, Iterable]]
@@ -203,7 +203,7 @@ class CountMetric(BaseMetric):
         else:
             points = _numpy(_needed(sample, 'pred_instances', img_id)['points'])
             shape = _needed(sample, 'ori_shape', img_id)
-            truth = to_original_frame(truth, sample)
+            truth = original_truth(sample)['points']
 
             def predicted(level: int) -> np.ndarray:
                 return points_by_region(points, shape, level)

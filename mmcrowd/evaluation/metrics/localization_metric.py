@@ -9,13 +9,12 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 
 from mmcrowd.evaluation.functional.localization import (
-    HEAD_LEVELS,
-    box_levels,
-    box_sigmas,
     localization_scores,
+    match_heads,
     match_points_at_radii,
 )
 from mmcrowd.evaluation.image_result import ImageResult
+from mmcrowd.ops.heads import HEAD_LEVELS, HEAD_RADII
 from mmcrowd.registry import METRICS
 
 # Radii at which the benchmarks compare.
@@ -27,8 +26,6 @@ LOCALIZATION_PROTOCOLS = {
     'shanghaitech': (4, 8),
     'jhu': (4, 8),
 }
-
-SIGMAS = ('sigma_s', 'sigma_l')
 
 
 @dataclass(kw_only=True)
@@ -60,7 +57,7 @@ class LocalizationMetric(BaseMetric):
 
     - ``loc/P@sigma_l``, ``loc/R@sigma_l``, ``loc/F1@sigma_l``.
     - ``loc/R_A0@sigma_l`` to ``loc/R_A5@sigma_l``, the recall of heads by the area of their box
-      (:data:`~mmcrowd.evaluation.functional.HEAD_LEVELS`), ``nan`` for a level without heads, and
+      (:data:`~mmcrowd.ops.heads.HEAD_LEVELS`), ``nan`` for a level without heads, and
       ``loc/R_A_mean@sigma_l``, the plain mean over the levels with heads. Printed if the boxes (or
       levels) of all images with heads are known. Where matchings of the same size differ in which
       head they leave out, these may differ a little between programs; the other keys cannot.
@@ -70,9 +67,9 @@ class LocalizationMetric(BaseMetric):
     another number.
 
     The two radii of NWPU-Crowd come from ``gt_instances.sigmas``, else from ``gt_instances.boxes``
-    by :func:`~mmcrowd.evaluation.functional.box_sigmas`. Its protocol knows integers only: at these
-    two radii true and predicted points, boxes and sigmas are rounded first. At radii in numbers
-    nothing is rounded.
+    by :func:`~mmcrowd.ops.heads.box_sigmas`. Its protocol knows integers only: at these
+    two radii true and predicted points and sigmas are rounded first, see
+    :func:`~mmcrowd.evaluation.functional.match_heads`. At radii in numbers nothing is rounded.
 
     Images are matched in :meth:`process`, so that in distributed evaluation each rank matches its
     share; what is collected are the counts of :class:`ImageMatches`.
@@ -132,18 +129,14 @@ class LocalizationMetric(BaseMetric):
                     f'image {image.img_id!r}: LocalizationMetric needs gt_instances.points, '
                     'sample has none'
                 )
-            sigmas, levels = image.gt_sigmas, image.gt_levels
-            if image.gt_boxes is not None:
-                # Integers, before the pipeline scaled them.
-                boxes = np.rint(image.gt_boxes)
-                try:
-                    sigmas = box_sigmas(boxes) if sigmas is None else sigmas
-                    levels = box_levels(boxes) if levels is None else levels
-                except ValueError as error:
-                    raise ValueError(f'image {image.img_id!r}: {error}') from None
             self.results.append(
                 _match_image(
-                    image.img_id, image.pred_points, image.gt_points, self.radii, sigmas, levels
+                    image.img_id,
+                    image.pred_points,
+                    image.gt_points,
+                    self.radii,
+                    image.head_sigmas(),
+                    image.head_levels(),
                 )
             )
 
@@ -222,7 +215,7 @@ def _resolve_radii(
         ends = re.fullmatch(r'(\d+)-(\d+)', radius) if isinstance(radius, str) else None
         if ends and int(ends[1]) <= int(ends[2]):
             resolved[radius] = tuple(float(r) for r in range(int(ends[1]), int(ends[2]) + 1))
-        elif radius in SIGMAS:
+        elif radius in HEAD_RADII:
             resolved[radius] = (radius,)
         elif isinstance(radius, Real) and 0 <= radius < math.inf:
             resolved[_label(radius)] = (float(radius),)
@@ -243,7 +236,8 @@ def _label(radius: str | float) -> str:
 def _written_out(radii: dict[str, tuple[str | float, ...]]) -> list[str | float]:
     """Every radius once, numbers ascending, which is the fast order."""
     members = {radius for group in radii.values() for radius in group}
-    return [name for name in SIGMAS if name in members] + sorted(members.difference(SIGMAS))
+    named = [name for name in HEAD_RADII if name in members]
+    return named + sorted(members.difference(HEAD_RADII))
 
 
 def _match_images(
@@ -276,7 +270,8 @@ def _match_image(
 ) -> ImageMatches:
     pred, gt = np.asarray(pred, np.float64), np.asarray(gt, np.float64)
     radii = _written_out(radii)
-    names, numbers = [r for r in radii if r in SIGMAS], [r for r in radii if r not in SIGMAS]
+    names = [radius for radius in radii if radius in HEAD_RADII]
+    numbers = radii[len(names) :]
     if len(gt) == 0:  # every level and every radius of nothing is known
         sigmas, levels = np.empty((0, 2)), []
     if names and sigmas is None:
@@ -286,9 +281,7 @@ def _match_image(
     matchings = []
     try:
         if names:
-            sigmas = np.rint(np.asarray(sigmas, np.float64).reshape(-1, 2))
-            sizes = [sigmas[:, SIGMAS.index(name)] for name in names]
-            matchings += match_points_at_radii(np.rint(pred), np.rint(gt), sizes)
+            matchings += match_heads(pred, gt, sigmas, names)
         matchings += match_points_at_radii(pred, gt, numbers)
         column, width = _columns(levels, len(gt))
     except ValueError as error:

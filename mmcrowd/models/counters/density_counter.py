@@ -76,11 +76,23 @@ class DensityCounter(BaseCounter):
         ``scores`` ``(k,)``; the count stays the sum of the density. The stride of the density is
         kept as meta information ``density_stride``. Without ``data_samples`` all of ``inputs``
         counts as image.
+
+        Raises:
+            ValueError: The density of the padded batch does not reach the edges of an image, since
+                its sides are no multiples of the network's strides.
         """
         if data_samples is None:
             data_samples = whole_images(inputs)
         for density, sample in zip(self.predict_density(inputs), data_samples, strict=True):
             height, width = (math.ceil(side / self.stride) for side in sample.img_shape)
+            if density.shape[1] < height or density.shape[2] < width:
+                raise ValueError(
+                    f'image {sample.get("img_id")!r} of {tuple(sample.img_shape)} pixels (h, w) '
+                    f'needs {(height, width)} cells of stride {self.stride}, but the network gives '
+                    f'{tuple(density.shape[1:])} for a batch padded to {tuple(inputs.shape[-2:])}; '
+                    'pad_size_divisor of the data_preprocessor must be a multiple of every stride '
+                    'inside the network'
+                )
             density = density[:, :height, :width]
             sample.set_metainfo(dict(density_stride=self.stride))
             sample.pred_density = PixelData(density=density)

@@ -17,7 +17,7 @@ class PointCounter(BaseCounter):
     Args:
         backbone: Config of the backbone, of any scope; returns a tuple of feature levels.
         head: Config of the head, ``features -> (proposals, logits)``, see
-            :class:`~mmcrowd.models.PointHead`.
+            :class:`~mmcrowd.models.PointHead`; it has ``in_stride``, input pixels per feature cell.
         loss: Config of a loss, ``forward(proposals, logits, points) -> dict``.
         neck, data_preprocessor, precision, init_cfg: See :class:`BaseCounter`.
         score_threshold: A proposal is accepted if its probability of a person is above this.
@@ -73,7 +73,17 @@ class PointCounter(BaseCounter):
         ``pred_instances`` has the ``points`` ``(k, 2)`` in the original frame and their ``scores``
         ``(k,)``, in the order of the proposals; ``pred_count`` is k. Without ``data_samples`` all
         of ``inputs`` counts as image.
+
+        Raises:
+            ValueError: The sides of the padded batch are no multiples of the head's ``in_stride``,
+                so that there may be no proposals at the right and the lower edge.
         """
+        if any(side % self.head.in_stride for side in inputs.shape[-2:]):
+            raise ValueError(
+                f'a batch padded to {tuple(inputs.shape[-2:])} pixels (h, w), expected multiples '
+                f'of in_stride of the head, {self.head.in_stride}; pad_size_divisor of the '
+                'data_preprocessor must be a multiple of it'
+            )
         if data_samples is None:
             data_samples = whole_images(inputs)
         proposals, logits = (outputs.detach() for outputs in self.predict_proposals(inputs))

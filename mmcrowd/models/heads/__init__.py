@@ -1,4 +1,6 @@
 from .density_head import DensityHead
+from .map_head import MapHead
 from .point_head import PointHead
+from .zip_head import ZIPHead
 
-__all__ = ['DensityHead', 'PointHead']
+__all__ = ['DensityHead', 'MapHead', 'PointHead', 'ZIPHead']

@@ -1,6 +1,7 @@
 """Points at the local maxima of a density map."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -41,6 +42,10 @@ class LocalMaximum:
     - in mode ``'adaptive'`` if ``v >= threshold * max(density)``, and nothing passes where
       ``max(density) < floor`` (Liang et al.: *Focal Inverse Distance Transform Maps for Crowd
       Localization*, IEEE TMM 2022; there the floor is 0.1 of a map whose heads have the peak 1).
+      The maximum is that of the map before any smoothing.
+
+    The published program of FIDTM is ``LocalMaximum(mode='adaptive', floor=0.1, join=False,
+    source='map')``, with ``smooth=3`` while it trains on UCF-QNRF.
 
     Args:
         threshold (float, optional): Persons per cell in the absolute mode, a ratio in the others.
@@ -50,9 +55,17 @@ class LocalMaximum:
         patch (int): Side of the patch of the relative mode, in input pixels. Defaults to 128.
         clamp (float): Of the relative mode, as above. Defaults to 0.5.
         floor (float): Of the adaptive mode, in persons per cell. Defaults to 0.01.
+        smooth (int): Side of the square, in cells and odd, whose mean replaces a cell before the
+            search; what lies beyond the border counts as 0. Defaults to 1, no smoothing.
+        join (bool): Whether equal maxima beside each other are one point, and those at a step in a
+            slope none. Otherwise every cell that equals the largest value of its window is a point.
+            Defaults to True.
+        source (str): Output of the network that is searched, where it has several. Defaults to
+            ``'density'``.
 
     Raises:
-        ValueError: Unknown mode, or a window that is even or below 3.
+        ValueError: Unknown mode, a window that is even or below 3, or an even or negative
+            ``smooth``.
     """
 
     def __init__(
@@ -63,6 +76,9 @@ class LocalMaximum:
         patch: int = 128,
         clamp: float = 0.5,
         floor: float = 0.01,
+        smooth: int = 1,
+        join: bool = True,
+        source: str = 'density',
     ) -> None:
         if mode not in THRESHOLDS:
             raise ValueError(
@@ -70,21 +86,27 @@ class LocalMaximum:
             )
         if window < 3 or window % 2 != 1:
             raise ValueError(f'LocalMaximum: window must be odd and at least 3, but got {window}')
+        if smooth < 1 or smooth % 2 != 1:
+            raise ValueError(f'LocalMaximum: smooth must be odd and positive, but got {smooth}')
         self.threshold = THRESHOLDS[mode] if threshold is None else threshold
         self.mode = mode
         self.window = window
         self.patch = patch
         self.clamp = clamp
         self.floor = floor
+        self.smooth = smooth
+        self.join = join
+        self.source = source
 
     @torch.no_grad()
-    def __call__(self, density: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+    def __call__(self, outputs: Tensor | dict[str, Tensor], stride: int) -> tuple[Tensor, Tensor]:
         """Find the points of one image.
 
         The search runs on the device of the density, the joining of plateaus on the host.
 
         Args:
-            density (Tensor): ``(h, w)`` persons per cell.
+            outputs (Tensor | dict[str, Tensor]): Density ``(h, w)`` in persons per cell, or the
+                outputs of the network for the image, of which ``source`` is taken.
             stride (int): Input pixels per cell. Cell (i, j) has its centre at
                 ``(j * stride + (stride - 1) / 2, i * stride + (stride - 1) / 2)``.
 
@@ -94,11 +116,22 @@ class LocalMaximum:
             density, by falling score and then in the order of rows.
 
         Raises:
+            KeyError: The outputs have no ``source``.
             ValueError: The density is not ``(h, w)``, not of a floating type or not finite.
         """
+        density = outputs
+        if isinstance(outputs, Mapping):
+            if self.source not in outputs:
+                raise KeyError(
+                    f'LocalMaximum: source={self.source!r} is none of the outputs {list(outputs)}'
+                )
+            density = outputs[self.source]
         check_density(density, stride, type(self).__name__)
         if density.dtype in (torch.float16, torch.bfloat16):
             density = density.float()
+        largest = density.max()
+        if self.smooth > 1:
+            density = F.avg_pool2d(density[None], self.smooth, 1, self.smooth // 2)[0]
         peak = (density > 0) & (density == sliding_max(density, self.window))
         # A step in a slope: the plateau goes on in a cell that sees a higher one.
         others = density.masked_fill(peak, -math.inf)
@@ -107,11 +140,15 @@ class LocalMaximum:
         index = tuple(cells.T)
         values, passes, step = (
             array[index].cpu().numpy()
-            for array in (density, self._passes(density, stride), peak_beside_equal)
+            for array in (density, self._passes(density, largest, stride), peak_beside_equal)
         )
         cells = cells.cpu().numpy()
 
-        plateau = join_neighbours(cells, self.window // 2)
+        if self.join:
+            plateau = join_neighbours(cells, self.window // 2)
+        else:
+            plateau = np.arange(len(cells))
+            step = np.zeros_like(step)
         number = plateau.max(initial=-1) + 1
         size = np.bincount(plateau, minlength=number)
         kept = np.bincount(plateau, passes, number) > 0
@@ -127,12 +164,11 @@ class LocalMaximum:
             for array in (points, scores)
         )
 
-    def _passes(self, density: Tensor, stride: int) -> Tensor:
+    def _passes(self, density: Tensor, largest: Tensor, stride: int) -> Tensor:
         """``(h, w)`` bool, where the value of a cell passes the threshold."""
         if self.mode == 'absolute':
             return density >= self.threshold
         if self.mode == 'adaptive':
-            largest = density.max()
             return (density >= self.threshold * largest) & (largest >= self.floor)
         head = math.erf(stride / 2 / (SIGMA * math.sqrt(2))) ** 2
         local = sliding_max(density, 2 * round(self.patch / (2 * stride)) + 1)

@@ -1,5 +1,5 @@
 """Points of a density map by optimal transport (Lin and Chan: *Optimal Transport Minimization:
-Crowd Localization on Density Maps for Semi-Supervised Counting*, ICCV 2023)."""
+Crowd Localization on Density Maps for Semi-Supervised Counting*, CVPR 2023)."""
 
 import math
 from collections.abc import Iterator
@@ -37,9 +37,10 @@ SMALLEST = 1e-280  # a sum below it may have lost terms to underflow
 class OTMinimization:
     r"""Move N points until each is the barycentre of its share of the density, N the count.
 
-    The density :math:`a` is scaled to the sum :math:`N = \mathrm{round}(\sum_i a_i)`, and N start
-    positions are drawn from it (:func:`draw_starts`). Then, with :math:`C_{in} = \|x_i - y_n\|^2 /
-    (2 \cdot 32)` in input pixels, each iteration finds the entropic plan
+    The density :math:`a` is scaled to the sum :math:`N = \lfloor \sum_i a_i + 1/2 \rfloor`
+    (:func:`number_of_points`), and N start positions are drawn from it (:func:`draw_starts`).
+    Then, with :math:`C_{in} = \|x_i - y_n\|^2 / (2 \cdot 32)` in input pixels, each iteration finds
+    the entropic plan
 
     .. math::
         P_{in} = a_i \exp\frac{f_i + g_n - C_{in}}{\epsilon}, \quad
@@ -57,7 +58,9 @@ class OTMinimization:
     columns times points of memory. Where it is small, only pairs that take a share of mass enter
     (:func:`sparse_step`), some at a time.
 
-    Cells below zero count for N but have no mass. The work is done on the host in float64.
+    Cells below zero count for N but have no mass. The work is done on the host in float64. What
+    differs from the program that the authors have published is in a table of
+    ``docs/localization.md``.
 
     Args:
         max_iterations (int): Iterations at most. Defaults to 16.
@@ -100,7 +103,7 @@ class OTMinimization:
         """
         check_density(density, stride, type(self).__name__)
         mass = density.detach().cpu().double().numpy()
-        num_points = max(round(mass.sum()), 0)
+        num_points = number_of_points(mass)
         points, scores = np.zeros((0, 2)), np.zeros(0)
         if num_points:
             mass = mass.clip(min=0)
@@ -113,6 +116,11 @@ class OTMinimization:
             torch.from_numpy(array[order]).to(density.device, torch.float32)
             for array in (points, scores)
         )
+
+
+def number_of_points(density: np.ndarray) -> int:
+    """How many people a density stands for: its sum, rounded half up; none below one half."""
+    return max(math.floor(density.sum() + 0.5), 0)
 
 
 def draw_starts(

@@ -22,6 +22,7 @@ from .pml_loss import (
 )
 from .point_cases import PointCases
 from .uot_loss import UOTLoss, uot_loss
+from .zip_loss import ZIPLoss, zip_nll
 
 __all__ = [
     'BayesianLoss',
@@ -44,6 +45,7 @@ __all__ = [
     'PMLLoss',
     'PointCases',
     'UOTLoss',
+    'ZIPLoss',
     'adaptive_sigma',
     'bayesian_loss',
     'characteristic_error',
@@ -64,4 +66,5 @@ __all__ = [
     'pml_l1',
     'pml_l2',
     'uot_loss',
+    'zip_nll',
 ]

@@ -17,7 +17,13 @@ SIGMA = 1.5
 C1, C2 = 0.01**2, 0.03**2  # (K1 * L)^2 and (K2 * L)^2; the largest value L of a FIDT map is 1
 
 
-def fidt_map(distance: Tensor, alpha: float = 0.02, beta: float = 0.75, c: float = 1.0) -> Tensor:
+def fidt_map(
+    distance: Tensor,
+    alpha: float = 0.02,
+    beta: float = 0.75,
+    c: float = 1.0,
+    tail: float = 0.0,
+) -> Tensor:
     r"""Focal inverse distance transform map.
 
     .. math:: I = \frac{1}{P^{\alpha P + \beta} + C}
@@ -31,11 +37,42 @@ def fidt_map(distance: Tensor, alpha: float = 0.02, beta: float = 0.75, c: float
         alpha (float): Positive; how fast the map fades. Defaults to 0.02.
         beta (float): Positive exponent next to the point. Defaults to 0.75.
         c (float): Positive; keeps the value at a point finite. Defaults to 1.0.
+        tail (float): Values below this become 0; the published program has 0.01, which is 30 pixels
+            from the point. Defaults to 0.0.
 
     Returns:
         Tensor: The map, of the shape and dtype of the distance.
     """
-    return 1 / (distance ** (alpha * distance + beta) + c)
+    values = 1 / (distance ** (alpha * distance + beta) + c)
+    return values.masked_fill(values < tail, 0) if tail > 0 else values
+
+
+def head_pixels(
+    points: Tensor, size: tuple[int, int], first: int = 0, drop_shared: bool = False
+) -> Tensor:
+    """Pixels on which the published program draws the points: the integer part of the coordinates.
+
+    Points beyond the last row or column are left out. In its maps for ShanghaiTech and UCF-QNRF row
+    and column 0 count as row and column 1, and in all its maps two points on one pixel extinguish
+    each other (its 8-bit image wraps around).
+
+    Args:
+        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
+        size (tuple[int, int]): Height and width in input pixels.
+        first (int): First row and column that is drawn on; a point before it is moved there.
+            Defaults to 0; the published program has 1 for ShanghaiTech and UCF-QNRF.
+        drop_shared (bool): Whether to leave out all points of a pixel that has several, as the
+            published program does. Defaults to False.
+
+    Returns:
+        Tensor: ``(k, 2)`` whole pixels ``(x, y)``, k <= m, of the dtype of the points.
+    """
+    pixels = points.floor().clamp(min=first)
+    pixels = pixels[(pixels < pixels.new_tensor(tuple(size)[::-1])).all(1)]
+    if drop_shared:
+        pixels, number = pixels.unique(dim=0, return_counts=True)
+        pixels = pixels[number == 1]
+    return pixels
 
 
 def point_patches(maps: Tensor, points: Tensor, stride: int, side: int) -> Tensor:
@@ -139,6 +176,11 @@ class FIDTMLoss(DensityLoss):
     The paper predicts the map at stride 1. At a larger stride a person falls between the centres of
     cells, and the peak is lower: at stride 2 it may be 0.57.
 
+    The published program trains with the sum of the squared errors of the whole batch alone, on
+    maps of :func:`head_pixels` without their tail: ``FIDTMLoss(reduction='sum', mse_weight=N,
+    ssim_weight=0, tail=0.01, to_pixels=True, first_pixel=1, drop_shared=True)`` for N images in a
+    batch. To Adam the factor N makes no difference, but for weight decay.
+
     Args:
         alpha (float): See :func:`fidt_map`. Defaults to 0.02.
         beta (float): See :func:`fidt_map`. Defaults to 0.75.
@@ -147,9 +189,19 @@ class FIDTMLoss(DensityLoss):
         reduction (str): Squared error of an image: ``'mean'`` or ``'sum'`` over its cells. Far from
             all points nothing else acts, and in the mean one cell counts little beside the SSIM.
             Defaults to ``'mean'``.
+        mse_weight (float): Weight of the squared error. Defaults to 1.0.
+        ssim_weight (float): Weight of the SSIM term; with 0 it is not computed. Defaults to 1.0.
+        tail (float): See :func:`fidt_map`. Defaults to 0.0.
+        to_pixels (bool): Whether the target is drawn on whole pixels, see :func:`head_pixels`. The
+            partition is then computed here, whatever the loader brings. Defaults to False.
+        first_pixel (int): ``first`` of :func:`head_pixels`. Defaults to 0.
+        drop_shared (bool): See :func:`head_pixels`. Defaults to False.
+        source (str): Output of the network that is the map. Defaults to ``'density'``, for a
+            density head; ``'map'`` for :class:`~mmcrowd.models.heads.MapHead`.
 
     Raises:
-        ValueError: Unknown reduction; alpha, beta, c or patch_size is not positive.
+        ValueError: Unknown reduction; alpha, beta, c or patch_size is not positive; a weight or
+            tail is negative, or both weights are 0; first_pixel or drop_shared without to_pixels.
     """
 
     needs_partition = True
@@ -161,6 +213,13 @@ class FIDTMLoss(DensityLoss):
         c: float = 1.0,
         patch_size: int = 30,
         reduction: str = 'mean',
+        mse_weight: float = 1.0,
+        ssim_weight: float = 1.0,
+        tail: float = 0.0,
+        to_pixels: bool = False,
+        first_pixel: int = 0,
+        drop_shared: bool = False,
+        source: str = 'density',
     ) -> None:
         super().__init__()
         if reduction not in REDUCTIONS:
@@ -170,11 +229,42 @@ class FIDTMLoss(DensityLoss):
         for key, value in dict(alpha=alpha, beta=beta, c=c, patch_size=patch_size).items():
             if not value > 0:
                 raise ValueError(f'FIDTMLoss: {key} must be positive, but got {value}')
+        for key, value in dict(mse_weight=mse_weight, ssim_weight=ssim_weight, tail=tail).items():
+            if not value >= 0:
+                raise ValueError(f'FIDTMLoss: {key} must not be negative, but got {value}')
+        if mse_weight == ssim_weight == 0:
+            raise ValueError('FIDTMLoss: mse_weight and ssim_weight must not both be 0')
+        if (first_pixel or drop_shared) and not to_pixels:
+            raise ValueError(
+                f'FIDTMLoss: {first_pixel=} and {drop_shared=} need to_pixels=True, but got False'
+            )
         self.alpha = alpha
         self.beta = beta
         self.c = c
         self.patch_size = patch_size
         self.reduction = reduction
+        self.mse_weight = mse_weight
+        self.ssim_weight = ssim_weight
+        self.tail = tail
+        self.to_pixels = to_pixels
+        self.first_pixel = first_pixel
+        self.drop_shared = drop_shared
+        self.source = source
+
+    def forward(
+        self,
+        density: Tensor,
+        points: list[Tensor],
+        stride: int,
+        partition: Partition | None = None,
+        image_sides: list[float] | Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Compute the loss of a batch, see :meth:`DensityLoss.forward`."""
+        if self.to_pixels:
+            size = tuple(side * stride for side in density.shape[2:])
+            points = [head_pixels(p, size, self.first_pixel, self.drop_shared) for p in points]
+            partition = None  # the loader's knows the heads as they are annotated
+        return super().forward(density, points, stride, partition, image_sides)
 
     def image_loss(
         self,
@@ -184,7 +274,8 @@ class FIDTMLoss(DensityLoss):
         nearest: Partition,
         side: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Terms of one image, ``loss_mse`` and ``loss_ssim``; see the base class.
+        """Terms of one image, ``loss_mse`` and ``loss_ssim`` if its weight is not 0; see the base
+        class.
 
         Args:
             density (Tensor): ``(h, w)`` predicted FIDT map.
@@ -192,8 +283,12 @@ class FIDTMLoss(DensityLoss):
             stride (int): Input pixels per cell.
             nearest (Partition): Index and distance ``(h, w)`` of every cell's nearest point.
         """
-        target = fidt_map(nearest.distance.to(density), self.alpha, self.beta, self.c)
-        return dict(
-            loss_mse=F.mse_loss(density, target, reduction=self.reduction),
-            loss_ssim=independent_ssim_loss(density, target, points, stride, self.patch_size),
-        )
+        target = fidt_map(nearest.distance.to(density), self.alpha, self.beta, self.c, self.tail)
+        terms = {}
+        if self.mse_weight:
+            error = F.mse_loss(density, target, reduction=self.reduction)
+            terms['loss_mse'] = self.mse_weight * error
+        if self.ssim_weight:
+            error = independent_ssim_loss(density, target, points, stride, self.patch_size)
+            terms['loss_ssim'] = self.ssim_weight * error
+        return terms

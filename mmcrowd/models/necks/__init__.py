@@ -1,3 +1,5 @@
+from .resize_concat import ResizeConcat
+from .separable_refiner import SeparableRefiner
 from .top_down_fusion import TopDownFusion
 
-__all__ = ['TopDownFusion']
+__all__ = ['ResizeConcat', 'SeparableRefiner', 'TopDownFusion']

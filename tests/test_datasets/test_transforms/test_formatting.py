@@ -27,12 +27,14 @@ def test_partition_needs_whole_cells():
 def test_pack():
     results = make_results(64, 96)
     results.update(img_id='x', attributes=dict(level=2), boxes=np.zeros((50, 4), np.float32))
+    results['gt_original'] = dict(points=np.arange(100.0).reshape(50, 2))
     packed = PackCrowdInputs()(PartitionByNearestPoint(2)(results))
     inputs, sample = packed['inputs'], packed['data_samples']
     assert inputs.shape == (3, 64, 96) and inputs.dtype == torch.uint8
     np.testing.assert_array_equal(inputs.permute(1, 2, 0), results['img'])
     assert sample.gt_count == 50 and sample.gt_instances.points.dtype == torch.float32
     assert sample.gt_instances.boxes.shape == (50, 4)
+    np.testing.assert_array_equal(sample.gt_original.points, np.arange(100.0).reshape(50, 2))
     assert sample.gt_partition.index.shape == (1, 32, 48)
     assert sample.img_id == 'x' and sample.attributes == dict(level=2)
 

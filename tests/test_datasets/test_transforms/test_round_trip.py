@@ -85,6 +85,10 @@ def test_points_come_back(photo, size, chain, lazy, orientation, seed):
     if planned:
         assert isinstance(out['img'], EncodedImage) == lazy
     which = out['occlusion']
+    # What compares has the truth as it was, and of the same points.
+    for key, values in dict(points=original, boxes=np.tile(original, 2), sigmas=1).items():
+        assert (out['gt_original'][key] == (values if key == 'sigmas' else values[which])).all()
+    assert len(out['gt_original']['sigmas']) == len(which)
     back = to_original_frame(out['points'].astype(np.float64), out)
     np.testing.assert_allclose(back, original[which], rtol=0, atol=0.01)
     left_top = to_original_frame(out['boxes'][:, :2].astype(np.float64), out)

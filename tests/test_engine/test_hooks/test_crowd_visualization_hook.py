@@ -10,9 +10,11 @@ from mmengine.structures import InstanceData, PixelData
 from mmengine.visualization import Visualizer
 
 from mmcrowd.engine import CrowdVisualizationHook
+from mmcrowd.engine.hooks import crowd_visualization_hook as hook_module
 from mmcrowd.registry import HOOKS
 from mmcrowd.structures import CrowdDataSample
 from mmcrowd.visualization import CrowdVisualizer
+from mmcrowd.visualization import crowd_visualizer as visualizer_module
 
 
 def make_item(index, img_id=None):
@@ -108,9 +110,65 @@ def test_draws_what_the_network_saw(tmp_path):
     batch = {key: [value] for key, value in item.items()}
     hook.after_test_iter(runner, 0, batch, [item['data_samples']])
     # BGR on disk; the padding of eight rows, which is black, is gone.
-    picture = cv2.imread(str(tmp_path / 'test_folder_IMG_0_0.png'))
+    picture = cv2.imread(str(tmp_path / 'test_folder%2FIMG_0_0.png'))
     assert np.all(picture[-480:] == (255, 0, 0))
     assert batch['inputs'][0][0, :24].min() == 255
+
+
+def test_ids_that_look_alike_have_pictures_of_their_own(tmp_path):
+    hook = CrowdVisualizationHook(enable=True, interval=1, out_dir=str(tmp_path))
+    ids = ['a_b/1', 'a/b/1', 'a/b_1', 'a_b_1', 'a\\b_1', 'a%2Fb_1']
+    items = [make_item(i, img_id) for i, img_id in enumerate(ids)]
+    batch = dict(inputs=[item['inputs'] for item in items])
+    samples = [item['data_samples'] for item in items]
+    hook.after_test_iter(SimpleNamespace(visualizer=CrowdVisualizer()), 0, batch, samples)
+    assert len(names(tmp_path)) == len(ids) and all(path.is_file() for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ('interval', 'max_images', 'expected'),
+    [(1, None, range(7)), (2, None, (0, 2, 4, 6)), (5, None, (0, 5)), (2, 3, (0, 2, 4))],
+)
+def test_all_ranks_draw_what_one_process_would(
+    tmp_path, monkeypatch, interval, max_images, expected
+):
+    images = [make_item(i) for i in range(7)]
+    drawn = []
+    for rank in range(3):
+        for module in (hook_module, visualizer_module):
+            monkeypatch.setattr(module, 'get_dist_info', lambda rank=rank: (rank, 3), raising=False)
+            monkeypatch.setattr(
+                module, 'is_main_process', lambda rank=rank: rank == 0, raising=False
+            )
+        out_dir = tmp_path / f'rank{rank}'
+        out_dir.mkdir()
+        hook = CrowdVisualizationHook(True, interval, max_images, str(out_dir))
+        runner = SimpleNamespace(
+            visualizer=CrowdVisualizer(), test_dataloader=SimpleNamespace(dataset=images)
+        )
+        # Nine turns of images, seven of them there, in batches of two.
+        share = [images[i % 7] for i in range(rank, 9, 3)]
+        hook.before_test_epoch(runner)
+        for start in (0, 2):
+            batch = share[start : start + 2]
+            hook.after_test_iter(
+                runner,
+                start // 2,
+                dict(inputs=[item['inputs'] for item in batch]),
+                [item['data_samples'] for item in batch],
+            )
+        drawn += names(out_dir)
+    assert sorted(drawn) == [f'test_IMG_{i}_0.png' for i in expected]
+
+
+def test_the_backends_get_images_of_the_first_rank(tmp_path, monkeypatch):
+    monkeypatch.setattr(visualizer_module, 'is_main_process', lambda: False)
+    image = np.zeros((24, 32, 3), np.uint8)
+    sample = make_item(0)['data_samples']
+    assert CrowdVisualizer().add_datasample('x', image, sample, frame='input') is None
+    path = tmp_path / 'x.png'
+    drawn = CrowdVisualizer().add_datasample('x', image, sample, frame='input', out_file=path)
+    assert np.array_equal(cv2.imread(str(path))[..., ::-1], drawn)
 
 
 def test_draws_points_without_density(tmp_path):

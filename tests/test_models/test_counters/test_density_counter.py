@@ -120,6 +120,23 @@ def test_predict_counts_the_unpadded_area_only(shape):
     assert isinstance(sample.pred_count, float)
 
 
+@pytest.mark.parametrize('name', ['mcnn', 'vgg'])
+def test_padding_that_loses_the_edge_is_refused(name):
+    """A network that halves twice or more drops the rows and columns that are left over."""
+    preprocessor = dict(
+        BACKBONES[name].get('data_preprocessor', dict(type='CrowdDataPreprocessor'))
+    )
+    model = build(name)
+    model.data_preprocessor = MODELS.build(dict(preprocessor, pad_size_divisor=1))
+    for shape in ((64, 62), (33, 64)):
+        image = torch.zeros(3, *shape, dtype=torch.uint8)
+        batch = dict(inputs=[image], data_samples=[make_sample([], shape)])
+        data = model.data_preprocessor(batch, False)
+        message = rf'of \({shape[0]}, {shape[1]}\) pixels .* cells of stride {model.stride}'
+        with torch.no_grad(), pytest.raises(ValueError, match=f'{message}.*pad_size_divisor'):
+            model(**data, mode='predict')
+
+
 def test_predict_without_samples_takes_all():
     model = build('mcnn').eval()
     with torch.no_grad():

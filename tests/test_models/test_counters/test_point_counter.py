@@ -178,6 +178,12 @@ def test_predictions_return_to_the_original_frame(ori_shape, img_shape, scale, o
     assert isinstance(predicted.pred_count, float)
 
 
+@pytest.mark.parametrize('shape', [(64, 60), (33, 64)])
+def test_padding_that_loses_the_edge_is_refused(shape):
+    with pytest.raises(ValueError, match='in_stride of the head, 8; pad_size_divisor'):
+        build().predict(torch.zeros(1, 3, *shape))
+
+
 @pytest.mark.parametrize(('threshold', 'expected'), [(0.5, [2, 3]), (0.0, [0, 1, 2, 3]), (0.9, [])])
 def test_only_scores_above_the_threshold_count(threshold, expected):
     model = build(score_threshold=threshold).eval()

@@ -150,6 +150,46 @@ def test_adaptive_threshold_goes_by_the_map():
     assert len(LocalMaximum(mode='adaptive', floor=0.52)(density, 2)[0]) == 0
 
 
+def test_every_cell_of_a_plateau_is_a_point_if_not_joined():
+    density = torch.tensor([[0.0, 2, 2, 0, 1, 1, 2, 0], [0, 0, 0, 0, 0, 0, 0, 0]])
+    points, scores = LocalMaximum(join=False)(density, 1)
+    assert sorted(points.tolist()) == [[1, 0], [2, 0], [4, 0], [6, 0]]
+    assert scores.tolist() == [2, 2, 2, 1]
+    assert LocalMaximum()(density, 1)[0].tolist() == [[1.5, 0], [6, 0]]
+    assert LocalMaximum(threshold=2, join=False)(density, 1)[0].tolist() == [[1, 0], [2, 0], [6, 0]]
+
+
+def test_smoothed_before_the_search():
+    density = torch.zeros(9, 9)
+    density[4, 3], density[4, 5] = 0.9, 0.9
+    points, scores = LocalMaximum(smooth=3)(density, 1)
+    # The cells between two heads see both.
+    assert points.tolist() == [[4, 4]]
+    torch.testing.assert_close(scores, torch.tensor([0.2]))
+    # At the border zeros take part in the mean.
+    corner = torch.full((1, 1), 0.9)
+    torch.testing.assert_close(LocalMaximum(smooth=3)(corner, 1)[1], torch.tensor([0.1]))
+
+
+def test_adaptive_threshold_is_that_of_the_map_before_smoothing():
+    density = torch.zeros(9, 9)
+    density[2, 2] = 0.9  # 0.1 when smoothed, against 0.9 * 100 / 255 or 0.1 * 100 / 255
+    assert len(LocalMaximum(mode='adaptive', smooth=3)(density, 1)[0]) == 0
+    density[1:4, 1:4] = 0.9
+    points, _ = LocalMaximum(mode='adaptive', floor=0.5, smooth=3)(density, 1)
+    assert points.tolist() == [[2, 2]]
+
+
+def test_reads_the_named_output():
+    density, other = torch.zeros(2, 5, 5)
+    density[1, 2], other[3, 4] = 1, 1
+    outputs = dict(density=density, map=other)
+    assert LocalMaximum()(outputs, 1)[0].tolist() == [[2, 1]]
+    assert LocalMaximum(source='map')(outputs, 1)[0].tolist() == [[4, 3]]
+    with pytest.raises(KeyError, match=r"source='mask'.*\['density', 'map'\]"):
+        LocalMaximum(source='mask')(outputs, 1)
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     arrays(np.float64, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.floats(-9, 9)),
@@ -183,7 +223,13 @@ def test_what_is_no_density_is_refused(density, stride, message):
 
 @pytest.mark.parametrize(
     'wrong, message',
-    [(dict(mode='both'), "'both'"), (dict(window=4), '4'), (dict(window=1), '1')],
+    [
+        (dict(mode='both'), "'both'"),
+        (dict(window=4), '4'),
+        (dict(window=1), '1'),
+        (dict(smooth=2), 'smooth .* 2'),
+        (dict(smooth=-1), 'smooth .* -1'),
+    ],
 )
 def test_wrong_settings_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):

@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import correlate
 
-from mmcrowd.models.losses.fidtm_loss import FIDTMLoss, fidt_map, independent_ssim_loss, ssim
+from mmcrowd.models.losses.fidtm_loss import (
+    FIDTMLoss,
+    fidt_map,
+    head_pixels,
+    independent_ssim_loss,
+    ssim,
+)
 from mmcrowd.ops.partition import Partition, partition_batch
 from tests.testing.losses import (
     random_batch,
@@ -105,6 +111,48 @@ def test_map_by_hand():
     assert fidt_map(distance.double()).dtype == torch.float64
 
 
+def test_tail():
+    distance = torch.tensor([0.0, 30.0, 31.0, torch.inf])
+    values = fidt_map(distance, tail=0.01)
+    torch.testing.assert_close(values[:2], fidt_map(distance[:2]))
+    assert 0 < fidt_map(distance[2]) < 0.01 and values[2:].tolist() == [0, 0]
+
+
+def test_head_pixels_by_hand():
+    points = torch.tensor(
+        [[2.9, 1.2], [2.1, 1.9], [0.4, 7.9], [-0.4, 3.0], [9.99, 0.0], [10.0, 4.0]]
+    )
+    pixels = head_pixels(points, (8, 10))
+    assert pixels.tolist() == [[2, 1], [2, 1], [0, 7], [0, 3], [9, 0]]
+    pixels = head_pixels(points, (8, 10), first=1, drop_shared=True)
+    assert sorted(pixels.tolist()) == [[1, 3], [1, 7], [9, 1]]
+    assert head_pixels(points[:0], (8, 10), drop_shared=True).shape == (0, 2)
+
+
+def test_map_on_whole_pixels():
+    """The target is drawn at the whole pixels, whatever partition the loader brings."""
+    density, points = random_batch(((5, 4.0), (0, 2.0)), (20, 30), 1)
+    points = [p.clamp(0, 19.9) for p in points]
+    loss = FIDTMLoss(to_pixels=True, reduction='sum', ssim_weight=0)
+    partition = partition_batch(points, (20, 30), 1)
+    terms = loss(density, points, 1, partition)
+    error = [
+        np.square(a - dense_map(np.floor(p.numpy()), (20, 30), 1)).sum()
+        for a, p in zip(density.squeeze(1).numpy(), points, strict=True)
+    ]
+    assert list(terms) == ['loss_mse']
+    assert terms['loss_mse'].item() == pytest.approx(np.mean(error), rel=1e-9)
+
+
+def test_weights():
+    density, points = random_batch()
+    plain = FIDTMLoss()(density, points, 2)
+    weighted = FIDTMLoss(mse_weight=3, ssim_weight=0.5)(density, points, 2)
+    torch.testing.assert_close(weighted['loss_mse'], 3 * plain['loss_mse'])
+    torch.testing.assert_close(weighted['loss_ssim'], 0.5 * plain['loss_ssim'])
+    assert list(FIDTMLoss(mse_weight=0)(density, points, 2)) == ['loss_ssim']
+
+
 def test_map_falls_with_the_distance():
     values = fidt_map(torch.linspace(0, 60, 1000, dtype=torch.float64))
     assert (values.diff() < 0).all()
@@ -180,6 +228,10 @@ def test_image_without_points(partition):
         (dict(beta=-1), 'beta must be positive, but got -1'),
         (dict(c=0.0), 'c must be positive, but got 0.0'),
         (dict(patch_size=0), 'patch_size must be positive, but got 0'),
+        (dict(mse_weight=-1), 'mse_weight must not be negative, but got -1'),
+        (dict(tail=-0.1), 'tail must not be negative, but got -0.1'),
+        (dict(mse_weight=0, ssim_weight=0), 'mse_weight and ssim_weight must not both be 0'),
+        (dict(first_pixel=1), 'first_pixel=1 and drop_shared=False need to_pixels=True'),
         (dict(reduction='none'), "reduction must be one of .*'mean', 'sum'.*'none'"),
     ],
 )

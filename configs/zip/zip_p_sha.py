@@ -1,0 +1,3 @@
+_base_ = 'zip_n_sha.py'
+
+model = dict(backbone=dict(model_name='mobilenetv4_conv_small_050'), neck=dict(in_channels=480))

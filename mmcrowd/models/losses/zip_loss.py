@@ -1,0 +1,239 @@
+"""Zero-inflated Poisson loss (Ma, Sanchez and Guha: *ZIP: Scalable Crowd Counting via Zero-Inflated
+Poisson Modeling*, arXiv 2506.19955)."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmcrowd.ops.grid import points_per_cell
+from mmcrowd.registry import MODELS
+from mmcrowd.structures import CrowdDataSample
+
+from .checks import check_not_negative
+from .dm_count_loss import MASS_FLOOR, dm_count_loss
+from .output_loss import OutputLoss
+
+# Joins probabilities and rates before their logarithm. It is part of the published loss: a block of
+# which the network is sure and wrong costs at most 18, and then has no gradient.
+GUARD = 1e-8
+OT_REG, OT_ITERATIONS = 10.0, 100  # of the transport term, as DM-Count has them
+
+
+def block_counts(
+    points: Tensor, size: tuple[int, int], stride: int, one_per_pixel: bool = False
+) -> Tensor:
+    """Number of points in each block; a point outside the frame counts in the nearest border block.
+
+    Args:
+        points: ``(m, 2)`` positions ``(x, y)`` in input pixels.
+        size: Height and width ``(h, w)`` in blocks.
+        stride: Side of a block in input pixels.
+        one_per_pixel: Whether points on one pixel count once, as in the published program.
+            Defaults to False.
+
+    Returns:
+        ``(h, w)``, of the dtype of the points.
+    """
+    if one_per_pixel:
+        last = points.new_tensor((size[1] * stride - 1, size[0] * stride - 1))
+        points = (points + 0.5).floor().clamp(min=0).minimum(last).unique(dim=0)
+    return points_per_cell(points, size, stride)
+
+
+def zip_nll(pi_logits: Tensor, rate: Tensor, counts: Tensor) -> Tensor:
+    r"""Negative log-likelihood of zero-inflated Poisson counts, without the constant log y!.
+
+    With ``GUARD`` added to each argument of a logarithm:
+
+    .. math::
+        -\log(\pi + (1 - \pi) e^{-\lambda}) \text{ for } y = 0, \qquad
+        -\log(1 - \pi) + \lambda - y \log \lambda \text{ otherwise}
+
+    Args:
+        pi_logits: ``(N, 2, h, w)``, channel 0 for structurally empty.
+        rate: ``(N, 1, h, w)`` :math:`\lambda`, not negative.
+        counts: ``(N, 1, h, w)`` y, whole numbers.
+
+    Returns:
+        ``(N,)``, the sum over the blocks of each image.
+    """
+    empty, populated = pi_logits.log_softmax(1).split(1, 1)
+    is_zero = counts == 0
+    probability = torch.where(is_zero, torch.logaddexp(empty, populated - rate), populated)
+    likelihood = torch.logaddexp(probability, torch.full_like(probability, math.log(GUARD)))
+    poisson = torch.where(is_zero, 0, counts * (rate + GUARD).log() - rate)
+    return -(likelihood + poisson).sum((1, 2, 3))
+
+
+def bin_cross_entropy(bin_logits: Tensor, counts: Tensor, bins: Tensor) -> Tensor:
+    """Cross-entropy of the bins of the blocks with people; empty blocks have no part in it.
+
+    Args:
+        bin_logits: ``(N, K, h, w)``, of the bins of non-zero counts.
+        counts: ``(N, 1, h, w)``, whole numbers.
+        bins: ``(K,)`` lowest count of each bin, ascending.
+
+    Returns:
+        ``(N,)``, the sum over the blocks of each image.
+    """
+    counts = counts.squeeze(1)
+    target = torch.bucketize(counts, bins.to(counts), right=True) - 1
+    error = F.cross_entropy(bin_logits, target.clamp(min=0), reduction='none')
+    return torch.where(target >= 0, error, 0).sum((1, 2))
+
+
+def multiscale_mae(density: Tensor, counts: Tensor, scales: Sequence[int]) -> Tensor:
+    """Absolute error of the means over squares of several sizes.
+
+    The weight of a scale is its share of the largest one: 1/4, 1/2 and 1 for 1, 2 and 4 blocks. As
+    published, blocks in the last rows and columns that fill no whole square are left out.
+
+    Args:
+        density: ``(N, 1, h, w)``.
+        counts: ``(N, 1, h, w)``.
+        scales: Sides of the squares, in blocks. One that exceeds the map adds nothing.
+
+    Returns:
+        ``(N,)``, the weighted sum over the squares of each image.
+    """
+    difference = density - counts
+    total = difference.new_zeros(len(difference))
+    for scale in scales:
+        if scale <= min(difference.shape[2:]):
+            pooled = F.avg_pool2d(difference, scale)
+            total = total + scale / max(scales) * pooled.abs().sum((1, 2, 3))
+    return total
+
+
+def total_variation(density: Tensor, counts: Tensor, number: int) -> Tensor:
+    """Total variation term of DM-Count with given block counts.
+
+    It is the third term of :func:`~mmcrowd.models.losses.dm_count_loss.dm_count_loss`, which counts
+    every point.
+
+    Args:
+        density: ``(1, h, w)`` persons per block.
+        counts: ``(1, h, w)`` points per block.
+        number: Number of points in the image.
+
+    Returns:
+        A scalar.
+    """
+    total = density.sum()
+    scale = number * total / (total.square() + MASS_FLOOR**2)
+    return torch.where(total > 0, (scale * density - counts).abs().sum(), 0)
+
+
+@MODELS.register_module()
+class ZIPLoss(OutputLoss):
+    """Loss of a counter with a :class:`~mmcrowd.models.heads.ZIPHead`.
+
+    It takes ``pi_logits``, ``bin_logits``, ``rate`` and ``density`` from the outputs. The default
+    weights are those of the published training. Its other settings are ``ce_weight=mae_weight=0``
+    for the likelihood and the count alone, and ``mae_weight=0, ot_weight=0.1 * N, tv_weight=0.01``
+    for the terms of DM-Count in place of the multi-scale error; the published program adds the
+    transport term up over the N images of a batch.
+
+    Args:
+        bins: Lowest count of each bin, ascending, the first ones 0 and 1: the first bin are the
+            empty blocks, the last one has no upper end.
+        nll_weight: Weight of :func:`zip_nll`. Defaults to 1.0.
+        ce_weight: Weight of :func:`bin_cross_entropy`. Defaults to 1.0.
+        mae_weight: Weight of :func:`multiscale_mae`. Defaults to 1.0.
+        count_weight: Weight of the absolute error of the count. Defaults to 1.0.
+        ot_weight: Weight of the transport term of :func:`~.dm_count_loss.dm_count_loss`. Defaults
+            to 0.0.
+        tv_weight: Weight of its total variation term. Defaults to 0.0.
+        scales: See :func:`multiscale_mae`. Defaults to (1, 2, 4).
+        one_per_pixel: See :func:`block_counts`; the error of the count and the transport term take
+            all points. Defaults to False.
+
+    Raises:
+        ValueError: The bins or scales are not as described, a weight is negative, or all are 0.
+    """
+
+    def __init__(
+        self,
+        bins: Sequence[int],
+        nll_weight: float = 1.0,
+        ce_weight: float = 1.0,
+        mae_weight: float = 1.0,
+        count_weight: float = 1.0,
+        ot_weight: float = 0.0,
+        tv_weight: float = 0.0,
+        scales: Sequence[int] = (1, 2, 4),
+        one_per_pixel: bool = False,
+    ):
+        super().__init__()
+        bins = list(bins)
+        if bins[:2] != [0, 1] or bins != sorted(set(bins)):
+            raise ValueError(f'ZIPLoss: bins must be 0, 1 and ascend from there, but got {bins}')
+        if not scales or min(scales) < 1:
+            raise ValueError(f'ZIPLoss: scales must be positive numbers, but got {tuple(scales)}')
+        self.weights = dict(
+            nll=nll_weight,
+            ce=ce_weight,
+            mae=mae_weight,
+            count=count_weight,
+            ot=ot_weight,
+            tv=tv_weight,
+        )
+        check_not_negative(self, **{f'{name}_weight': w for name, w in self.weights.items()})
+        if not any(self.weights.values()):
+            raise ValueError('ZIPLoss: all weights are 0, expected a positive one')
+        self.scales = tuple(scales)
+        self.one_per_pixel = one_per_pixel
+        self.register_buffer('bins', torch.tensor(bins[1:]), persistent=False)
+
+    def loss(
+        self, outputs: dict[str, Tensor], data_samples: list[CrowdDataSample], stride: int
+    ) -> dict[str, Tensor]:
+        """Compute the terms whose weight is not 0, see :class:`OutputLoss`.
+
+        Returns:
+            ``loss_nll``, ``loss_ce``, ``loss_mae``, ``loss_count``, ``loss_ot``, ``loss_tv``.
+
+        Raises:
+            ValueError: The head predicts another number of bins.
+        """
+        pi_logits, bin_logits, rate, density = (
+            outputs[key].to(torch.promote_types(outputs[key].dtype, torch.float32))
+            for key in ('pi_logits', 'bin_logits', 'rate', 'density')
+        )
+        if bin_logits.shape[1] != len(self.bins):
+            raise ValueError(
+                f'ZIPLoss: bins has {len(self.bins)} bins of non-zero counts, but the head '
+                f'predicts {bin_logits.shape[1]}; its bin_centres need as many'
+            )
+        points = [sample.gt_instances.points.to(density) for sample in data_samples]
+        with torch.autocast(density.device.type, enabled=False):
+            counts = self._block_counts(points, tuple(density.shape[2:]), stride)
+            terms = {}
+            if self.weights['nll']:
+                terms['nll'] = zip_nll(pi_logits, rate, counts)
+            if self.weights['ce']:
+                terms['ce'] = bin_cross_entropy(bin_logits, counts, self.bins)
+            if self.weights['mae']:
+                terms['mae'] = multiscale_mae(density, counts, self.scales)
+            if self.weights['count']:
+                number = density.new_tensor([len(p) for p in points])
+                terms['count'] = (density.sum((1, 2, 3)) - number).abs()
+            if self.weights['ot']:
+                images = zip(density.squeeze(1), points, strict=True)
+                terms['ot'] = torch.stack(
+                    [dm_count_loss(*image, stride, OT_REG, OT_ITERATIONS)[1] for image in images]
+                )
+            if self.weights['tv']:
+                images = zip(density, counts, points, strict=True)
+                terms['tv'] = torch.stack([total_variation(d, c, len(p)) for d, c, p in images])
+            return {
+                f'loss_{name}': self.weights[name] * term.mean() for name, term in terms.items()
+            }
+
+    def _block_counts(self, points: list[Tensor], size: tuple[int, int], stride: int) -> Tensor:
+        """``(N, 1, h, w)``, see :func:`block_counts`."""
+        counts = [block_counts(p, size, stride, self.one_per_pixel) for p in points]
+        return torch.stack(counts)[:, None]

@@ -1,0 +1,185 @@
+"""FIDTM against the outputs of its published program."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mmcrowd.models import FIDTMLoss, HRNetBilinear, LocalMaximum, MapHead, ResizeConcat
+from mmcrowd.models.losses.fidtm_loss import fidt_map, head_pixels
+from mmcrowd.ops.partition import partition_batch
+from mmcrowd.registry import MODELS, TASK_UTILS
+
+from ..testing.published import assert_equal
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+
+
+@pytest.fixture(scope='module')
+def fidtm(golden):
+    return golden('fidtm')
+
+
+@pytest.fixture(scope='module')
+def state_dict(fidtm):
+    return fidtm.state_dict()
+
+
+@pytest.fixture(scope='module')
+def network(converter, state_dict):
+    """Backbone, neck and head with the published weights."""
+    ours = converter('fidtm_from_published').convert(state_dict)
+    with torch.device('meta'):  # nothing to initialise
+        parts = dict(backbone=HRNetBilinear('w48'), neck=ResizeConcat(), head=MapHead())
+    for name, part in parts.items():
+        begin = f'{name}.'
+        weights = {key[len(begin) :]: ours[key] for key in ours if key.startswith(begin)}
+        part.load_state_dict(weights, assign=True)
+        part.eval()
+    return tuple(parts.values())
+
+
+@torch.no_grad()
+def run(network, inputs):
+    backbone, neck, head = network
+    mask = torch.zeros(len(inputs), *inputs.shape[2:], dtype=torch.bool)
+    return head(neck(backbone(inputs)), padding_mask=mask)['map']
+
+
+@pytest.mark.parametrize('kind', ['', 'odd_'])
+def test_network(fidtm, network, kind):
+    actual = run(network, fidtm.image(fidtm[f'{kind}input_shape']))
+    assert_equal(actual, fidtm[f'{kind}map'], rel=1e-12)
+
+
+def test_network_notices_other_upsampling(fidtm, network):
+    backbone = network[0]
+    modules = [m for m in backbone.modules() if hasattr(m, 'align_corners')]
+    for module in modules:
+        module.align_corners = True
+    actual = run(network, fidtm.image(fidtm['input_shape'])).numpy()
+    for module in modules:
+        module.align_corners = False
+    assert np.abs(actual - fidtm['map']).max() > 1e-3 * np.abs(fidtm['map']).max()
+
+
+def test_converter_there_and_back(converter, state_dict):
+    tool = converter('fidtm_from_published')
+    back = tool.convert_back(tool.convert(state_dict))
+    assert list(back) == [f'module.{name}' for name in state_dict]
+    assert all(back[f'module.{name}'] is value for name, value in state_dict.items())
+
+
+def test_converter_files(converter, monkeypatch, tmp_path):
+    """The tool strips what several GPUs add, and reads what it writes."""
+    tool = converter('fidtm_from_published')
+    with torch.device('meta'):
+        parts = dict(backbone=HRNetBilinear('w48'), head=MapHead())
+    ours = {
+        f'{part}.{name}': torch.zeros(()).expand(value.shape)
+        for part in parts
+        for name, value in parts[part].state_dict().items()
+    }
+    theirs = tool.convert_back(ours)
+    torch.save(dict(epoch=3, state_dict=theirs, best_prec1=57.0), tmp_path / 'model_best.pth')
+    monkeypatch.chdir(tmp_path)
+    for arguments in (['model_best.pth', 'ours.pth'], ['ours.pth', 'theirs.pth', '--back']):
+        monkeypatch.setattr(sys, 'argv', ['tool', *arguments])
+        tool.main()
+    assert set(torch.load(tmp_path / 'ours.pth')['state_dict']) == set(ours)
+    assert set(torch.load(tmp_path / 'theirs.pth')['state_dict']) == set(theirs)
+
+
+def test_converter_names_what_is_wrong(converter, monkeypatch, tmp_path):
+    tool = converter('fidtm_from_published')
+    with pytest.raises(ValueError, match=r'1 are unknown \[.backbone\.classifier\.weight.\]'):
+        tool.convert({'classifier.weight': torch.zeros(1)})
+    path = tmp_path / 'text.pth'
+    path.write_text('no weights')
+    monkeypatch.setattr(sys, 'argv', ['tool', str(path), str(tmp_path / 'out.pth')])
+    with pytest.raises(ValueError, match=r'text\.pth: not a readable checkpoint'):
+        tool.main()
+    torch.save(dict(state_dict={'conv1.weight': torch.zeros(1)}), path)
+    with pytest.raises(ValueError, match=r'text\.pth: .*1840 parameters are missing'):
+        tool.main()
+    torch.save([1], path)
+    with pytest.raises(ValueError, match=r'text\.pth: no parameters'):
+        tool.main()
+
+
+@pytest.mark.parametrize('case', ['', '_edge', '_dup', '_none'])
+def test_target(fidtm, case):
+    points = torch.zeros(0, 2)
+    if case != '_none':
+        points = torch.as_tensor(fidtm[f'{case[1:]}_points_xy' if case else 'points_xy'])
+    size = tuple(map(int, fidtm['frame_hw']))
+    pixels = head_pixels(points, size, first=1, drop_shared=True)
+    actual = fidt_map(partition_batch([pixels], size, 1).distance[0], tail=0.01)
+    expected = fidtm[f'target/fidt{case}']
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=3e-8)  # theirs is in float32
+    np.testing.assert_array_equal(actual == 0, expected == 0)
+
+
+def test_loss(fidtm):
+    """The published loss adds up the batch, ours is the mean: the weight is the batch size."""
+    pred = torch.as_tensor(fidtm['loss/pred'].astype(float)).requires_grad_()
+    points = [torch.as_tensor(fidtm[f'{name}points_xy']) for name in ('', 'edge_')]
+    loss = FIDTMLoss(
+        reduction='sum',
+        mse_weight=2,
+        ssim_weight=0,
+        tail=0.01,
+        to_pixels=True,
+        first_pixel=1,
+        drop_shared=True,
+    )
+    terms = loss(pred, points, 1)
+    assert list(terms) == ['loss_mse']
+    terms['loss_mse'].backward()
+    # The published target is in float32.
+    assert_equal(terms['loss_mse'], fidtm['loss/value'], rel=1e-7)
+    assert_equal(pred.grad, fidtm['loss/grad'], rel=1e-7)
+
+
+@pytest.mark.parametrize('image', range(4))
+@pytest.mark.parametrize(
+    'rule, smooth', [('SHA_test', 1), ('UCF_QNRF_test', 1), ('UCF_QNRF_train', 3)]
+)
+def test_peaks(fidtm, image, rule, smooth):
+    localizer = LocalMaximum(mode='adaptive', floor=0.1, join=False, smooth=smooth, source='map')
+    outputs = dict(map=torch.as_tensor(fidtm[f'lmds/{image}/map']))
+    points, _ = localizer(outputs, 1)
+    assert len(points) == fidtm[f'lmds/{image}/{rule}/count']
+    expected = fidtm[f'lmds/{image}/{rule}/points_xy']
+    assert sorted(points.tolist()) == sorted(expected.tolist())
+
+
+def test_peaks_of_the_target(fidtm):
+    localizer = LocalMaximum(mode='adaptive', floor=0.1)
+    points, _ = localizer(torch.as_tensor(fidtm['target/fidt']), 1)
+    assert sorted(points.tolist()) == sorted(fidtm['lmds/target/points_xy'].tolist())
+
+
+@pytest.mark.parametrize('dataset', ['sha', 'shb', 'qnrf', 'jhu'])
+def test_config(dataset):
+    """The parts of a config fit each other."""
+    cfg = Config.fromfile(CONFIGS / 'fidtm' / f'fidtm_hrnet_w48_{dataset}.py')
+    init_default_scope(cfg.default_scope)
+    backbone = dict(cfg.model.backbone, arch='w18', init_cfg=None)
+    network = [
+        MODELS.build(part)
+        for part in (backbone, cfg.model.neck, dict(cfg.model.head, in_channels=270))
+    ]
+    loss, localizer = MODELS.build(cfg.model.loss), TASK_UTILS.build(cfg.model.localizer)
+    maps = run(network, torch.zeros(2, 3, 64, 64))
+    assert maps.shape == (2, 1, 64, 64) and network[2].out_stride == 1
+    maps.requires_grad_()
+    terms = loss(maps, [torch.tensor([[3.0, 4.0], [40.2, 50.7]]), torch.zeros(0, 2)], 1)
+    sum(terms.values()).backward()
+    assert maps.grad.isfinite().all() and maps.grad.any()
+    points, scores = localizer(dict(map=maps[0, 0].detach()), 1)
+    assert len(points) == len(scores)

@@ -1,0 +1,204 @@
+"""ZIP against the outputs of its published program."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
+
+from mmcrowd.models import ZIPLoss
+from mmcrowd.models.losses.zip_loss import block_counts
+from mmcrowd.registry import MODELS
+from mmcrowd.structures import CrowdDataSample
+
+from ..testing.published import assert_equal
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+# Names of the outputs: ours, theirs.
+OUTPUTS = dict(pi_logits='pi_logits', bin_logits='bin_logits', rate='lambda', density='density')
+
+pytest.importorskip('timm')
+
+
+@pytest.fixture(scope='module', params=['zip_p', 'zip_n'])
+def zip_(golden, request):
+    return golden(request.param)
+
+
+@pytest.fixture(scope='module')
+def state_dict(zip_):
+    centres = torch.as_tensor(zip_['bin_centers']).view(1, -1, 1, 1)
+    return dict(zip_.state_dict(), bin_centers=centres)
+
+
+def build(cfg, **head):
+    """Backbone, neck and head of a config, in float64."""
+    init_default_scope('mmcrowd')
+    model = cfg.model
+    backbone = dict(model.backbone, pretrained=False)
+    parts = [MODELS.build(part) for part in (backbone, model.neck, dict(model.head, **head))]
+    return torch.nn.ModuleDict(zip(('backbone', 'neck', 'head'), parts, strict=True)).double()
+
+
+@pytest.fixture(scope='module')
+def network(zip_, converter, state_dict):
+    name = 'p' if str(zip_['backbone_name']).endswith('_050') else 'n'
+    cfg = Config.fromfile(CONFIGS / 'zip' / f'zip_{name}_sha.py')
+    network = build(cfg)
+    network.load_state_dict(converter('zip_from_published').convert(state_dict))
+    return network.eval()
+
+
+@torch.no_grad()
+def run(network, inputs):
+    return network.head(network.neck(network.backbone(inputs)))
+
+
+def test_network(zip_, network):
+    inputs = zip_.image(zip_['input_shape'])
+    with torch.no_grad():
+        levels = network.backbone(inputs)
+        features = network.neck(levels)
+        outputs = network.head(features)
+    assert_equal(levels[-1][:1], zip_['encoder'], rel=1e-6)  # float32
+    assert_equal(features[:1], zip_['backbone'], rel=1e-6)
+    for ours, theirs in OUTPUTS.items():
+        assert_equal(outputs[ours], zip_[theirs], rel=1e-12)
+    assert_equal(outputs['density'].sum((1, 2, 3)), zip_['count'], rel=1e-12)
+
+
+def test_network_on_a_rectangle(zip_, network):
+    density = run(network, zip_.image(zip_['rect_input_shape'], offset=1))['density']
+    assert_equal(density, zip_['rect_density'], rel=1e-12)
+
+
+@pytest.fixture(scope='module')
+def samples(zip_):
+    """The published program puts the origin at the corner of the first pixel."""
+    return [
+        CrowdDataSample(gt_instances=InstanceData(points=zip_.points(i) - 0.5)) for i in range(2)
+    ]
+
+
+def test_targets(zip_, samples):
+    counts = [block_counts(s.gt_instances.points, (8, 8), 16, one_per_pixel=True) for s in samples]
+    assert_equal(torch.stack(counts)[:, None], zip_['block_counts'])
+
+
+@pytest.mark.parametrize(
+    'case, settings',
+    [
+        ('default', {}),
+        ('nll_only', dict(ce_weight=0, mae_weight=0)),
+        # The published transport term is a sum over the batch, of two images here.
+        ('dm', dict(mae_weight=0, ot_weight=2 * 0.1, tv_weight=0.01)),
+    ],
+)
+def test_loss(zip_, samples, case, settings):
+    leaves = {ours: torch.tensor(zip_[theirs]) for ours, theirs in OUTPUTS.items()}
+    leaves['density'] *= float(zip_['loss_density_factor'])
+    for leaf in leaves.values():
+        leaf.requires_grad_()
+    loss = ZIPLoss(bins=zip_['bins'][:, 0].astype(int), one_per_pixel=True, **settings)
+    terms = loss.loss(leaves, samples, 16)
+    total = sum(terms.values())
+    total.backward()
+
+    published = {
+        'loss_nll': 'reg_zipnll',
+        'loss_ce': 'cls_zice',
+        'loss_count': 'cnt_loss',
+        'loss_tv': 'aux_tv_loss',
+    }
+    for ours, theirs in published.items():
+        assert (ours in terms) == (f'loss/{case}/{theirs}' in zip_)
+        if ours in terms:
+            weight = 0.01 if ours == 'loss_tv' else 1
+            assert_equal(terms[ours], weight * zip_[f'loss/{case}/{theirs}'])
+    if 'loss_mae' in terms:
+        scales = [zip_[f'loss/{case}/aux_mae_loss_{scale}'] for scale in (1, 2, 4)]
+        assert_equal(terms['loss_mae'], scales[0] / 4 + scales[1] / 2 + scales[2])
+    assert_equal(total, zip_[f'loss/{case}/total'])
+    for ours, theirs in OUTPUTS.items():
+        if f'grad/{case}/{theirs}' in zip_:
+            assert_equal(leaves[ours].grad, zip_[f'grad/{case}/{theirs}'], rel=1e-8)
+        else:
+            assert leaves[ours].grad is None
+
+
+def test_converter_there_and_back(converter, state_dict):
+    tool = converter('zip_from_published')
+    back = tool.convert_back(tool.convert(state_dict))
+    assert set(back) == set(state_dict)
+    for name, value in state_dict.items():
+        torch.testing.assert_close(back[name], value, rtol=0, atol=0)
+
+
+def test_converter_of_other_block_sizes(converter):
+    """Blocks of 32 pixels have no refiner, blocks of 8 two."""
+    tool = converter('zip_from_published')
+    zero = torch.zeros(1)
+    names = [
+        'backbone.refiner.0.refine.conv1.weight',
+        'backbone.refiner.1.refine.norm2.bias',
+        'backbone.decoder.0.downsample.1.running_mean',
+        'backbone.decoder.1.conv2.weight',
+    ]
+    theirs = dict({name: zero for name in names}, bin_centers=torch.zeros(1, 3, 1, 1))
+    ours = tool.convert(theirs)
+    assert set(ours) == {
+        'head.bin_centres',
+        'neck.doublings.0.depthwise.conv.weight',
+        'neck.doublings.1.pointwise.bn.bias',
+        'neck.narrowings.0.shortcut.bn.running_mean',
+        'neck.narrowings.1.pointwise.conv.weight',
+    }
+    assert set(tool.convert_back(ours)) == set(theirs)
+
+
+def test_converter_files(converter, state_dict, monkeypatch, tmp_path):
+    tool = converter('zip_from_published')
+    config = dict(model_name='mobilenetv4_conv_small', bins=[(0.0, 0.0), (1.0, float('inf'))])
+    torch.save(dict(config=config, weights=state_dict), tmp_path / 'best_mae.pth')
+    monkeypatch.chdir(tmp_path)
+    for arguments in (['best_mae.pth', 'ours.pth'], ['ours.pth', 'theirs.pth', '--back']):
+        monkeypatch.setattr(sys, 'argv', ['tool', *arguments])
+        tool.main()
+    back = torch.load('theirs.pth')['state_dict']
+    assert all(torch.equal(back[name], value) for name, value in state_dict.items())
+
+
+def test_converter_names_what_is_wrong(converter, monkeypatch, tmp_path):
+    tool = converter('zip_from_published')
+    with pytest.raises(ValueError, match='no buffer "bin_centers"'):
+        tool.convert({'pi_head.weight': torch.zeros(1)})
+    with pytest.raises(ValueError, match='no buffer "head.bin_centres"'):
+        tool.convert_back({'head.predict_pi.weight': torch.zeros(1)})
+    path = tmp_path / 'clip.pth'
+    weights = {'bin_centers': torch.zeros(1, 2, 1, 1), 'text_encoder.weight': torch.zeros(1)}
+    torch.save(dict(weights=weights), path)
+    monkeypatch.setattr(sys, 'argv', ['tool', str(path), str(tmp_path / 'out.pth')])
+    with pytest.raises(ValueError, match=r'clip\.pth: no parameter .*"text_encoder\.weight"'):
+        tool.main()
+
+
+@pytest.mark.parametrize('dataset', ['sha', 'shb', 'qnrf', 'nwpu'])
+@pytest.mark.parametrize('size', 'pn')
+def test_config(dataset, size):
+    """The parts of a config fit each other, and the bin centres their bins."""
+    cfg = Config.fromfile(CONFIGS / 'zip' / f'zip_{size}_{dataset}.py')
+    network, loss = build(cfg).eval(), MODELS.build(cfg.model.loss)
+    stride = network.head.out_stride
+    outputs = run(network, torch.zeros(1, 3, 64, 96, dtype=torch.float64))
+    assert outputs['density'].shape == (1, 1, 64 // stride, 96 // stride)
+    outputs = {key: value.requires_grad_() for key, value in outputs.items()}
+    points = torch.tensor([[3.0, 4.0], [90.2, 50.7]])
+    sample = CrowdDataSample(gt_instances=InstanceData(points=points))
+    sum(loss.loss(outputs, [sample], stride).values()).backward()
+    assert all(value.grad.isfinite().all() for value in outputs.values())
+    lowest, centres = cfg.model.loss.bins[1:], cfg.model.head.bin_centres
+    for low, centre, high in zip(lowest, centres, [*lowest[1:], float('inf')], strict=True):
+        assert low <= centre < high
