@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmcrowd.fileio.files import read_json, write_atomic
-
-from .transforms.processing import POINT_FIELDS
+from mmcrowd.structures.point_fields import POINT_FIELDS
 
 FILE_NAME = 'annotations.json'
 GIVEN_SPLITS = ('train', 'val', 'test')

@@ -17,6 +17,7 @@ from scipy.io import loadmat
 from mmcrowd.fileio.files import printable
 from mmcrowd.fileio.images import read_image_shape
 from mmcrowd.fileio.numerals import is_number
+from mmcrowd.structures.point_fields import POINT_FIELDS
 
 from .annotation_cache import AnnotationCache, encode_plain, user_cache_dir
 from .annotation_json import FILE_NAME, read_annotations
@@ -43,15 +44,6 @@ NOT_OF_ANNOTATIONS = frozenset(
     )
 )
 
-# What may be known of a head besides its place: shape and type of its values.
-FIELDS = dict(
-    boxes=((4,), np.float32, '(m, 4) xyxy'),
-    sigmas=((2,), np.float32, '(m, 2) radii'),
-    occlusion=((), np.int64, '(m,) integers'),
-    blur=((), np.int64, '(m,) integers'),
-)
-
-
 class BaseCrowdDataset(BaseDataset, ABC):
     """Base of the datasets that give one list of head positions for each image.
 
@@ -66,7 +58,8 @@ class BaseCrowdDataset(BaseDataset, ABC):
       EXIF rotation), integer coordinates being pixel centres; there is no such key for an image
       whose annotation is not published,
     - where the benchmark gives them, other values for each point: ``boxes`` float32 ``(m, 4)``
-      xyxy, ``sigmas`` float32 ``(m, 2)``, ``occlusion`` and ``blur`` int64 ``(m,)``,
+      xyxy, ``sigmas`` float32 ``(m, 2)``, ``occlusion`` and ``blur`` int64 ``(m,)``, see
+      :mod:`mmcrowd.structures.point_fields`,
     - ``attributes`` (dict), the benchmark's labels of the image,
     - for a resized copy ``ori_shape``, the (height, width) that the image had as downloaded; the
       points are in pixels of the copy.
@@ -432,10 +425,12 @@ def check_points(points, source: str) -> np.ndarray:
 
 
 def check_field(values, key: str, num_points: int, source: str) -> np.ndarray:
-    """Another value for each point, see ``FIELDS``, or a ``ValueError`` naming ``source``."""
-    if key not in FIELDS:
-        raise ValueError(f'{source}: unknown {key!r} of points, expected some of {list(FIELDS)}')
-    shape, dtype, words = FIELDS[key]
+    """Another value for each point, see ``POINT_FIELDS``, or a ``ValueError`` naming ``source``."""
+    others = [known for known in POINT_FIELDS if known != 'points']
+    if key not in others:
+        raise ValueError(f'{source}: unknown {key!r} of points, expected some of {others}')
+    field = POINT_FIELDS[key]
+    shape, dtype, words = field.shape, field.dtype, field.words
     values = _as_numbers(values, f'{source}: {key} are not numbers, expected {words}')
     if num_points == values.size == 0:
         return np.zeros((0, *shape), dtype)

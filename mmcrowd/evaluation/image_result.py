@@ -10,10 +10,13 @@ import numpy as np
 
 from mmcrowd.fileio.files import write_atomic
 from mmcrowd.ops.heads import box_levels, box_sigmas
-from mmcrowd.structures.frame import truth_to_original_frame
+from mmcrowd.structures.point_fields import POINT_FIELDS, truth_to_original_frame
 
 # Of the JSON file; raised when a reader of the older form would misread the newer one.
 FORMAT = 'mmcrowd-results-1'
+
+# The fields of the points, by their names in the table, that evaluations use.
+TRUTH = ('points', 'sigmas', 'boxes')
 
 
 @dataclass(kw_only=True)
@@ -50,12 +53,11 @@ class ImageResult:
 
     def __post_init__(self) -> None:
         self.img_id = str(self.img_id)
-        columns = dict(pred_points=2, pred_scores=0, gt_points=2, gt_sigmas=2, gt_boxes=4)
-        for name, width in columns.items():
+        shapes = {f'gt_{key}': POINT_FIELDS[key].shape for key in TRUTH}
+        for name, shape in dict(shapes, pred_points=(2,), pred_scores=()).items():
             value = getattr(self, name)
             if value is not None:
-                value = np.asarray(value, np.float64)
-                setattr(self, name, value.reshape((-1, width) if width else -1))
+                setattr(self, name, np.asarray(value, np.float64).reshape(-1, *shape))
         if self.gt_levels is not None:
             self.gt_levels = np.asarray(self.gt_levels, np.int64).reshape(-1)
         for given, of in (
@@ -90,7 +92,7 @@ class ImageResult:
             gt_count=sample.get('gt_count'),
             pred_points=_array(pred.get('points')),
             pred_scores=_array(pred.get('scores')),
-            **{f'gt_{key}': values for key, values in truth.items()},
+            **{f'gt_{key}': truth[key] for key in TRUTH if key in truth},
             img_path=sample.get('img_path'),
             ori_shape=sample.get('ori_shape'),
             attributes=dict(sample.get('attributes') or {}),
@@ -140,7 +142,7 @@ def original_truth(sample: Mapping) -> dict[str, np.ndarray]:
         ValueError: The two are not of the same number of points.
     """
     gt = sample.get('gt_instances') or {}
-    truth = {key: _array(gt.get(key)) for key in ('points', 'boxes', 'sigmas')}
+    truth = {key: _array(gt.get(key)) for key in TRUTH}
     original = sample.get('gt_original')
     if truth['points'] is None or original is None:
         return truth_to_original_frame(truth, sample)

@@ -15,8 +15,12 @@ functions append one operation to the form; transforms call them so that the way
 """
 
 from collections.abc import Mapping, MutableMapping
+from typing import TypeVar
 
 import numpy as np
+import torch
+
+Points = TypeVar('Points', np.ndarray, torch.Tensor)
 
 
 def compose_resize(meta: MutableMapping, scale: tuple[float, float], size: tuple[int, int]) -> None:
@@ -57,60 +61,47 @@ def whole_image_size(meta: Mapping) -> tuple[float, float]:
     return height * sy, width * sx
 
 
-def to_input_frame(points: np.ndarray, meta: Mapping) -> np.ndarray:
+def to_input_frame(points: Points, meta: Mapping) -> Points:
     """Move points from the original frame to the input frame.
 
     Args:
-        points: ``(m, 2)``, ``(x, y)`` in pixels of the original frame.
+        points: ``(m, 2)``, ``(x, y)`` in pixels of the original frame, an array or a tensor.
         meta: Meta information with ``img_shape`` and, where they differ from the identity,
             ``scale_factor``, ``crop_offset`` and ``flip``.
 
     Returns:
-        ``(m, 2)`` points of the same floating type; points that a crop cut off are kept.
+        ``(m, 2)`` new points of the same kind and floating type (float32 for integers), a tensor on
+        its device; points that a crop cut off are kept. The arithmetic is in float64.
+
+    Examples:
+        >>> meta = dict(img_shape=(50, 70), scale_factor=(0.5, 0.5), flip=True)
+        >>> to_input_frame(np.array([[0.5, 0.5]]), meta)
+        array([[69.,  0.]])
     """
-    points = _floating(points)
-    out = (points.astype(np.float64) + 0.5) * _scale(meta) - 0.5 - np.asarray(_offset(meta))
+    out, dtype = _double(points)
+    for axis, (scale, offset) in enumerate(zip(_scale(meta), _offset(meta), strict=True)):
+        out[:, axis] = (out[:, axis] + 0.5) * scale - 0.5 - offset
     if meta.get('flip', False):
         out[:, 0] = meta['img_shape'][1] - 1 - out[:, 0]
-    return out.astype(points.dtype)
+    return _typed(out, dtype)
 
 
-def to_original_frame(points: np.ndarray, meta: Mapping) -> np.ndarray:
+def to_original_frame(points: Points, meta: Mapping) -> Points:
     """Move points from the input frame back to the original frame.
 
-    The inverse of :func:`to_input_frame`; arguments and result are alike.
+    The inverse of :func:`to_input_frame`, with the same arguments and the same kind of result.
+
+    Examples:
+        >>> meta = dict(img_shape=(50, 70), scale_factor=(0.5, 0.5), flip=True)
+        >>> to_original_frame(np.array([[69.0, 0.0]]), meta)
+        array([[0.5, 0.5]])
     """
-    points = _floating(points)
-    out = points.astype(np.float64)
+    out, dtype = _double(points)
     if meta.get('flip', False):
         out[:, 0] = meta['img_shape'][1] - 1 - out[:, 0]
-    out = (out + np.asarray(_offset(meta)) + 0.5) / _scale(meta) - 0.5
-    return out.astype(points.dtype)
-
-
-def truth_to_original_frame(truth: Mapping, meta: Mapping) -> dict[str, np.ndarray]:
-    """Move what is known of the heads back to the original frame.
-
-    Args:
-        truth: Any of ``points`` ``(m, 2)``, ``boxes`` ``(m, 4)`` xyxy and ``sigmas`` ``(m, 2)`` of
-            the input frame, among other entries.
-        meta: As for :func:`to_input_frame`.
-
-    Returns:
-        New arrays, float64, of those that there are. Sigmas change with the square root of the
-        area.
-    """
-    moved = {}
-    for key, width in (('points', 2), ('boxes', 4)):
-        if truth.get(key) is not None:
-            values = np.asarray(truth[key], np.float64).reshape(-1, 2)
-            moved[key] = to_original_frame(values, meta).reshape(-1, width)
-    if 'boxes' in moved and meta.get('flip', False):  # the corners have changed places
-        moved['boxes'] = moved['boxes'][:, [2, 1, 0, 3]]
-    if truth.get('sigmas') is not None:
-        sigmas = np.asarray(truth['sigmas'], np.float64).reshape(-1, 2)
-        moved['sigmas'] = sigmas / np.sqrt(np.prod(_scale(meta)))
-    return moved
+    for axis, (scale, offset) in enumerate(zip(_scale(meta), _offset(meta), strict=True)):
+        out[:, axis] = (out[:, axis] + offset + 0.5) / scale - 0.5
+    return _typed(out, dtype)
 
 
 def _scale(meta: Mapping) -> tuple[float, float]:
@@ -121,6 +112,15 @@ def _offset(meta: Mapping) -> tuple[float, float]:
     return meta.get('crop_offset', (0.0, 0.0))
 
 
-def _floating(points: np.ndarray) -> np.ndarray:
+def _double(points: Points) -> tuple[Points, np.dtype | torch.dtype]:
+    """The points as a new float64 array or tensor, and the floating type of the result."""
+    if isinstance(points, torch.Tensor):
+        dtype = points.dtype if points.is_floating_point() else torch.float32
+        return points.to(torch.float64, copy=True), dtype
     points = np.asarray(points)
-    return points if np.issubdtype(points.dtype, np.floating) else points.astype(np.float32)
+    dtype = points.dtype if np.issubdtype(points.dtype, np.floating) else np.dtype(np.float32)
+    return points.astype(np.float64), dtype
+
+
+def _typed(points: Points, dtype: np.dtype | torch.dtype) -> Points:
+    return points.to(dtype) if isinstance(points, torch.Tensor) else points.astype(dtype)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,3 +84,24 @@ def test_integers_become_float():
     assert to_input_frame(np.array([[1, 2]]), dict(scale_factor=(0.5, 0.5))).tolist() == [
         [0.25, 0.75]
     ]
+
+
+@given(OPERATIONS)
+def test_tensors_move_as_arrays(operations):
+    points = np.array([[0.0, 0.0], [99.0, 59.0], [12.25, 33.5]], np.float32)
+    meta = dict(ori_shape=(60, 100), img_shape=(60, 100))
+    apply_chain(operations, meta, points.astype(np.float64))
+    for move in (to_input_frame, to_original_frame):
+        moved = move(torch.from_numpy(points), meta)
+        assert moved.dtype == torch.float32
+        np.testing.assert_array_equal(moved.numpy(), move(points, meta))
+    np.testing.assert_array_equal(points, [[0.0, 0.0], [99.0, 59.0], [12.25, 33.5]])
+
+
+def test_tensors_keep_their_type_and_gradient():
+    meta = dict(scale_factor=(0.5, 2.0), img_shape=(10, 20), flip=True)
+    assert to_original_frame(torch.ones(1, 2, dtype=torch.float16), meta).dtype == torch.float16
+    assert to_input_frame(torch.ones(1, 2, dtype=torch.int64), meta).dtype == torch.float32
+    points = torch.ones(1, 2, requires_grad=True)
+    to_input_frame(points, meta).sum().backward()
+    assert points.grad.tolist() == [[-0.5, 2.0]]

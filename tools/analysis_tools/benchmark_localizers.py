@@ -2,7 +2,7 @@
 
 Each crowd is made of clusters and of people who stand alone, its density of blurred heads, a tenth
 of which is a wide smear. OTMinimization, its formula on dense (cells x points) matrices in float32,
-which is also the oracle of the tests, and LocalMaximum find the people. The table gives the
+and LocalMaximum find the people. The table gives the
 processor seconds of a call, all threads together, the largest memory allocated at one time during
 one iteration, and F1 within 4 and 8 pixels of the true heads, pooled over the crowds. The dense
 form takes minutes for thousands of people: ``--iterations 1`` gives the ratios sooner, though no
@@ -13,11 +13,9 @@ finished points. ::
 """
 
 import argparse
-import runpy
 import time
 import tracemalloc
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -27,15 +25,16 @@ from torch.profiler import ProfilerActivity, profile
 
 from mmcrowd import command_line
 from mmcrowd.evaluation import LocalizationMetric
+from mmcrowd.models.localizers.dense_transport import dense_transport
 from mmcrowd.models.localizers.local_maximum import LocalMaximum
 from mmcrowd.models.localizers.ot_minimization import (
     OTMinimization,
     draw_starts,
+    minimize_transport,
     number_of_points,
 )
 from mmcrowd.ops.cells import cell_position
 
-ORACLE = Path(__file__).parents[2] / 'tests' / 'test_models' / 'test_localizers' / 'dense_otm.py'
 RADII = (4, 8)
 
 
@@ -74,7 +73,6 @@ def make_crowd(people: int, size: int, stride: int, seed: int) -> tuple[np.ndarr
 
 def make_calls(args: argparse.Namespace) -> dict:
     """Functions of density and iterations that give ``(k, 2)`` points."""
-    dense_otm = runpy.run_path(str(ORACLE))['dense_otm']
 
     def sparse(density, iterations):
         return OTMinimization(max_iterations=iterations)(density, args.stride)[0]
@@ -84,7 +82,14 @@ def make_calls(args: argparse.Namespace) -> dict:
         people = number_of_points(mass.numpy())
         mass *= people / mass.sum()
         starts = draw_starts(mass.numpy(), people, args.stride, np.random.default_rng(0))
-        return dense_otm(mass.float(), torch.from_numpy(starts).float(), args.stride, iterations)
+        points, _ = minimize_transport(
+            mass.float().numpy(),
+            starts.astype(np.float32),
+            args.stride,
+            iterations,
+            transport=dense_transport,
+        )
+        return torch.from_numpy(points)
 
     def maxima(density, iterations, **settings):
         return LocalMaximum(**settings)(density, args.stride)[0]

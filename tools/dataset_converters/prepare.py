@@ -32,11 +32,11 @@ from mmengine.utils import ProgressBar
 from mmcrowd import command_line
 from mmcrowd.datasets.annotation_json import FILE_NAME, write_annotations
 from mmcrowd.datasets.base_crowd_dataset import natural_key
-from mmcrowd.datasets.transforms.processing import POINT_FIELDS, LimitSide
+from mmcrowd.datasets.transforms.processing import LimitSide
 from mmcrowd.fileio.files import is_hidden, path_below, printable, read_json, write_atomic
 from mmcrowd.fileio.images import load_image, read_image_header, read_image_shape, resize_image
 from mmcrowd.registry import DATASETS
-from mmcrowd.structures import to_input_frame
+from mmcrowd.structures.point_fields import POINT_FIELDS
 
 SPLITS = ('val', 'trainval', 'test')
 MAX_NAMED = 20
@@ -237,18 +237,13 @@ def make_entry(job: dict, before: tuple[int, int], after: tuple[int, int]) -> di
     if info['attributes']:
         entry['attributes'] = info['attributes']
     scale = (after[1] / before[1], after[0] / before[0])
-    frame = dict(scale_factor=scale, img_shape=after)
     entry['points'] = None
-    for key in POINT_FIELDS:
-        if key not in info:
-            continue
-        values = info[key].astype(np.float64)
-        if key in ('points', 'boxes'):
-            values = to_input_frame(values.reshape(-1, 2), frame).reshape(values.shape)
-        elif key == 'sigmas':
-            values = values * np.sqrt(np.prod(scale))
-        is_int = info[key].dtype.kind == 'i'
-        entry[key] = info[key].tolist() if is_int else values.round(4).tolist()
+    for key, field in POINT_FIELDS.items():
+        if key in info:
+            is_int = np.issubdtype(field.dtype, np.integer)
+            values = info[key] if is_int else info[key].astype(np.float64)
+            values = field.resize(values, scale)
+            entry[key] = values.tolist() if is_int else values.round(4).tolist()
     return entry
 
 

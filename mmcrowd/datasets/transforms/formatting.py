@@ -5,8 +5,7 @@ from mmengine.structures import InstanceData, PixelData
 
 from mmcrowd.registry import TRANSFORMS
 from mmcrowd.structures import CrowdDataSample
-
-from .processing import POINT_FIELDS
+from mmcrowd.structures.point_fields import POINT_FIELDS
 
 
 @TRANSFORMS.register_module()
@@ -16,7 +15,9 @@ class PackCrowdInputs(BaseTransform):
     ``inputs`` is the image as uint8 ``(3, H, W)``, BGR, not normalised; ``data_samples`` a
     :class:`~mmcrowd.structures.CrowdDataSample` with ``gt_instances`` (the ``POINT_FIELDS`` that
     there are), ``gt_count``, ``gt_original`` (see :class:`LoadCrowdImage`) and, if
-    :class:`PartitionByNearestPoint` has run, ``gt_partition``.
+    :class:`PartitionByNearestPoint` has run, ``gt_partition``. Targets for each cell of the network
+    that another transform has made, the arrays ``(1, h, w)`` of the dict ``gt_maps``, become its
+    ``gt_maps``; all must have one size.
     Without ``points`` (an unlabelled image) there is no ground truth in the sample.
 
     Args:
@@ -52,6 +53,10 @@ class PackCrowdInputs(BaseTransform):
         if 'gt_partition' in results:
             sample.gt_partition = PixelData(
                 **{key: torch.from_numpy(v)[None] for key, v in results['gt_partition'].items()}
+            )
+        if 'gt_maps' in results:
+            sample.gt_maps = PixelData(
+                **{key: torch.as_tensor(v) for key, v in results['gt_maps'].items()}
             )
         return dict(inputs=torch.from_numpy(img), data_samples=sample)
 

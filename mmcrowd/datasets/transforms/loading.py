@@ -3,7 +3,7 @@ from mmcv.transforms import BaseTransform
 from mmcrowd.fileio.images import load_image
 from mmcrowd.fileio.jpeg import open_image
 from mmcrowd.registry import TRANSFORMS
-from mmcrowd.structures.frame import truth_to_original_frame
+from mmcrowd.structures.point_fields import truth_to_original_frame
 
 
 @TRANSFORMS.register_module()

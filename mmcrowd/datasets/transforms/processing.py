@@ -1,11 +1,14 @@
-"""Transforms of pixels. Points, boxes and sigmas move with the pixels, by the rules of
-:mod:`mmcrowd.structures.frame`; an unlabelled image has none of them. What else belongs to a point
-(``POINT_FIELDS``) stays with it.
+"""Transforms of pixels. What an image has for each of its points moves with the pixels, by the
+rules of :mod:`mmcrowd.structures.frame` and the table of :mod:`mmcrowd.structures.point_fields`; an
+unlabelled image has none of it.
+
+What the loader has made for each pixel or cell (``gt_partition``, ``gt_maps``) moves with nothing:
+a transform that would change the geometry after them raises an error.
 
 An image that is still encoded (:class:`~mmcrowd.fileio.jpeg.EncodedImage`) stays so in resizes,
 which only plan, until a crop or a transform that needs its pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -16,9 +19,7 @@ from mmcrowd.fileio.images import resize_image
 from mmcrowd.fileio.jpeg import EncodedImage
 from mmcrowd.registry import TRANSFORMS
 from mmcrowd.structures import compose_crop, compose_flip, compose_resize
-
-# What an image may have for each of its points: a row for each, cropped and packed together.
-POINT_FIELDS = ('points', 'boxes', 'sigmas', 'occlusion', 'blur')
+from mmcrowd.structures.point_fields import POINT_FIELDS, PointField
 
 
 @TRANSFORMS.register_module()
@@ -46,7 +47,7 @@ class RandomScaleCrop(BaseTransform):
             raise ValueError(f'scale_range={scale_range!r}, expected 0 < low <= high')
 
     def transform(self, results: dict) -> dict:
-        _no_partition(results)
+        _no_pixel_targets(results)
         crop_h, crop_w = self.crop_size
         img = results['img']
         height, width = img.shape[:2]
@@ -68,7 +69,7 @@ class RandomScaleCrop(BaseTransform):
         else:
             results['img'] = img[y0 : y0 + h, x0 : x0 + w]
         compose_crop(results, (x0, y0), (h, w))
-        _shift(results, -x0, -y0)
+        _move_fields(results, lambda field, values: field.shift(values, (x0, y0)))
         _keep_inside(results, (h, w))
         _resize(results, self.crop_size)
         return results
@@ -135,7 +136,7 @@ class LimitSide(BaseTransform):
         height, width = results['img'].shape[:2]
         size = self.size_for(height, width)
         if size != (height, width):
-            _no_partition(results)
+            _no_pixel_targets(results)
             _resize(results, size)
         return results
 
@@ -164,7 +165,7 @@ class ResizeToMultiple(BaseTransform):
             max(side // self.divisor, 1) * self.divisor for side in results['img'].shape[:2]
         )
         if size != results['img'].shape[:2]:
-            _no_partition(results)
+            _no_pixel_targets(results)
             _resize(results, size)
         return results
 
@@ -188,13 +189,10 @@ class RandomHorizontalFlip(BaseTransform):
     def transform(self, results: dict) -> dict:
         if not self._draw():
             return results
-        _no_partition(results)
+        _no_pixel_targets(results)
         results['img'] = cv2.flip(np.asarray(results['img']), 1)
-        right = results['img'].shape[1] - 1
-        if 'points' in results:
-            results['points'][:, 0] = right - results['points'][:, 0]
-        if 'boxes' in results:
-            results['boxes'][:, [0, 2]] = right - results['boxes'][:, [2, 0]]
+        width = results['img'].shape[1]
+        _move_fields(results, lambda field, values: field.flip(values, width))
         compose_flip(results)
         return results
 
@@ -267,7 +265,7 @@ class PadToMultiple(BaseTransform):
         height, width = results['img'].shape[:2]
         bottom, right = -height % self.divisor, -width % self.divisor
         if bottom or right:
-            _no_partition(results)
+            _no_pixel_targets(results)
             results['img'] = cv2.copyMakeBorder(
                 np.asarray(results['img']),
                 0,
@@ -285,9 +283,22 @@ class PadToMultiple(BaseTransform):
         return f'{type(self).__name__}(divisor={self.divisor}, pad_value={self.pad_value})'
 
 
-def _no_partition(results: dict) -> None:
+def _no_pixel_targets(results: dict) -> None:
+    """See that nothing has been made for each cell that this transform would not move."""
     if 'gt_partition' in results:
         raise ValueError('PartitionByNearestPoint must come after the last geometric transform')
+    if 'gt_maps' in results:
+        raise ValueError(
+            f'the transform that makes gt_maps ({list(results["gt_maps"])}) must come after the '
+            'last geometric transform'
+        )
+
+
+def _move_fields(results: dict, move: Callable[[PointField, np.ndarray], np.ndarray]) -> None:
+    """Replace the values of all fields of the points, in place."""
+    for key, field in POINT_FIELDS.items():
+        if key in results:
+            results[key] = move(field, results[key])
 
 
 def _resize(results: dict, size: tuple[int, int]) -> None:
@@ -306,21 +317,8 @@ def _move(results: dict, scale: tuple[float, float], size: tuple[int, int]) -> N
     sx, sy = scale
     if sx == sy == 1:
         return
-    scale = np.array([sx, sy], np.float32)
-    if 'points' in results:
-        results['points'] = (results['points'] + 0.5) * scale - 0.5
-    if 'boxes' in results:
-        results['boxes'] = (results['boxes'] + 0.5) * np.tile(scale, 2) - 0.5
-    if 'sigmas' in results:
-        results['sigmas'] = results['sigmas'] * np.sqrt(sx * sy, dtype=np.float32)
+    _move_fields(results, lambda field, values: field.resize(values, scale))
     compose_resize(results, (sx, sy), size)
-
-
-def _shift(results: dict, dx: float, dy: float) -> None:
-    if 'points' in results:
-        results['points'] = results['points'] + np.array([dx, dy], np.float32)
-    if 'boxes' in results:
-        results['boxes'] = results['boxes'] + np.array([dx, dy, dx, dy], np.float32)
 
 
 def _keep_inside(results: dict, size: tuple[int, int]) -> None:

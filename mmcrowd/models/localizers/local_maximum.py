@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from mmcrowd.models.localizers.density_map import check_density
+from mmcrowd.models.localizers.checks import check_density, take_source
 from mmcrowd.ops.cells import cell_centre
 from mmcrowd.registry import TASK_UTILS
 
@@ -48,24 +48,31 @@ class LocalMaximum:
     source='map')``, with ``smooth=3`` while it trains on UCF-QNRF.
 
     Args:
-        threshold (float, optional): Persons per cell in the absolute mode, a ratio in the others.
+        threshold: Persons per cell in the absolute mode, a ratio in the others.
             Defaults to 0.01, 0.20 (relative) or 100 / 255 (adaptive).
-        mode (str): ``'absolute'``, ``'relative'`` or ``'adaptive'``. Defaults to ``'absolute'``.
-        window (int): Side of the window of a maximum, in cells, odd and at least 3. Defaults to 3.
-        patch (int): Side of the patch of the relative mode, in input pixels. Defaults to 128.
-        clamp (float): Of the relative mode, as above. Defaults to 0.5.
-        floor (float): Of the adaptive mode, in persons per cell. Defaults to 0.01.
-        smooth (int): Side of the square, in cells and odd, whose mean replaces a cell before the
+        mode: ``'absolute'``, ``'relative'`` or ``'adaptive'``. Defaults to ``'absolute'``.
+        window: Side of the window of a maximum, in cells, odd and at least 3. Defaults to 3.
+        patch: Side of the patch of the relative mode, in input pixels. Defaults to 128.
+        clamp: Of the relative mode, as above. Defaults to 0.5.
+        floor: Of the adaptive mode, in persons per cell. Defaults to 0.01.
+        smooth: Side of the square, in cells and odd, whose mean replaces a cell before the
             search; what lies beyond the border counts as 0. Defaults to 1, no smoothing.
-        join (bool): Whether equal maxima beside each other are one point, and those at a step in a
+        join: Whether equal maxima beside each other are one point, and those at a step in a
             slope none. Otherwise every cell that equals the largest value of its window is a point.
             Defaults to True.
-        source (str): Output of the network that is searched, where it has several. Defaults to
+        source: Output of the network that is searched, where it has several. Defaults to
             ``'density'``.
 
     Raises:
         ValueError: Unknown mode, a window that is even or below 3, or an even or negative
             ``smooth``.
+
+    Examples:
+        >>> density = torch.zeros(4, 6)
+        >>> density[1, 2], density[2, 5] = 0.5, 0.25
+        >>> LocalMaximum()(density, stride=2)
+        (tensor([[ 4.5000,  2.5000],
+                [10.5000,  4.5000]]), tensor([0.5000, 0.2500]))
     """
 
     def __init__(
@@ -99,19 +106,21 @@ class LocalMaximum:
         self.source = source
 
     @torch.no_grad()
-    def __call__(self, outputs: Tensor | dict[str, Tensor], stride: int) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, outputs: Tensor | Mapping[str, Tensor], stride: int
+    ) -> tuple[Tensor, Tensor]:
         """Find the points of one image.
 
         The search runs on the device of the density, the joining of plateaus on the host.
 
         Args:
-            outputs (Tensor | dict[str, Tensor]): Density ``(h, w)`` in persons per cell, or the
+            outputs: Density ``(h, w)`` in persons per cell, or the
                 outputs of the network for the image, of which ``source`` is taken.
-            stride (int): Input pixels per cell. Cell (i, j) has its centre at
+            stride: Input pixels per cell. Cell (i, j) has its centre at
                 ``(j * stride + (stride - 1) / 2, i * stride + (stride - 1) / 2)``.
 
         Returns:
-            tuple[Tensor, Tensor]: ``(k, 2)`` points ``(x, y)`` in input pixels and their ``(k,)``
+            ``(k, 2)`` points ``(x, y)`` in input pixels and their ``(k,)``
             scores, the values of the cells in persons per cell; float32, on the device of the
             density, by falling score and then in the order of rows.
 
@@ -119,14 +128,8 @@ class LocalMaximum:
             KeyError: The outputs have no ``source``.
             ValueError: The density is not ``(h, w)``, not of a floating type or not finite.
         """
-        density = outputs
-        if isinstance(outputs, Mapping):
-            if self.source not in outputs:
-                raise KeyError(
-                    f'LocalMaximum: source={self.source!r} is none of the outputs {list(outputs)}'
-                )
-            density = outputs[self.source]
-        check_density(density, stride, type(self).__name__)
+        density = take_source(outputs, self.source, self)
+        check_density(density, stride, self)
         if density.dtype in (torch.float16, torch.bfloat16):
             density = density.float()
         largest = density.max()
@@ -179,11 +182,11 @@ def sliding_max(values: Tensor, window: int) -> Tensor:
     """Largest value of the square window around each cell, cut off at the borders.
 
     Args:
-        values (Tensor): ``(h, w)``.
-        window (int): Side of the window in cells, odd.
+        values: ``(h, w)``.
+        window: Side of the window in cells, odd.
 
     Returns:
-        Tensor: ``(h, w)``.
+        ``(h, w)``.
     """
     half = window // 2
     rows = F.max_pool2d(values[None], (window, 1), 1, (half, 0))
@@ -194,11 +197,11 @@ def join_neighbours(cells: np.ndarray, reach: int) -> np.ndarray:
     """Number the groups of cells that steps of at most ``reach`` along each axis connect.
 
     Args:
-        cells (ndarray): ``(k, 2)`` rows and columns.
-        reach (int): In cells.
+        cells: ``(k, 2)`` rows and columns.
+        reach: In cells.
 
     Returns:
-        ndarray: ``(k,)`` number of each cell's group, in the order of the groups' first cells.
+        ``(k,)`` number of each cell's group, in the order of the groups' first cells.
     """
     if len(cells) == 0:
         return np.zeros(0, np.int64)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from scipy.spatial import cKDTree
 
+from mmcrowd.datasets import transforms
 from mmcrowd.datasets.transforms import LoadCrowdImage, PackCrowdInputs, PartitionByNearestPoint
 
 from .test_processing import make_results
@@ -53,3 +54,36 @@ def test_pack_without_points_has_no_truth():
     del results['points']
     sample = PackCrowdInputs()(results)['data_samples']
     assert 'gt_instances' not in sample and 'gt_count' not in sample
+
+
+def make_maps(results):
+    """A transform of somebody else: two targets for each pixel."""
+    mask = np.zeros((1, *results['img'].shape[:2]), bool)
+    x, y = results['points'].astype(int).T
+    mask[0, y, x] = True
+    results['gt_maps'] = dict(mask=mask, weight=1.0 + mask)
+    return results
+
+
+def test_maps_of_the_loader_are_packed():
+    results = dict(img=np.zeros((8, 6, 3), np.uint8), points=np.float32([[2, 5]]))
+    maps = PackCrowdInputs()(make_maps(results))['data_samples'].gt_maps
+    assert maps.shape == (8, 6)
+    assert maps.mask.nonzero().tolist() == [[0, 5, 2]]
+    assert maps.weight.sum() == 49
+
+
+@pytest.mark.parametrize(
+    'transform',
+    [
+        transforms.RandomScaleCrop(4),
+        transforms.LimitSide(longest=4),
+        transforms.ResizeToMultiple(4),
+        transforms.RandomHorizontalFlip(1.0),
+        transforms.PadToMultiple(4),
+    ],
+)
+def test_maps_of_the_loader_move_with_nothing(transform):
+    results = make_maps(dict(img=np.zeros((8, 6, 3), np.uint8), points=np.float32([[2, 5]])))
+    with pytest.raises(ValueError, match=r"gt_maps \(\['mask', 'weight'\]\) must come after"):
+        transform(results)

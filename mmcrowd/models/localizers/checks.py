@@ -1,0 +1,55 @@
+"""What every localizer of a map asks of its input."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+def take_source(outputs: Tensor | Mapping[str, Tensor], source: str, localizer: object) -> Tensor:
+    """Take the map that a localizer searches.
+
+    Args:
+        outputs: The map, or the outputs of the network for one image.
+        source: Name of the map among the outputs.
+        localizer: The localizer; the message of an error names its class.
+
+    Returns:
+        The map.
+
+    Raises:
+        KeyError: The outputs have no map of this name.
+    """
+    if not isinstance(outputs, Mapping):
+        return outputs
+    if source not in outputs:
+        raise KeyError(
+            f'{type(localizer).__name__}: source={source!r} is none of the outputs {list(outputs)}'
+        )
+    return outputs[source]
+
+
+def check_density(density: Tensor, stride: int, localizer: object) -> None:
+    """See that a map is a density map.
+
+    Args:
+        density: ``(h, w)`` persons per cell, of a floating type, at least one cell.
+        stride: Input pixels per cell, at least 1.
+        localizer: The localizer; the message of an error names its class.
+
+    Raises:
+        ValueError: One of these does not hold, or a value is NaN or infinite.
+    """
+    owner = type(localizer).__name__
+    if density.ndim != 2 or not density.numel() or not density.is_floating_point():
+        raise ValueError(
+            f'{owner}: density must be (h, w) of a floating type with at least one cell, but got '
+            f'{tuple(density.shape)} of {density.dtype}'
+        )
+    if stride != int(stride) or stride < 1:
+        raise ValueError(f'{owner}: stride must be a positive integer, but got {stride}')
+    wrong = int((~torch.isfinite(density)).sum())
+    if wrong:
+        raise ValueError(
+            f'{owner}: density must be finite, but {wrong} of {density.numel()} cells are not'
+        )
