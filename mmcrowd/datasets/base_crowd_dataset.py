@@ -44,6 +44,7 @@ NOT_OF_ANNOTATIONS = frozenset(
     )
 )
 
+
 class BaseCrowdDataset(BaseDataset, ABC):
     """Base of the datasets that give one list of head positions for each image.
 
