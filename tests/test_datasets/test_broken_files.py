@@ -13,13 +13,15 @@ from PIL import Image
 from scipy.io import loadmat, savemat
 
 from mmcrowd.datasets import (
+    ImageEntry,
     JHUCrowdDataset,
     NWPUCrowdDataset,
     ShanghaiTechDataset,
     UCFQNRFDataset,
 )
-from mmcrowd.datasets.annotation_json import read_annotations
-from mmcrowd.datasets.base_crowd_dataset import check_annotation, load_mat
+from mmcrowd.datasets.annotation_checks import check_annotation
+from mmcrowd.datasets.annotation_json import read_annotation_file
+from mmcrowd.datasets.benchmark_files import load_mat
 from mmcrowd.datasets.jhu_crowd import read_labels
 from mmcrowd.datasets.nwpu_crowd import read_list
 from mmcrowd.evaluation.formats import nwpu
@@ -27,6 +29,7 @@ from mmcrowd.evaluation.image_result import ImageResult, load_results, save_resu
 from mmcrowd.fileio.files import read_json
 from mmcrowd.fileio.images import load_image, read_image_shape
 from mmcrowd.fileio.jpeg import open_image
+from mmcrowd.fileio.problems import Problems
 
 from .test_shanghaitech import save_truth
 from .test_ucf_qnrf import make_qnrf
@@ -92,7 +95,7 @@ CVAT = (
 def annotation(dataset):
     """Reads one annotation file of a dataset and checks it, as the dataset does."""
     return lambda path, problems: check_annotation(
-        dataset.read_annotation(None, dict(ann_path=str(path))), str(path)
+        dataset.read_annotation(None, ImageEntry('a.jpg', 'a', ann_path=str(path))), str(path)
     )
 
 
@@ -118,7 +121,7 @@ def readers(tmp_path_factory):
         'labels.txt': (text('0001,0,street,0,0\n0002,1,rally,1,0\n'), read_labels),
         'train.txt': (text('0001 2 1\n0002 2 2\n'), read_list),
         'test.txt': (text('0001\n0002\n'), read_list),
-        'own.json': (text(OWN), lambda path, problems: read_annotations(path, '', problems)),
+        'own.json': (text(OWN), lambda path, problems: read_annotation_file(path, '', problems)),
         'coco.json': (text(COCO), formats.read_coco),
         'cvat.xml': (text(CVAT), formats.read_cvat),
         'points.csv': (text('image,x,y,label\na.png,1,2.5,head\nb.png,,,\n'), formats.read_csv),
@@ -149,7 +152,7 @@ def told(read, path: Path, content: bytes) -> bool:
     """Whether the file is refused; an assertion fails unless that is told with its name."""
     path.unlink(missing_ok=True)  # much faster than writing over it
     path.write_bytes(content)
-    problems = []
+    problems = Problems()
     try:
         read(path, problems)
     except (ValueError, OSError) as problem:
@@ -230,4 +233,4 @@ def test_xml_in_an_unknown_encoding(readers, tmp_path, encoding):
 
 def test_lists_with_a_byte_order_mark(tmp_path):
     (tmp_path / 'train.txt').write_text('0001 2 1\n', encoding='utf-8-sig')
-    assert read_list(tmp_path / 'train.txt', []) == [('0001', dict(luminance=2, level=1))]
+    assert read_list(tmp_path / 'train.txt', Problems()) == [('0001', dict(luminance=2, level=1))]

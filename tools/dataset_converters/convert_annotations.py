@@ -32,10 +32,11 @@ from label_formats import (
 )
 
 from mmcrowd import command_line
-from mmcrowd.datasets.annotation_json import FILE_NAME, GIVEN_SPLITS, write_annotations
-from mmcrowd.datasets.base_crowd_dataset import clip_points, natural_key
+from mmcrowd.datasets.annotation_checks import clip_points
+from mmcrowd.datasets.annotation_json import ANNOTATION_FILE, write_annotation_file
 from mmcrowd.datasets.crowd_dataset import CrowdDataset
-from mmcrowd.fileio.files import list_tree, printable
+from mmcrowd.datasets.splits import GIVEN_SPLITS
+from mmcrowd.fileio.files import list_tree, natural_key, printable
 from mmcrowd.fileio.images import read_image_header
 
 # Where a format counts pixels from: labelling tools from the corner of the image, so that the
@@ -56,7 +57,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--out',
         type=Path,
-        default=Path(FILE_NAME),
+        default=Path(ANNOTATION_FILE),
         help='file to write; its folder is the data_root of the dataset; default: %(default)s',
     )
     parser.add_argument('--force', action='store_true', help='replace the file of --out')
@@ -406,7 +407,7 @@ def write(entries: list[dict], out: Path) -> None:
     """Write the file in one step, after the dataset has read it."""
     unchecked = out.with_name(f'{out.name}.{uuid.uuid4().hex}')
     try:
-        write_annotations(unchecked, entries)
+        write_annotation_file(unchecked, entries)
         # Without any split, 'test' reads the whole file.
         given = {'trainval' if e.get('split', 'test') != 'test' else 'test' for e in entries}
         num_points = 0

@@ -30,10 +30,16 @@ from mmengine.dataset import BaseDataset
 from mmengine.utils import ProgressBar
 
 from mmcrowd import command_line
-from mmcrowd.datasets.annotation_json import FILE_NAME, write_annotations
-from mmcrowd.datasets.base_crowd_dataset import natural_key
+from mmcrowd.datasets.annotation_json import ANNOTATION_FILE, write_annotation_file
 from mmcrowd.datasets.transforms.processing import LimitSide
-from mmcrowd.fileio.files import is_hidden, path_below, printable, read_json, write_atomic
+from mmcrowd.fileio.files import (
+    is_hidden,
+    natural_key,
+    path_below,
+    printable,
+    read_json,
+    write_atomic,
+)
 from mmcrowd.fileio.images import load_image, read_image_header, read_image_shape, resize_image
 from mmcrowd.registry import DATASETS
 from mmcrowd.structures.point_fields import POINT_FIELDS
@@ -299,7 +305,7 @@ def begin(out: Path, manifest: dict, sources: dict[str, str]) -> int:
     outdated = [out / name for name, state in states.items() if recorded.get(name) != state]
     removed = sum(target.exists() for target in outdated)
     if removed:
-        (out / FILE_NAME).unlink(missing_ok=True)  # it says "complete"
+        (out / ANNOTATION_FILE).unlink(missing_ok=True)  # it says "complete"
     for target in outdated:
         target.unlink(missing_ok=True)
     write_atomic(path, json.dumps(dict(manifest, sources=states), indent=1))
@@ -349,11 +355,11 @@ def main(argv: list[str] | None = None) -> None:
         dataset_type=benchmark.dataset_type,
         limits=args.limits,
     )
-    write_annotations(out / FILE_NAME, data_list, **metainfo)
+    write_annotation_file(out / ANNOTATION_FILE, data_list, **metainfo)
     try:
         lines = verify(splits, load_splits(benchmark, out), out)
     except BaseException:  # nor does an interrupted verification leave what says "complete"
-        (out / FILE_NAME).unlink()
+        (out / ANNOTATION_FILE).unlink()
         raise
     print('\n'.join(lines))
     number = (len(splits['trainval']), len(splits['test']))

@@ -1,8 +1,10 @@
 import numpy as np
 
+from mmcrowd.fileio.problems import Problems
 from mmcrowd.registry import DATASETS
 
 from ..base_crowd_dataset import BaseCrowdDataset
+from ..image_entry import ImageEntry
 from .painter import render_scene
 from .scene import CrowdScene, layout_scene
 
@@ -85,13 +87,13 @@ class SyntheticCrowdDataset(BaseCrowdDataset):
         # Annotations are drawn anew faster than they are read.
         super().__init__(split=split, cache=False, **kwargs)
 
-    def list_images(self, problems: list[Exception]) -> list[dict]:
-        data_list = []
+    def list_images(self, problems: Problems) -> list[ImageEntry]:
+        entries = []
         for k in range(self.num_images):
             scene = self._layout((self.seed, SPLIT_CODES[self.split], k))
             img_id = f'{self.split}_{k:05d}'
-            data_list.append(
-                dict(
+            entries.append(
+                ImageEntry(
                     img_id=img_id,
                     img_path=f'synthetic/{img_id}',
                     annotation=dict(points=scene.points, boxes=scene.boxes),
@@ -101,7 +103,7 @@ class SyntheticCrowdDataset(BaseCrowdDataset):
                     ),
                 )
             )
-        return data_list
+        return entries
 
     def image_paths(self) -> list[str]:
         """None: the images are drawn."""
