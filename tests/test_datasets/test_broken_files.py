@@ -1,6 +1,5 @@
 """Files that are cut off or damaged: whatever reads them names the file, in one kind of error."""
 
-import importlib
 import io
 import json
 from pathlib import Path
@@ -23,6 +22,7 @@ from mmcrowd.datasets.annotation_checks import check_annotation
 from mmcrowd.datasets.annotation_json import read_annotation_file
 from mmcrowd.datasets.benchmark_files import load_mat
 from mmcrowd.datasets.jhu_crowd import read_labels
+from mmcrowd.datasets.label_formats import read_coco, read_csv, read_cvat
 from mmcrowd.datasets.nwpu_crowd import read_list
 from mmcrowd.evaluation.formats import nwpu
 from mmcrowd.evaluation.image_result import ImageResult, load_results, save_results
@@ -34,7 +34,6 @@ from mmcrowd.fileio.problems import Problems
 from .test_shanghaitech import save_truth
 from .test_ucf_qnrf import make_qnrf
 
-CONVERTERS = Path(__file__).resolve().parents[2] / 'tools' / 'dataset_converters'
 GROUND_TRUTH = 'ShanghaiTech/part_A/test_data/ground-truth'
 
 
@@ -103,9 +102,6 @@ def annotation(dataset):
 def readers(tmp_path_factory):
     """By name: what a sound file holds, and ``read(path, problems)``."""
     folder = tmp_path_factory.mktemp('readers')
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(CONVERTERS)
-        formats = importlib.import_module('label_formats')
     points = np.arange(8.0).reshape(4, 2)
     with_boxes = mat_bytes(annPoints=points, annBoxes=np.ones((4, 4)))
 
@@ -122,9 +118,9 @@ def readers(tmp_path_factory):
         'train.txt': (text('0001 2 1\n0002 2 2\n'), read_list),
         'test.txt': (text('0001\n0002\n'), read_list),
         'own.json': (text(OWN), lambda path, problems: read_annotation_file(path, '', problems)),
-        'coco.json': (text(COCO), formats.read_coco),
-        'cvat.xml': (text(CVAT), formats.read_cvat),
-        'points.csv': (text('image,x,y,label\na.png,1,2.5,head\nb.png,,,\n'), formats.read_csv),
+        'coco.json': (text(COCO), read_coco),
+        'cvat.xml': (text(CVAT), read_cvat),
+        'points.csv': (text('image,x,y,label\na.png,1,2.5,head\nb.png,,,\n'), read_csv),
         'counts.txt': (text('0001 2.5\n0002 3\n'), lambda path, _: nwpu.read_counts(path)),
         'points.txt': (text('0001 1 2 3\n0002 0\n'), lambda path, _: nwpu.read_points(path)),
         'truth.txt': (text('0001 1 2 3 4 5 2\n'), lambda path, _: nwpu.read_truth(path)),

@@ -1,6 +1,5 @@
 """Names of folders and files that are not UTF-8, as on a share of an older system."""
 
-import importlib
 import json
 import os
 import sys
@@ -119,8 +118,7 @@ def test_prepare_and_convert(folder, make, load_tool, monkeypatch, capsys):
     assert f'Complete: {folder.parent}/{ESCAPED}/copy' in capsys.readouterr().out
     assert len(UCFQNRFDataset(data_root=str(copy), split='trainval')) == 10
 
-    monkeypatch.syspath_prepend(Path(tool.__file__).parent)
-    converter = importlib.import_module('convert_annotations')
+    converter = load_tool('dataset_converters/convert_annotations.py')
     images = make(write_own, 'photos')
     labels = dict(images=[], annotations=[])
     for k in (1, 2):
