@@ -60,7 +60,10 @@ setup(
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     packages=find_packages(include=['mmcrowd', 'mmcrowd.*']),
-    package_data={'mmcrowd': ['py.typed'], 'mmcrowd.analysis': ['error_page.html']},
+    package_data={
+        'mmcrowd': ['py.typed'],
+        'mmcrowd.analysis.error_page': ['page.html.j2'],
+    },
     cmdclass=dict(build_py=BuildWithConfigs),
     python_requires='>=3.10',
     install_requires=read_requirements('runtime'),

@@ -14,7 +14,7 @@ from mmcrowd.engine.config import read_config
 from mmcrowd.engine.distributed import prepare_distributed
 from mmcrowd.engine.open_files import allow_open_files
 from mmcrowd.engine.pretrained import fetch_pretrained
-from mmcrowd.evaluation.metrics.results_dump import ResultsDump
+from mmcrowd.evaluation.metrics.results_writer import ResultsWriter
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -96,7 +96,7 @@ def writers(args: argparse.Namespace) -> list[BaseMetric]:
     if args.out and not json_file:
         metrics.append(DumpResults(out_file_path=args.out))
     if json_file or args.submission_dir:
-        metrics.append(ResultsDump(out_file=json_file, submission_dir=args.submission_dir))
+        metrics.append(ResultsWriter(out_file=json_file, submission_dir=args.submission_dir))
     return metrics
 
 

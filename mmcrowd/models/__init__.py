@@ -1,8 +1,8 @@
 from .backbones import MCNN, VGG, CSRNet, HRNetBilinear
-from .counters import DensityCounter, PointCounter
+from .counters import BaseCounter, DensityCounter, PointCounter
 from .data_preprocessor import CrowdDataPreprocessor
 from .heads import DensityHead, MapHead, PointHead, ZIPHead
-from .localizers import LocalMaximum, OTMinimization
+from .localizers import LocalMaximum, OTMinimization, ProposalThreshold
 from .losses import (
     BayesianLoss,
     ChfLoss,
@@ -23,6 +23,7 @@ from .losses import (
 from .necks import ResizeConcat, SeparableRefiner, TopDownFusion
 
 __all__ = [
+    'BaseCounter',
     'BayesianLoss',
     'CSRNet',
     'ChfLoss',
@@ -47,6 +48,7 @@ __all__ = [
     'PMLLoss',
     'PointCounter',
     'PointHead',
+    'ProposalThreshold',
     'ResizeConcat',
     'SeparableRefiner',
     'TopDownFusion',

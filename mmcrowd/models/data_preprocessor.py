@@ -15,12 +15,15 @@ class CrowdDataPreprocessor(ImgDataPreprocessor):
     has the value of a mean-coloured pixel.
 
     Args:
-        mean: Mean of the channels as the network sees them. Default None, no normalisation.
-        std: Standard deviation of the channels. Default None.
-        bgr_to_rgb: Turn the BGR input into RGB. Default False.
-        to_gray: Turn the BGR input into one grey channel. Default False.
-        pad_size_divisor: Sides of the batch are multiples of this. Default 32.
+        mean: Mean of the channels as the network sees them. Defaults to None, no normalisation.
+        std: Standard deviation of the channels. Defaults to None.
+        bgr_to_rgb: Turn the BGR input into RGB. Defaults to False.
+        to_gray: Turn the BGR input into one grey channel. Defaults to False.
+        pad_size_divisor: Sides of the batch are multiples of this. Defaults to 32.
         **kwargs: Other arguments of :class:`mmengine.model.ImgDataPreprocessor`.
+
+    Raises:
+        ValueError: Both ``bgr_to_rgb`` and ``to_gray``.
     """
 
     def __init__(
@@ -48,7 +51,7 @@ class CrowdDataPreprocessor(ImgDataPreprocessor):
             training: Unused; images are treated alike in training and at test time.
 
         Returns:
-            dict: ``inputs`` float32 ``(N, C, H, W)`` and ``data_samples`` on the model's device.
+            ``inputs`` float32 ``(N, C, H, W)`` and ``data_samples`` on the model's device.
         """
         if self.to_gray:
             data = self.cast_data(data)

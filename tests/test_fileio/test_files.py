@@ -18,7 +18,7 @@ from mmcrowd.fileio.files import (
     write_atomic,
 )
 
-REPO = Path(__file__).parents[1]
+REPO = Path(__file__).parents[2]
 
 
 def test_whole_files(tmp_path):

@@ -8,13 +8,15 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from scipy.ndimage import maximum_filter
 
-from mmcrowd.models import FIDTMLoss, HRNetBilinear, LocalMaximum, MapHead, ResizeConcat
+from mmcrowd.models import FIDTMLoss, HRNetBilinear, LocalMaximum, MapHead
 from mmcrowd.models.losses.fidtm_loss import fidt_map, head_pixels
 from mmcrowd.ops.partition import partition_batch
 from mmcrowd.registry import MODELS, TASK_UTILS
 
 from ..testing.published import assert_equal
+from ..testing.training import train_steps
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 
@@ -30,17 +32,21 @@ def state_dict(fidtm):
 
 
 @pytest.fixture(scope='module')
-def network(converter, state_dict):
-    """Backbone, neck and head with the published weights."""
-    ours = converter('fidtm_from_published').convert(state_dict)
+def counter(converter, state_dict):
+    """The counter of a config with the published weights, in float64."""
+    cfg = Config.fromfile(CONFIGS / 'fidtm' / 'fidtm_hrnet_w48_sha.py')
+    init_default_scope(cfg.default_scope)
     with torch.device('meta'):  # nothing to initialise
-        parts = dict(backbone=HRNetBilinear('w48'), neck=ResizeConcat(), head=MapHead())
-    for name, part in parts.items():
-        begin = f'{name}.'
-        weights = {key[len(begin) :]: ours[key] for key in ours if key.startswith(begin)}
-        part.load_state_dict(weights, assign=True)
-        part.eval()
-    return tuple(parts.values())
+        model = MODELS.build(cfg.model)
+    model.data_preprocessor = MODELS.build(cfg.model.data_preprocessor)
+    model.load_state_dict(converter('fidtm_from_published').convert(state_dict), assign=True)
+    return model.eval()
+
+
+@pytest.fixture
+def network(counter):
+    """Its backbone, neck and head."""
+    return counter.backbone, counter.neck, counter.head
 
 
 @torch.no_grad()
@@ -54,6 +60,37 @@ def run(network, inputs):
 def test_network(fidtm, network, kind):
     actual = run(network, fidtm.image(fidtm[f'{kind}input_shape']))
     assert_equal(actual, fidtm[f'{kind}map'], rel=1e-12)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('kind', ['', 'odd_'])
+def test_published_checkpoint_predicts_the_number_of_peaks(fidtm, counter, kind):
+    """By their rule, from their map: the strict peaks of a 3 x 3 window above a share."""
+    inputs = fidtm.image(fidtm[f'{kind}input_shape'])
+    samples = counter(inputs, mode='predict')
+    for sample, (expected,) in zip(samples, fidtm[f'{kind}map'], strict=True):
+        largest = maximum_filter(expected, 3, mode='constant', cval=-np.inf)
+        peaks = (expected == largest) & (expected >= 100 / 255 * expected.max())
+        peaks &= expected > 0
+        number = peaks.sum() if expected.max() >= 0.1 else 0
+        assert sample.pred_count == len(sample.pred_instances) == number
+        x, y = sample.pred_instances.points.long().T
+        assert peaks[y, x].all()
+        assert 'pred_density' not in sample
+
+
+def test_trains_on_real_images(data_root):
+    """Some steps of a small backbone; the count is the number of the peaks of its map."""
+    cfg = Config.fromfile(CONFIGS / 'fidtm' / 'fidtm_hrnet_w48_sha.py')
+    small = dict(backbone=dict(arch='w18', init_cfg=None), head=dict(in_channels=270))
+    model, losses, batch = train_steps(cfg, small, crop_size=96, steps=10)
+    assert np.isfinite(losses).all() and losses[-1] < losses[0] / 2
+    with torch.no_grad():
+        outputs = model(**model.data_preprocessor(batch))
+        samples = model.test_step(batch)
+    for sample, values in zip(samples, outputs['map'], strict=True):
+        points, _ = model.localizer(values[0], 1)
+        assert sample.pred_count == len(points)
 
 
 def test_network_notices_other_upsampling(fidtm, network):

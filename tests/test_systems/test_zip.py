@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -15,6 +16,7 @@ from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
 from ..testing.published import assert_equal
+from ..testing.training import train_steps
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 # Names of the outputs: ours, theirs.
@@ -34,13 +36,11 @@ def state_dict(zip_):
     return dict(zip_.state_dict(), bin_centers=centres)
 
 
-def build(cfg, **head):
-    """Backbone, neck and head of a config, in float64."""
+def build(cfg):
+    """The counter of a config, in float64."""
     init_default_scope('mmcrowd')
-    model = cfg.model
-    backbone = dict(model.backbone, pretrained=False)
-    parts = [MODELS.build(part) for part in (backbone, model.neck, dict(model.head, **head))]
-    return torch.nn.ModuleDict(zip(('backbone', 'neck', 'head'), parts, strict=True)).double()
+    backbone = dict(cfg.model.backbone, pretrained=False)
+    return MODELS.build(dict(cfg.model, backbone=backbone)).double()
 
 
 @pytest.fixture(scope='module')
@@ -50,11 +50,6 @@ def network(zip_, converter, state_dict):
     network = build(cfg)
     network.load_state_dict(converter('zip_from_published').convert(state_dict))
     return network.eval()
-
-
-@torch.no_grad()
-def run(network, inputs):
-    return network.head(network.neck(network.backbone(inputs)))
 
 
 def test_network(zip_, network):
@@ -71,8 +66,30 @@ def test_network(zip_, network):
 
 
 def test_network_on_a_rectangle(zip_, network):
-    density = run(network, zip_.image(zip_['rect_input_shape'], offset=1))['density']
+    with torch.no_grad():
+        density = network(zip_.image(zip_['rect_input_shape'], offset=1))['density']
     assert_equal(density, zip_['rect_density'], rel=1e-12)
+
+
+@torch.no_grad()
+def test_published_checkpoint_predicts_the_published_count(zip_, network):
+    samples = network(zip_.image(zip_['input_shape']), mode='predict')
+    assert_equal([sample.pred_count for sample in samples], zip_['count'].ravel(), rel=1e-12)
+    density = torch.stack([sample.pred_density.density for sample in samples])
+    assert_equal(density, zip_['density'], rel=1e-12)
+
+
+def test_trains_on_real_images(data_root):
+    """Some steps of ZIP-P."""
+    cfg = Config.fromfile(CONFIGS / 'zip' / 'zip_p_sha.py')
+    smaller = dict(backbone=dict(pretrained=False))
+    model, losses, batch = train_steps(cfg, smaller, crop_size=128, steps=10)
+    assert np.isfinite(losses).all() and losses[-1] < losses[0] / 2
+    with torch.no_grad():
+        samples = model.test_step(batch)
+    for sample in samples:
+        assert np.isfinite(sample.pred_count)
+        assert sample.pred_density.density.shape == (1, 8, 8)
 
 
 @pytest.fixture(scope='module')
@@ -190,9 +207,10 @@ def test_converter_names_what_is_wrong(converter, monkeypatch, tmp_path):
 def test_config(dataset, size):
     """The parts of a config fit each other, and the bin centres their bins."""
     cfg = Config.fromfile(CONFIGS / 'zip' / f'zip_{size}_{dataset}.py')
-    network, loss = build(cfg).eval(), MODELS.build(cfg.model.loss)
-    stride = network.head.out_stride
-    outputs = run(network, torch.zeros(1, 3, 64, 96, dtype=torch.float64))
+    network = build(cfg).eval()
+    loss, stride = network.loss_module, network.stride
+    with torch.no_grad():
+        outputs = network(torch.zeros(1, 3, 64, 96, dtype=torch.float64))
     assert outputs['density'].shape == (1, 1, 64 // stride, 96 // stride)
     outputs = {key: value.requires_grad_() for key, value in outputs.items()}
     points = torch.tensor([[3.0, 4.0], [90.2, 50.7]])

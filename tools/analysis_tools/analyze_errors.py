@@ -11,9 +11,10 @@ import argparse
 from pathlib import Path
 
 from mmcrowd import command_line
-from mmcrowd.analysis.error_page import SIGMAS, build_error_page
+from mmcrowd.analysis.error_page import build_error_page
 from mmcrowd.evaluation.image_result import load_results
 from mmcrowd.fileio.files import printable, write_atomic
+from mmcrowd.ops.heads import parse_radius
 
 
 def parse_args() -> argparse.Namespace:
@@ -35,17 +36,6 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--title', help='heading; default: the name of the file of results')
     return parser.parse_args()
-
-
-def parse_radius(text: str) -> float | str:
-    if text in SIGMAS:
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f'{text!r}, expected pixels or one of {", ".join(SIGMAS)}'
-        ) from None
 
 
 def main() -> None:

@@ -10,5 +10,5 @@ model = dict(
     head=dict(
         _delete_=True, type='PointHead', in_channels=256, in_stride=8, points_per_cell=(2, 2)
     ),
-    score_threshold=0.5,
+    localizer=dict(type='ProposalThreshold', score_threshold=0.5),
 )

@@ -23,8 +23,9 @@ import numpy as np
 from mmcrowd.evaluation.image_result import ImageResult
 from mmcrowd.fileio.files import write_atomic
 from mmcrowd.fileio.numerals import is_number
+from mmcrowd.ops.heads import HEAD_LEVELS
 
-LEVELS = range(6)  # of the head area
+LEVELS = range(len(HEAD_LEVELS))  # of the head area
 MAX_PROBLEMS = 10  # that one error message lists
 
 T = TypeVar('T')

@@ -28,13 +28,18 @@ class DensityHead(BaseModule):
 
     Args:
         in_channels: Channels of the features.
-        mid_channels: Channels of the 3x3 convolutions; empty for none. Default (256, 128).
-        in_stride: Input pixels per feature cell. Default 8.
-        out_stride: Input pixels per density cell, a divisor of ``in_stride``. Default 2.
-        upsample: ``'pixel_shuffle'`` (default) or ``'bilinear'``.
-        activation: ``'relu'`` (default) or ``'softplus'``, what makes the density non-negative.
-        norm_cfg: Normalisation of the 3x3 convolutions. Default None.
-        init_cfg: Default: Kaiming for the convolutions.
+        mid_channels: Channels of the 3x3 convolutions; empty for none. Defaults to (256, 128).
+        in_stride: Input pixels per feature cell. Defaults to 8.
+        out_stride: Input pixels per density cell, a divisor of ``in_stride``. Defaults to 2.
+        upsample: ``'pixel_shuffle'`` or ``'bilinear'``. Defaults to ``'pixel_shuffle'``.
+        activation: ``'relu'`` or ``'softplus'``, what makes the density non-negative. Defaults to
+            ``'relu'``.
+        norm_cfg: Normalisation of the 3x3 convolutions. Defaults to None.
+        init_cfg: Defaults to Kaiming for the convolutions.
+
+    Raises:
+        ValueError: Unknown upsampling or activation, or ``out_stride`` does not divide
+            ``in_stride``.
     """
 
     UPSAMPLES = ('pixel_shuffle', 'bilinear')
@@ -92,7 +97,7 @@ class DensityHead(BaseModule):
             self.predict.weight.mul_(gain)
             self.predict.bias.fill_(bias)
 
-    def forward(self, features: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
+    def forward(self, features: torch.Tensor | Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
         """Density of a batch.
 
         Args:
@@ -100,11 +105,11 @@ class DensityHead(BaseModule):
                 the first is taken.
 
         Returns:
-            Tensor: Density ``(N, 1, h * r, w * r)``, persons per cell of ``out_stride`` pixels.
+            ``density`` ``(N, 1, h * r, w * r)``, persons per cell of ``out_stride`` pixels.
         """
         if not isinstance(features, torch.Tensor):
             features = features[0]
         density = self.upsample(self.predict(self.convs(features)))
         if not self.is_shuffled:
             density = density / self.ratio**2
-        return getattr(F, self.activation)(density)
+        return dict(density=getattr(F, self.activation)(density))

@@ -27,13 +27,18 @@ class PointHead(BaseModule):
 
     Args:
         in_channels: Channels of the features.
-        mid_channels: Channels of the 3x3 convolutions before the last one, in each branch. Default
-            (256, 256).
-        in_stride: Input pixels per feature cell. Default 8.
-        points_per_cell: Rows and columns of reference points in a feature cell. Default (2, 2).
-        offset_scale: Input pixels per unit of the regression's output. Default 100.
-        norm_cfg: Normalisation of the 3x3 convolutions before the last one. Default None.
-        init_cfg: Default: Kaiming for the convolutions, normal with deviation 1e-4 for the last.
+        mid_channels: Channels of the 3x3 convolutions before the last one, in each branch. Defaults
+            to (256, 256).
+        in_stride: Input pixels per feature cell. Defaults to 8.
+        points_per_cell: Rows and columns of reference points in a feature cell. Defaults to (2, 2).
+        offset_scale: Input pixels per unit of the regression's output. Defaults to 100.
+        norm_cfg: Normalisation of the 3x3 convolutions before the last one. Defaults to None.
+        init_cfg: Defaults to Kaiming for the convolutions, normal with deviation 1e-4 for the last.
+
+    Attributes:
+        out_stride (int): Input pixels between two rows of reference points, rounded down.
+        size_divisor (int): Sides of the input must be multiples of this, ``in_stride``, or there
+            may be no proposals at the right and the lower edge.
 
     Raises:
         ValueError: If ``points_per_cell`` is not two positive numbers.
@@ -62,8 +67,9 @@ class PointHead(BaseModule):
             raise ValueError(
                 f'points_per_cell={points_per_cell!r}, expected rows and columns, at least 1 each'
             )
-        self.in_stride = in_stride
+        self.in_stride = self.size_divisor = in_stride
         self.points_per_cell = rows, cols = tuple(points_per_cell)
+        self.out_stride = max(in_stride // rows, 1)
         self.offset_scale = offset_scale
         channels = (in_channels, *mid_channels)
         self.offset_convs, self.logit_convs = (
@@ -79,9 +85,7 @@ class PointHead(BaseModule):
         self.predict_offsets = nn.Conv2d(channels[-1], rows * cols * 2, 3, padding=1)
         self.predict_logits = nn.Conv2d(channels[-1], rows * cols * 2, 3, padding=1)
 
-    def forward(
-        self, features: torch.Tensor | Sequence[torch.Tensor]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, features: torch.Tensor | Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
         """Proposals of a batch, R = h * rows * w * cols for each image.
 
         Args:
@@ -89,15 +93,15 @@ class PointHead(BaseModule):
                 the first is taken.
 
         Returns:
-            tuple[Tensor, Tensor]: Points ``(N, R, 2)``, ``(x, y)`` in input pixels, and logits
-            ``(N, R, 2)`` of background and person; float32 under autocast, too.
+            ``points`` ``(N, R, 2)``, ``(x, y)`` in input pixels, and ``logits`` ``(N, R, 2)`` of
+            background and person; float32 under autocast, too.
         """
         if not isinstance(features, torch.Tensor):
             features = features[0]
         offsets = self._per_point(self.predict_offsets(self.offset_convs(features)))
         logits = self._per_point(self.predict_logits(self.logit_convs(features)))
         reference = self.reference_points(features.shape[-2:], offsets)
-        return reference + self.offset_scale * offsets, logits
+        return dict(points=reference + self.offset_scale * offsets, logits=logits)
 
     def reference_points(self, size: tuple[int, int], like: torch.Tensor) -> torch.Tensor:
         """Reference points of an image.
@@ -107,7 +111,7 @@ class PointHead(BaseModule):
             like: Gives device and dtype.
 
         Returns:
-            Tensor: ``(R, 2)``, ``(x, y)`` in input pixels, row by row.
+            ``(R, 2)``, ``(x, y)`` in input pixels, row by row.
         """
         y, x = (
             cell_centre(

@@ -1,4 +1,15 @@
+"""From the outputs of a network to points.
+
+A localizer is a callable ``(outputs, stride) -> (points, scores)`` in ``TASK_UTILS``. ``outputs``
+are the named outputs of one image, without batch dimension: maps are cut to the image, those of one
+channel are ``(h, w)``, and ``img_shape`` is the (height, width) of the image in input pixels. A
+localizer of one map takes that map in their place, too, and has the name of the map as its
+``source``. ``stride`` are the input pixels per cell of the network's main map. The points are
+``(k, 2)`` ``(x, y)`` in input pixels, the scores ``(k,)``.
+"""
+
 from .local_maximum import LocalMaximum
 from .ot_minimization import OTMinimization
+from .proposal_threshold import ProposalThreshold
 
-__all__ = ['LocalMaximum', 'OTMinimization']
+__all__ = ['LocalMaximum', 'OTMinimization', 'ProposalThreshold']

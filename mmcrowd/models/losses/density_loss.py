@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmcrowd.ops.partition import Partition, partition_batch
+from mmcrowd.structures import CrowdDataSample, short_image_sides, stack_partitions
 
 
 class DensityLoss(nn.Module, metaclass=ABCMeta):
@@ -23,6 +24,7 @@ class DensityLoss(nn.Module, metaclass=ABCMeta):
             counter hands ``image_sides`` to these losses only. Defaults to False.
     """
 
+    source = 'density'
     needs_partition = False
     needs_image_side = False
 
@@ -71,6 +73,32 @@ class DensityLoss(nn.Module, metaclass=ABCMeta):
                 for a, p, *needed in zip(*images, strict=True)
             ]
         return {key: torch.stack([image[key] for image in terms]).mean() for key in terms[0]}
+
+    def loss(
+        self, outputs: dict[str, Tensor], data_samples: list[CrowdDataSample], stride: int
+    ) -> dict[str, Tensor]:
+        """Compute the loss of a batch from the outputs of a network, as a counter calls it.
+
+        Args:
+            outputs: Named outputs of the network; the one named ``source`` is the density,
+                ``(N, 1, h, w)``.
+            data_samples: For each image its sample, with ``gt_instances.points``. The
+                ``gt_partition`` that the loader may have made is used by a loss that needs it, and
+                so is the size of the whole image.
+            stride: Input pixels per cell.
+
+        Returns:
+            The terms of the loss, see :meth:`forward`.
+
+        Raises:
+            ValueError: The loader's partitions do not fit each other or the density.
+        """
+        points = [sample.gt_instances.points for sample in data_samples]
+        partition = stack_partitions(data_samples, stride) if self.needs_partition else None
+        known = {}
+        if self.needs_image_side:
+            known['image_sides'] = short_image_sides(data_samples)
+        return self(outputs[self.source], points, stride, partition, **known)
 
     @abstractmethod
     def image_loss(self, density: Tensor, points: Tensor, stride: int) -> dict[str, Tensor]:

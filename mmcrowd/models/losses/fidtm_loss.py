@@ -32,16 +32,16 @@ def fidt_map(
     an image without points, where P is infinite.
 
     Args:
-        distance (Tensor): Of any shape, distance from each cell to the nearest point in input
+        distance: Of any shape, distance from each cell to the nearest point in input
             pixels, such as the ``distance`` of a :class:`Partition`.
-        alpha (float): Positive; how fast the map fades. Defaults to 0.02.
-        beta (float): Positive exponent next to the point. Defaults to 0.75.
-        c (float): Positive; keeps the value at a point finite. Defaults to 1.0.
-        tail (float): Values below this become 0; the published program has 0.01, which is 30 pixels
+        alpha: Positive; how fast the map fades. Defaults to 0.02.
+        beta: Positive exponent next to the point. Defaults to 0.75.
+        c: Positive; keeps the value at a point finite. Defaults to 1.0.
+        tail: Values below this become 0; the published program has 0.01, which is 30 pixels
             from the point. Defaults to 0.0.
 
     Returns:
-        Tensor: The map, of the shape and dtype of the distance.
+        The map, of the shape and dtype of the distance.
     """
     values = 1 / (distance ** (alpha * distance + beta) + c)
     return values.masked_fill(values < tail, 0) if tail > 0 else values
@@ -57,15 +57,15 @@ def head_pixels(
     each other (its 8-bit image wraps around).
 
     Args:
-        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
-        size (tuple[int, int]): Height and width in input pixels.
-        first (int): First row and column that is drawn on; a point before it is moved there.
+        points: ``(m, 2)`` positions ``(x, y)`` in input pixels.
+        size: Height and width in input pixels.
+        first: First row and column that is drawn on; a point before it is moved there.
             Defaults to 0; the published program has 1 for ShanghaiTech and UCF-QNRF.
-        drop_shared (bool): Whether to leave out all points of a pixel that has several, as the
+        drop_shared: Whether to leave out all points of a pixel that has several, as the
             published program does. Defaults to False.
 
     Returns:
-        Tensor: ``(k, 2)`` whole pixels ``(x, y)``, k <= m, of the dtype of the points.
+        ``(k, 2)`` whole pixels ``(x, y)``, k <= m, of the dtype of the points.
     """
     pixels = points.floor().clamp(min=first)
     pixels = pixels[(pixels < pixels.new_tensor(tuple(size)[::-1])).all(1)]
@@ -81,13 +81,13 @@ def point_patches(maps: Tensor, points: Tensor, stride: int, side: int) -> Tenso
     The patch is centred on the point to within half a cell. Memory is ``c * m * side^2``.
 
     Args:
-        maps (Tensor): ``(c, h, w)`` maps.
-        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
-        stride (int): Input pixels per cell.
-        side (int): Height and width of the patch in cells.
+        maps: ``(c, h, w)`` maps.
+        points: ``(m, 2)`` positions ``(x, y)`` in input pixels.
+        stride: Input pixels per cell.
+        side: Height and width of the patch in cells.
 
     Returns:
-        Tensor: ``(c, m, side, side)`` patches.
+        ``(c, m, side, side)`` patches.
     """
     _, h, w = maps.shape
     # First cell in the map padded by one patch: from so far outside, all the patch is padding.
@@ -112,10 +112,10 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     ``K1 = 0.01``, ``K2 = 0.03`` and a value range of 1.
 
     Args:
-        a, b (Tensor): ``(m, side, side)`` patches, float32 or float64.
+        a, b: ``(m, side, side)`` patches, float32 or float64.
 
     Returns:
-        Tensor: ``(m, side, side)``, 1 where the patches agree.
+        ``(m, side, side)``, 1 where the patches agree.
     """
     reach = torch.arange(-(WINDOW // 2), WINDOW // 2 + 1, device=a.device, dtype=a.dtype)
     cell = torch.arange(a.shape[-1], device=a.device, dtype=a.dtype)
@@ -146,14 +146,14 @@ def independent_ssim_loss(
     has none does not count; without any point the loss is 0.
 
     Args:
-        predicted (Tensor): ``(h, w)`` map.
-        target (Tensor): ``(h, w)`` map.
-        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
-        stride (int): Input pixels per cell.
-        patch_size (int): Side of the patch in input pixels, rounded to whole cells. Defaults to 30.
+        predicted: ``(h, w)`` map.
+        target: ``(h, w)`` map.
+        points: ``(m, 2)`` positions ``(x, y)`` in input pixels.
+        stride: Input pixels per cell.
+        patch_size: Side of the patch in input pixels, rounded to whole cells. Defaults to 30.
 
     Returns:
-        Tensor: The loss, a scalar.
+        The loss, a scalar.
     """
     side = max(1, round(patch_size / stride))
     maps = torch.stack((predicted, target, torch.ones_like(target)))
@@ -170,8 +170,8 @@ class FIDTMLoss(DensityLoss):
     :func:`independent_ssim_loss`.
 
     **The map is not a density.** A counter trained with this loss predicts a FIDT map, with a peak
-    of about 1 at each person. Its sum is not the count, so ``pred_count`` and every metric of the
-    sum are meaningless; a localizer has to find the local maxima, and their number is the count.
+    of about 1 at each person, and its sum is not the count. The counter needs a localizer
+    that finds the local maxima, and ``count_from='points'``: their number is the count.
 
     The paper predicts the map at stride 1. At a larger stride a person falls between the centres of
     cells, and the peak is lower: at stride 2 it may be 0.57.
@@ -182,26 +182,33 @@ class FIDTMLoss(DensityLoss):
     batch. To Adam the factor N makes no difference, but for weight decay.
 
     Args:
-        alpha (float): See :func:`fidt_map`. Defaults to 0.02.
-        beta (float): See :func:`fidt_map`. Defaults to 0.75.
-        c (float): See :func:`fidt_map`. Defaults to 1.0.
-        patch_size (int): Side of the SSIM patches in input pixels. Defaults to 30.
-        reduction (str): Squared error of an image: ``'mean'`` or ``'sum'`` over its cells. Far from
+        alpha: See :func:`fidt_map`. Defaults to 0.02.
+        beta: See :func:`fidt_map`. Defaults to 0.75.
+        c: See :func:`fidt_map`. Defaults to 1.0.
+        patch_size: Side of the SSIM patches in input pixels. Defaults to 30.
+        reduction: Squared error of an image: ``'mean'`` or ``'sum'`` over its cells. Far from
             all points nothing else acts, and in the mean one cell counts little beside the SSIM.
             Defaults to ``'mean'``.
-        mse_weight (float): Weight of the squared error. Defaults to 1.0.
-        ssim_weight (float): Weight of the SSIM term; with 0 it is not computed. Defaults to 1.0.
-        tail (float): See :func:`fidt_map`. Defaults to 0.0.
-        to_pixels (bool): Whether the target is drawn on whole pixels, see :func:`head_pixels`. The
+        mse_weight: Weight of the squared error. Defaults to 1.0.
+        ssim_weight: Weight of the SSIM term; with 0 it is not computed. Defaults to 1.0.
+        tail: See :func:`fidt_map`. Defaults to 0.0.
+        to_pixels: Whether the target is drawn on whole pixels, see :func:`head_pixels`. The
             partition is then computed here, whatever the loader brings. Defaults to False.
-        first_pixel (int): ``first`` of :func:`head_pixels`. Defaults to 0.
-        drop_shared (bool): See :func:`head_pixels`. Defaults to False.
-        source (str): Output of the network that is the map. Defaults to ``'density'``, for a
+        first_pixel: ``first`` of :func:`head_pixels`. Defaults to 0.
+        drop_shared: See :func:`head_pixels`. Defaults to False.
+        source: Output of the network that is the map. Defaults to ``'density'``, for a
             density head; ``'map'`` for :class:`~mmcrowd.models.heads.MapHead`.
 
     Raises:
         ValueError: Unknown reduction; alpha, beta, c or patch_size is not positive; a weight or
             tail is negative, or both weights are 0; first_pixel or drop_shared without to_pixels.
+
+    Examples:
+        The target map costs nothing.
+
+        >>> distance = torch.tensor([[[[1.0, 0.0, 1.0]]]])
+        >>> FIDTMLoss()(fidt_map(distance), [torch.tensor([[1.0, 0.0]])], stride=1)
+        {'loss_mse': tensor(0.), 'loss_ssim': tensor(0.)}
     """
 
     needs_partition = True
@@ -272,10 +279,10 @@ class FIDTMLoss(DensityLoss):
         class.
 
         Args:
-            density (Tensor): ``(h, w)`` predicted FIDT map.
-            points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
-            stride (int): Input pixels per cell.
-            nearest (Partition): Index and distance ``(h, w)`` of every cell's nearest point.
+            density: ``(h, w)`` predicted FIDT map.
+            points: ``(m, 2)`` positions ``(x, y)`` in input pixels.
+            stride: Input pixels per cell.
+            nearest: Index and distance ``(h, w)`` of every cell's nearest point.
         """
         target = fidt_map(nearest.distance.to(density), self.alpha, self.beta, self.c, self.tail)
         terms = {}

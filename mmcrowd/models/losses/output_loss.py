@@ -1,10 +1,10 @@
-"""What a loss that needs more than the density has to offer to a counter."""
+"""What a counter asks of its loss."""
 
 from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
-from mmcrowd.structures import CrowdDataSample
+from mmcrowd.structures import CrowdDataSample, stack_partitions
 
 
 class OutputLoss(nn.Module, ABC):
@@ -12,6 +12,25 @@ class OutputLoss(nn.Module, ABC):
 
     A loss that needs only a density (or another single map) and the points derives from
     :class:`DensityLoss` instead.
+
+    A loss that changes with the epoch asks MMEngine's message hub for it, where the runner keeps
+    the number of the epoch from 0; without a runner the default holds.
+
+    Examples:
+        >>> import torch
+        >>> from mmengine.logging import MessageHub
+        >>> class LateCountLoss(OutputLoss):
+        ...     def loss(self, outputs, data_samples, stride):
+        ...         epoch = MessageHub.get_current_instance().get_info('epoch', 0)
+        ...         counts = outputs['density'].sum((1, 2, 3))
+        ...         truth = counts.new_tensor([sample.gt_count for sample in data_samples])
+        ...         return dict(loss_count=float(epoch >= 5) * (counts - truth).abs().mean())
+        >>> sample = CrowdDataSample(gt_count=3)
+        >>> LateCountLoss().loss(dict(density=torch.ones(1, 1, 2, 2)), [sample], stride=8)
+        {'loss_count': tensor(0.)}
+        >>> MessageHub.get_current_instance().update_info('epoch', 5)
+        >>> LateCountLoss().loss(dict(density=torch.ones(1, 1, 2, 2)), [sample], stride=8)
+        {'loss_count': tensor(1.)}
     """
 
     @abstractmethod
@@ -30,3 +49,28 @@ class OutputLoss(nn.Module, ABC):
         Returns:
             The terms of the loss, scalars, means over the images; keys start with ``loss_``.
         """
+
+
+class ForwardLoss(OutputLoss):
+    """A density loss that knows no outputs and samples, with what a counter calls.
+
+    Args:
+        module: A module with the arguments of :meth:`DensityLoss.forward`, ``(density, points,
+            stride, partition=None)``. It gets the output ``density``.
+    """
+
+    def __init__(self, module: nn.Module):
+        super().__init__()
+        self.module = module
+
+    def loss(
+        self, outputs: dict[str, Tensor], data_samples: list[CrowdDataSample], stride: int
+    ) -> dict[str, Tensor]:
+        points = [sample.gt_instances.points for sample in data_samples]
+        partition = stack_partitions(data_samples, stride)
+        return self.module(outputs['density'], points, stride=stride, partition=partition)
+
+
+def as_output_loss(module: nn.Module) -> nn.Module:
+    """Give a loss the method that a counter calls, if it has none."""
+    return module if hasattr(module, 'loss') else ForwardLoss(module)

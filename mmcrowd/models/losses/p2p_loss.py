@@ -3,11 +3,13 @@ Localization in Crowds: A Purely Point-Based Framework*, ICCV 2021)."""
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmcrowd.registry import MODELS, TASK_UTILS
+from mmcrowd.structures import CrowdDataSample
 
 from .hungarian_matcher import HungarianMatcher
+from .output_loss import OutputLoss
 
 
 def p2p_loss(
@@ -67,7 +69,7 @@ def _under_autocast(device_type: str) -> bool:
 
 
 @MODELS.register_module()
-class P2PLoss(nn.Module):
+class P2PLoss(OutputLoss):
     """Loss of a point counter: matching, then :func:`p2p_loss`.
 
     The matching is a host step, and before it the host sees whether the batch can be matched. With
@@ -146,3 +148,11 @@ class P2PLoss(nn.Module):
                 proposals, logits, points, matches, self.background_weight
             )
         return dict(loss_classification=classification, loss_point=self.point_weight * location)
+
+    def loss(
+        self, outputs: dict[str, Tensor], data_samples: list[CrowdDataSample], stride: int
+    ) -> dict[str, Tensor]:
+        """Compute the loss of a batch from the outputs ``points`` and ``logits``, both
+        ``(N, R, 2)``; see the base class and :meth:`forward`."""
+        points = [sample.gt_instances.points for sample in data_samples]
+        return self(outputs['points'], outputs['logits'], points)

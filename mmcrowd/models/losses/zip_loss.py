@@ -149,6 +149,21 @@ class ZIPLoss(OutputLoss):
 
     Raises:
         ValueError: The bins or scales are not as described, a weight is negative, or all are 0.
+
+    Examples:
+        A block of which the network is sure that nobody is there, and one with a person.
+
+        >>> from mmengine.structures import InstanceData
+        >>> pi_logits = torch.tensor([[[[9.0, 0.0]], [[0.0, 9.0]]]])
+        >>> outputs = dict(
+        ...     pi_logits=pi_logits,
+        ...     bin_logits=torch.zeros(1, 1, 1, 2),
+        ...     rate=torch.ones(1, 1, 1, 2),
+        ...     density=pi_logits.softmax(1)[:, 1:],
+        ... )
+        >>> sample = CrowdDataSample(gt_instances=InstanceData(points=torch.tensor([[20.0, 7.0]])))
+        >>> ZIPLoss(bins=[0, 1], mae_weight=0).loss(outputs, [sample], stride=16)
+        {'loss_nll': tensor(1.0002), 'loss_ce': tensor(0.), 'loss_count': tensor(0.)}
     """
 
     def __init__(

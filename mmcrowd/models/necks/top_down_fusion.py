@@ -19,10 +19,10 @@ class TopDownFusion(BaseModule):
 
     Args:
         in_channels: Channels of the fine and of the coarse level.
-        out_channels: Channels of the result. Default 256.
-        num_convs: Number of 3x3 convolutions after the sum. Default 1.
-        norm_cfg: Normalisation of the 3x3 convolutions. Default None.
-        init_cfg: Default: Kaiming for the convolutions.
+        out_channels: Channels of the result. Defaults to 256.
+        num_convs: Number of 3x3 convolutions after the sum. Defaults to 1.
+        norm_cfg: Normalisation of the 3x3 convolutions. Defaults to None.
+        init_cfg: Defaults to Kaiming for the convolutions.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class TopDownFusion(BaseModule):
             features: ``(N, C0, h, w)`` and ``(N, C1, h', w')``, fine to coarse, and more.
 
         Returns:
-            Tensor: ``(N, out_channels, h, w)``.
+            ``(N, out_channels, h, w)``.
         """
         fine, coarse = self.lateral_fine(features[0]), self.lateral_coarse(features[1])
         coarse = F.interpolate(coarse, size=fine.shape[-2:], mode='bilinear', align_corners=False)

@@ -94,7 +94,7 @@ def test_density_has_the_stride_of_the_head(name):
     model = build(name).eval()
     channels = 1 if name == 'mcnn' else 3
     with torch.no_grad():
-        density = model(torch.rand(2, channels, 64, 96))
+        density = model(torch.rand(2, channels, 64, 96))['density']
     assert density.shape == (2, 1, 64 // model.stride, 96 // model.stride)
     assert (density >= 0).all()
 
@@ -109,7 +109,7 @@ def test_predict_counts_the_unpadded_area_only(shape):
         dict(inputs=[image], data_samples=[make_sample([], shape)]), False
     )
     with torch.no_grad():
-        density = model(data['inputs'])
+        density = model(data['inputs'])['density']
         (sample,) = model(**data, mode='predict')
     height, width = (-(-side // 2) for side in shape)
     assert sample.pad_shape == data['inputs'].shape[-2:]
@@ -150,7 +150,7 @@ def test_localizer_gives_points_in_the_original_frame(monkeypatch):
     density = torch.zeros(1, 1, 32, 32)
     density[0, 0, 5, 7] = 0.9
     density[0, 0, 5, 20] = 0.8  # in the padding
-    monkeypatch.setattr(model, 'predict_density', lambda inputs: density)
+    monkeypatch.setattr(model.head, 'forward', lambda features: dict(density=density))
     sample = make_sample([], (40, 33))
     sample.set_metainfo(dict(scale_factor=(0.5, 0.5), crop_offset=(10.0, 4.0), flip=True))
     (sample,) = model.predict(torch.zeros(1, 3, 64, 64), [sample])
@@ -167,15 +167,24 @@ def test_points_lie_in_the_image(localizer, monkeypatch):
     model = build('vgg', localizer=dict(type=localizer)).eval()
     density = torch.zeros(1, 1, 32, 32)
     density[0, 0, 16, 16] = 1.0
-    monkeypatch.setattr(model, 'predict_density', lambda inputs: density)
+    monkeypatch.setattr(model.head, 'forward', lambda features: dict(density=density))
     (sample,) = model.predict(torch.zeros(1, 3, 64, 64), [make_sample([], (33, 33))])
     assert sample.pred_instances.points.tolist() == [[32, 32]]
 
 
-def test_images_of_different_size_in_a_training_batch():
-    """The loader's partitions do not fit the padded batch; the loss then makes its own."""
+def test_partitions_of_different_size_are_refused():
+    """They do not fit the padded batch."""
     model = build('mcnn').train()
     samples = [make_sample([[5, 5]], shape, stride=4) for shape in ((32, 32), (48, 40))]
+    images = [torch.zeros(3, *s.img_shape, dtype=torch.uint8) for s in samples]
+    data = model.data_preprocessor(dict(inputs=images, data_samples=samples), True)
+    with pytest.raises(ValueError, match=r'stride of the head, 4'):
+        model(**data, mode='loss')
+
+
+def test_images_of_different_size_in_a_training_batch():
+    model = build('mcnn').train()
+    samples = [make_sample([[5, 5]], shape) for shape in ((32, 32), (48, 40))]
     images = [torch.zeros(3, *s.img_shape, dtype=torch.uint8) for s in samples]
     data = model.data_preprocessor(dict(inputs=images, data_samples=samples), True)
     losses = model(**data, mode='loss')
@@ -221,7 +230,6 @@ def test_image_sides_of_a_pipeline_with_a_crop(tmp_path, original, lazy):
             *steps,
             transforms.PadToMultiple(16),
             transforms.RandomHorizontalFlip(1.0),
-            transforms.PartitionByNearestPoint(4),
             transforms.PackCrowdInputs(),
         ):
             results = step(results)
@@ -264,7 +272,8 @@ def test_a_loss_that_needs_no_image_side_gets_none():
         transforms.PackCrowdInputs(),
     ):
         results = step(results)
-    train_step(FourArguments, [results])
+    loss = train_step(FourArguments, [results])
+    assert isinstance(loss.module, FourArguments)
 
 
 def test_unknown_loss_names_it():
@@ -289,7 +298,7 @@ def test_bf16_is_channels_last_and_close_to_fp32():
         for model in (exact, fast):
             model.head.predict.bias.fill_(0.1)
         image = torch.randn(1, 3, 64, 64)
-        a, b = exact(image), fast(image)
+        a, b = exact(image)['density'], fast(image)['density']
     assert b.dtype == torch.float32
     torch.testing.assert_close(b, a, rtol=0.05, atol=0.01)
 

@@ -61,9 +61,10 @@ def propose(model, points, probability=0.9):
     points = torch.as_tensor(points, dtype=torch.float32)
     person = torch.as_tensor(probability).expand(len(points)).logit()
     logits = torch.stack((torch.zeros_like(person), person), -1)
-    model.head.forward = lambda features: tuple(
-        x.expand(len(features[0]), -1, -1) for x in (points, logits)
-    )
+    model.head.forward = lambda features: {
+        name: x.expand(len(features[0]), -1, -1)
+        for name, x in dict(points=points, logits=logits).items()
+    }
 
 
 @pytest.mark.parametrize('precision', ['fp32', 'bf16'])
@@ -180,7 +181,7 @@ def test_predictions_return_to_the_original_frame(ori_shape, img_shape, scale, o
 
 @pytest.mark.parametrize('shape', [(64, 60), (33, 64)])
 def test_padding_that_loses_the_edge_is_refused(shape):
-    with pytest.raises(ValueError, match='in_stride of the head, 8; pad_size_divisor'):
+    with pytest.raises(ValueError, match='size_divisor of the head, 8; pad_size_divisor'):
         build().predict(torch.zeros(1, 3, *shape))
 
 
@@ -198,7 +199,7 @@ def test_predict_without_samples_takes_all():
     model = build(score_threshold=0.0).eval()
     images = torch.rand(2, 3, 32, 64)
     with torch.no_grad():
-        proposals, logits = model(images)
+        proposals, logits = model(images).values()
         samples = model(images, mode='predict')
     assert proposals.shape == logits.shape == (2, 4 * 8 * 4, 2)
     # Those of a new network lie on the grid, inside the image.
@@ -217,7 +218,8 @@ def test_bf16_is_channels_last_and_close_to_fp32():
         for model in (exact, fast):  # far enough from the grid to tell them apart
             model.head.predict_offsets.weight.mul_(100)
             model.head.predict_logits.weight.mul_(10000)
-        (proposals, logits), (fast_proposals, fast_logits) = exact(images), fast(images)
+        proposals, logits = exact(images).values()
+        fast_proposals, fast_logits = fast(images).values()
     assert fast_proposals.dtype == fast_logits.dtype == torch.float32
     for actual, expected in ((fast_proposals, proposals), (fast_logits, logits)):
         torch.testing.assert_close(actual, expected, rtol=0, atol=0.06)
@@ -279,6 +281,8 @@ def test_learns_the_points_of_one_image(score):
 def test_bad_arguments():
     with pytest.raises(ValueError, match='score_threshold=1.5'):
         build(score_threshold=1.5)
+    with pytest.raises(ValueError, match=r'score_threshold=0\.4 .*must be given there'):
+        build(score_threshold=0.4, localizer=dict(type='ProposalThreshold'))
     with pytest.raises(ValueError, match="precision='fp8'"):
         build(precision='fp8')
     with pytest.raises(ValueError, match="mode='train'"):

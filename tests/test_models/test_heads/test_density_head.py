@@ -9,7 +9,7 @@ from mmcrowd.models import DensityHead
 def test_output_stride(upsample, out_stride):
     head = DensityHead(6, (5,), in_stride=8, out_stride=out_stride, upsample=upsample)
     head.init_weights()
-    density = head(torch.rand(2, 6, 3, 4))
+    density = head(torch.rand(2, 6, 3, 4))['density']
     assert density.shape == (2, 1, 24 // out_stride, 32 // out_stride)
     assert (density >= 0).all()
 
@@ -19,7 +19,7 @@ def test_pixel_shuffle_puts_channel_k_at_its_cell():
     with torch.no_grad():
         head.predict.weight.zero_()
         head.predict.bias.copy_(torch.arange(4.0))
-    density = head(torch.zeros(1, 1, 1, 1))
+    density = head(torch.zeros(1, 1, 1, 1))['density']
     assert density[0, 0].tolist() == [[0, 1], [2, 3]]
 
 
@@ -31,10 +31,10 @@ def test_bilinear_keeps_the_count():
     features = torch.rand(1, 1, 6, 7)
     # Away from the border interpolation keeps the sum; a constant map has no border.
     constant = torch.full_like(features, 0.25)
-    assert head(constant).sum().item() == pytest.approx(constant.sum().item(), rel=1e-6)
+    assert head(constant)['density'].sum().item() == pytest.approx(constant.sum().item(), rel=1e-6)
     features[..., 0, :] = features[..., -1, :] = 0
     features[..., 0] = features[..., -1] = 0
-    assert head(features).sum().item() == pytest.approx(features.sum().item(), rel=1e-6)
+    assert head(features)['density'].sum().item() == pytest.approx(features.sum().item(), rel=1e-6)
 
 
 def test_initial_density_is_small_and_bias_zero():
@@ -42,19 +42,19 @@ def test_initial_density_is_small_and_bias_zero():
     head.init_weights()
     assert (head.predict.bias == 0).all()
     assert head.predict.weight.abs().max() <= 1 / 32**0.5 / 100
-    assert head(torch.rand(1, 64, 8, 8)).max() < 0.05
+    assert head(torch.rand(1, 64, 8, 8))['density'].max() < 0.05
 
 
 def test_softplus_is_small_at_first_and_has_a_gradient_everywhere():
     head = DensityHead(64, (32,), activation='softplus')
     head.init_weights()
     features = torch.rand(1, 64, 8, 8)
-    assert 0 < head(features).min() and head(features).max() < 0.1
+    assert 0 < head(features)['density'].min() and head(features)['density'].max() < 0.1
     # Of either sign: features are not negative.
     assert head.predict.weight.min() < 0 < head.predict.weight.max()
     with torch.no_grad():
         head.predict.bias.fill_(-10)  # where a ReLU is dead
-    head(features).sum().backward()
+    head(features)['density'].sum().backward()
     assert (head.predict.bias.grad > 0).all()
 
 

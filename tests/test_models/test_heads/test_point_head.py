@@ -42,8 +42,8 @@ def test_reference_points_share_out_their_cell(in_stride, grid):
 
 def test_scores_lie_on_the_cells_of_a_density_at_stride_4():
     features = torch.rand(1, 4, 3, 5)
-    density = DensityHead(4, (6, 6), in_stride=8, out_stride=4)(features)
-    proposals, logits = silent_head(4, (6,))(features)
+    density = DensityHead(4, (6, 6), in_stride=8, out_stride=4)(features)['density']
+    proposals, logits = silent_head(4, (6,))(features).values()
     size = tuple(density.shape[2:])
     assert logits[..., 1].view(1, *size).shape == density[0].shape
     x, y = cell_centres(size, 4, density)
@@ -59,7 +59,7 @@ def test_each_channel_belongs_to_its_place_in_the_cell(grid):
     with torch.no_grad():
         head.predict_offsets.bias.copy_(torch.arange(2.0 * rows * cols) / 50)
         head.predict_logits.bias.copy_(torch.arange(2.0 * rows * cols))
-    proposals, logits = head(torch.rand(2, 4, 3, 2))
+    proposals, logits = head(torch.rand(2, 4, 3, 2)).values()
     expected = torch.arange(2.0 * rows * cols).view(rows, 1, cols, 2)
     expected = expected.expand(2, 3, rows, 2, cols, 2)
     torch.testing.assert_close(logits, expected.reshape(2, -1, 2))
@@ -75,7 +75,7 @@ def test_values_come_from_their_own_cell():
             layer.weight[:, 0, 1, 1] = 1
             layer.bias.zero_()
     features = torch.arange(6.0).view(1, 1, 2, 3)
-    proposals, logits = head(features)
+    proposals, logits = head(features).values()
     cells = features[0, 0].repeat_interleave(2, 0).repeat_interleave(2, 1).reshape(1, -1, 1)
     torch.testing.assert_close(logits, cells.expand(1, 24, 2))
     offsets = proposals - head.reference_points((2, 3), proposals)
@@ -87,7 +87,7 @@ def test_starts_on_the_grid_with_even_scores():
     head = PointHead(64)
     head.init_weights()
     features = torch.rand(1, 64, 8, 8)
-    proposals, logits = head(features)
+    proposals, logits = head(features).values()
     offsets = proposals - head.reference_points((8, 8), proposals)
     assert offsets.abs().max() < 4
     assert (logits.softmax(-1) - 0.5).abs().max() < 0.02
@@ -99,13 +99,13 @@ def test_starts_on_the_grid_with_even_scores():
 def test_positions_are_exact_under_autocast():
     head = silent_head(4, (6,))
     with torch.autocast('cpu', torch.bfloat16):
-        proposals, logits = head(torch.rand(1, 4, 1, 300))
+        proposals, logits = head(torch.rand(1, 4, 1, 300)).values()
     assert proposals.dtype == logits.dtype == torch.float32
     assert proposals[0, :, 0].max() == 8 * 300 - 2.5
 
 
 def test_float64_stays_float64():
-    proposals, logits = PointHead(4, (6,)).double()(torch.rand(1, 4, 2, 2).double())
+    proposals, logits = PointHead(4, (6,)).double()(torch.rand(1, 4, 2, 2).double()).values()
     assert proposals.dtype == logits.dtype == torch.float64
 
 

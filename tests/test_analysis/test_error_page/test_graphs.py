@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmcrowd.analysis.error_graphs import (
+from mmcrowd.analysis.error_page.graphs import (
     count_scatter,
     error_bars,
     radius_curves,

@@ -6,7 +6,7 @@ from mmengine.structures import InstanceData
 
 from mmcrowd.evaluation.formats import nwpu
 from mmcrowd.evaluation.image_result import load_results
-from mmcrowd.evaluation.metrics.results_dump import ResultsDump
+from mmcrowd.evaluation.metrics.results_writer import ResultsWriter
 from mmcrowd.registry import METRICS
 from mmcrowd.structures import CrowdDataSample
 
@@ -24,7 +24,7 @@ def make_sample(img_id, count=2.0, points=((1.2, 3.0), (4.0, 5.6))):
 
 
 def run(samples, size=None, **kwargs):
-    evaluator = Evaluator(METRICS.build(dict(type='ResultsDump', **kwargs)))
+    evaluator = Evaluator(METRICS.build(dict(type='ResultsWriter', **kwargs)))
     evaluator.process(samples)
     return evaluator.evaluate(size or len(samples))
 
@@ -68,6 +68,11 @@ def test_a_submission_that_cannot_be(tmp_path):
 
 def test_bad_arguments():
     with pytest.raises(ValueError, match='out_file or submission_dir, got neither'):
-        ResultsDump()
+        ResultsWriter()
     with pytest.raises(ValueError, match=r"out_file='r.pkl', expected a name that ends in \.json"):
-        ResultsDump(out_file='r.pkl')
+        ResultsWriter(out_file='r.pkl')
+
+
+def test_the_old_name_in_a_config():
+    metric = METRICS.build(dict(type='ResultsDump', out_file='r.json'))
+    assert isinstance(metric, ResultsWriter)

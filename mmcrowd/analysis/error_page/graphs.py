@@ -3,19 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import plotly.graph_objects as go
 
-try:
-    import plotly.graph_objects as go
-except ImportError as error:
-    raise ImportError(
-        'the error page needs plotly, which is not installed: pip install plotly'
-    ) from error
+from mmcrowd.visualization.palette import BLUE, GREEN, HELP_LINE, INK, VERMILION
 
-# Colours that stay apart for colour-blind readers (Okabe and Ito, 2008).
-BLUE, ORANGE, GREEN, INK = '#0072b2', '#d55e00', '#009e73', '#1d2733'
-_HELP_LINE = dict(color='#8a95a1', dash='dash', width=1)
+_HELP_LINE = dict(color=HELP_LINE, dash='dash', width=1)
 
-# Of an image as the graphs know it: number on the page, name, true and predicted count as text.
+# What the graphs know of an image: its number on the page, and as text its name and its true and
+# predicted count.
 Source = tuple[int, str, str, str]
 _HOVER = '<b>%{customdata[1]}</b><br>true %{customdata[2]}<br>predicted %{customdata[3]}'
 
@@ -85,9 +80,9 @@ def error_bars(
     """MAE of groups of images, from top to bottom.
 
     Args:
-        names: Of the groups.
+        names: Names of the groups.
         errors: ``MAE`` and ``NAE`` of each.
-        numbers: Of images in each.
+        numbers: Number of images in each.
         axis: What the groups are.
     """
     mae = [error['MAE'] for error in errors]
@@ -121,7 +116,7 @@ def relative_boxes(
     Args:
         percent: ``(n,)`` errors in percent of the truth.
         groups: Name to the indices of the images.
-        sources: Of the n images.
+        sources: What is known of the n images.
 
     Returns:
         The graph, and the number of images above its range.
@@ -155,7 +150,7 @@ def radius_curves(
     """Precision, recall and F1 (``P``, ``R``, ``F1``) by radius in pixels; a line is ``at`` one."""
     figure = go.Figure()
     for key, name, color, dash, symbol in (
-        ('P', 'precision', ORANGE, 'dash', 'square'),
+        ('P', 'precision', VERMILION, 'dash', 'square'),
         ('R', 'recall', BLUE, 'dot', 'circle'),
         ('F1', 'F1', INK, 'solid', 'diamond'),
     ):
@@ -183,7 +178,7 @@ def recall_bars(index: np.ndarray, found: np.ndarray, names: Sequence[str], axis
     Args:
         index: ``(m,)`` class of each true point.
         found: ``(m,)`` bool.
-        names: Of the classes.
+        names: Names of the classes.
         axis: What the classes are.
     """
     total = np.bincount(index, minlength=len(names))

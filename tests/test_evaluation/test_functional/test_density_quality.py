@@ -3,15 +3,10 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from mmengine.evaluator import Evaluator
-from mmengine.structures import InstanceData, PixelData
 
 from mmcrowd.evaluation.functional.density_quality import blurred_truth, density_quality
-from mmcrowd.evaluation.metrics.density_quality_metric import DensityQualityMetric
-from mmcrowd.structures import CrowdDataSample
 
 
 @pytest.fixture
@@ -79,41 +74,6 @@ def test_blurred_truth_is_a_gaussian_about_the_cell():
     truth = blurred_truth([[47.4, 39.5]], (21, 23), stride=4, sigma=6.0)
     assert np.unravel_index(truth.argmax(), truth.shape) == (10, 11)
     assert truth[10, 12] / truth[10, 11] == pytest.approx(math.exp(-(4**2) / (2 * 6**2)))
-
-
-def make_sample(density, points):
-    sample = CrowdDataSample(metainfo=dict(img_id='IMG_1', density_stride=4))
-    sample.pred_density = PixelData(density=torch.as_tensor(density)[None])
-    sample.gt_instances = InstanceData(points=torch.tensor(points).reshape(-1, 2))
-    return sample
-
-
-def test_through_the_engine(skimage):
-    rng = np.random.default_rng(0)
-    points = [[10.0, 20.0], [30.0, 9.0]]
-    densities = rng.random((3, 12, 14))
-    samples = [make_sample(d, p) for d, p in zip(densities, (points, [], points), strict=True)]
-    evaluator = Evaluator(DensityQualityMetric(sigma=5.0))
-    evaluator.process(samples)
-    metrics = evaluator.evaluate(3)
-    truth = blurred_truth(points, (12, 14), 4, 5.0)
-    first, last = (density_quality(densities[k], truth) for k in (0, 2))
-    assert metrics == {
-        f'quality/{key}': pytest.approx((first[key] + last[key]) / 2) for key in first
-    }
-
-
-@pytest.mark.parametrize('missing', ['pred_density', 'density_stride', 'gt_instances'])
-def test_a_sample_without(missing):
-    sample = make_sample(np.zeros((12, 12)), []).to_dict()
-    del sample[missing]
-    with pytest.raises(KeyError, match=f"image 'IMG_1': DensityQualityMetric needs {missing}"):
-        DensityQualityMetric().process(None, [sample])
-
-
-def test_bad_sigma():
-    with pytest.raises(ValueError, match='sigma=-1, expected a positive number'):
-        DensityQualityMetric(sigma=-1)
 
 
 def test_without_scikit_image(monkeypatch):

@@ -10,20 +10,23 @@ from mmcrowd.evaluation.image_result import ImageResult, save_results
 from mmcrowd.registry import METRICS
 
 
-@METRICS.register_module()
-class ResultsDump(BaseMetric):
+@METRICS.register_module(name=['ResultsWriter', 'ResultsDump'])
+class ResultsWriter(BaseMetric):
     """Write truth and prediction of every image of a test run to files; prints no number.
 
     In distributed evaluation MMEngine collects the results of all ranks in the order of the data
     set and cuts off the images that pad the last round; rank 0 writes. Files appear whole or not
     at all.
 
+    Configs may call it ``ResultsDump`` for one more release.
+
     Args:
-        out_file: JSON file for :func:`~mmcrowd.evaluation.load_results`. Default None: not written.
+        out_file: JSON file for :func:`~mmcrowd.evaluation.load_results`. Defaults to None: not
+            written.
         submission_dir: Folder for the files that the NWPU-Crowd benchmark takes, see
             :mod:`mmcrowd.evaluation.formats.nwpu`: ``count.txt`` with the predicted counts, and
-            ``loc.txt`` with the predicted points if the model predicts points. Default None: not
-            written.
+            ``loc.txt`` with the predicted points if the model predicts points. Defaults to
+            None: not written.
         collect_device: ``'cpu'`` or ``'gpu'``, see :class:`mmengine.evaluator.BaseMetric`.
         collect_dir: Shared folder through which ``collect_device='cpu'`` collects.
 
@@ -37,7 +40,7 @@ class ResultsDump(BaseMetric):
 
         .. code:: python
 
-            test_evaluator = dict(type='ResultsDump', submission_dir='submission')
+            test_evaluator = dict(type='ResultsWriter', submission_dir='submission')
     """
 
     default_prefix = 'results'
@@ -51,7 +54,7 @@ class ResultsDump(BaseMetric):
     ):
         super().__init__(collect_device=collect_device, collect_dir=collect_dir)
         if out_file is None and submission_dir is None:
-            raise ValueError('ResultsDump needs out_file or submission_dir, got neither')
+            raise ValueError('ResultsWriter needs out_file or submission_dir, got neither')
         if out_file is not None and not str(out_file).endswith('.json'):
             raise ValueError(f'out_file={out_file!r}, expected a name that ends in .json')
         self.out_file = out_file
@@ -59,7 +62,9 @@ class ResultsDump(BaseMetric):
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep truth and prediction of each sample."""
-        self.results.extend(ImageResult.from_sample(sample) for sample in data_samples)
+        self.results.extend(
+            ImageResult.from_sample(sample, 'ResultsWriter') for sample in data_samples
+        )
 
     def compute_metrics(self, results: list[ImageResult]) -> dict:
         """Write the results of all ranks."""
@@ -86,3 +91,6 @@ class ResultsDump(BaseMetric):
             files.append(folder / 'loc.txt')
             nwpu.write_points(points, files[1])
         print_log(f'The submission is in {", ".join(map(str, files))}.', logger='current')
+
+
+ResultsDump = ResultsWriter  # the old name, for one release

@@ -4,18 +4,18 @@ import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmengine.dataset import Compose, DefaultSampler
+from mmengine.dataset import DefaultSampler
 from mmengine.evaluator import Evaluator
-from mmengine.structures import InstanceData, PixelData
+from mmengine.logging import MMLogger
+from mmengine.structures import InstanceData
 
-from mmcrowd.datasets.transforms import LimitSide, LoadCrowdImage, PackCrowdInputs
-from mmcrowd.evaluation import CountMetric
+from mmcrowd.evaluation.metrics.count_metric import CountMetric, ImageCounts
+from mmcrowd.evaluation.metrics.game_metric import GAMEMetric
 from mmcrowd.registry import METRICS
 from mmcrowd.structures import CrowdDataSample
 
@@ -105,80 +105,36 @@ def test_missing_attribute_names_the_image():
         CountMetric(attribute_classes='nwpu').process(None, [sample])
 
 
-def game_sample(density_stride=4):
-    """An image of 8 x 10 input pixels, flipped and twice as large as its original."""
-    meta = dict(
-        img_id='IMG_3', ori_shape=(4, 5), img_shape=(8, 10), scale_factor=(2.0, 2.0), flip=True
-    )
-    sample = CrowdDataSample(metainfo=meta)
-    if density_stride:
-        sample.set_metainfo(dict(density_stride=density_stride))
-    # In input pixels; two in the left half, one of them in the lower quarter.
-    sample.gt_instances = InstanceData(points=torch.tensor([[1.0, 0.0], [4.4, 7.0], [4.5, 0.0]]))
-    sample.gt_count = 3
-    return sample
-
-
-def test_game_of_a_density():
-    sample = game_sample()
-    # The middle column of cells covers the pixels 4 to 8, and the border is at 5: a quarter.
-    density = torch.tensor([[[0.0, 4.0, 1.0], [2.0, 0.0, 0.0]]])
-    sample.pred_density = PixelData(density=density)
-    sample.pred_count = 7.0
-    evaluator = Evaluator(CountMetric(game_levels=(0, 1)))
-    evaluator.process([sample])
-    metrics = evaluator.evaluate(1)
-    # Predicted 1, 4, 2, 0, true 1, 1, 1, 0.
-    assert (metrics['count/GAME0'], metrics['count/GAME1']) == (4, 4)
-    assert metrics['count/MAE'] == 4
-
-
-def test_game_of_points_is_in_the_original_frame():
-    sample = game_sample(density_stride=None)
-    # Brought back, the truth is on the right: x = 3.75, 2.05, 2.0 of 5 and y = -0.25, 3.25, -0.25.
-    sample.pred_instances = InstanceData(points=torch.tensor([[0.0, 0.0], [4.0, 3.0], [4.0, 2.0]]))
-    sample.pred_count = 3.0
-    metric = CountMetric(game_levels=(0, 1))
-    metric.process(None, [sample.to_dict()])
-    # Predicted 1, 0, 0, 2, true 0, 2, 0, 1.
-    assert metric.results[0][-1] == (0, 4)
-
-
-def test_game_of_points_takes_the_truth_as_annotated():
-    """A head on the border between two regions, which belongs to the right one."""
-    results = dict(
-        img=np.zeros((40, 90, 3), np.uint8),
-        img_id='a',
-        points=np.tile(np.float32([44.5, 5]), (60, 1)),
-    )
-    for side in range(20, 80):
-        pipeline = [LoadCrowdImage(), LimitSide(longest=side), PackCrowdInputs()]
-        sample = Compose(pipeline)(dict(results))['data_samples']
-        sample.pred_instances = InstanceData(points=torch.from_numpy(results['points']))
-        sample.pred_count = 60.0
-        metric = CountMetric(game_levels=(1,))
-        metric.process(None, [sample.to_dict()])
-        assert metric.results[0][-1] == (0,)
-
-
-@pytest.mark.parametrize('missing', ['gt_instances', 'pred_instances', 'density_stride'])
-def test_game_names_what_is_missing(missing):
-    sample = game_sample(density_stride=None)
-    sample.pred_count = 1.0
-    if missing == 'density_stride':
-        sample.pred_density = PixelData(density=torch.zeros(1, 2, 3))
-    if missing == 'gt_instances':
-        del sample.gt_instances
-    with pytest.raises(KeyError, match=f"image 'IMG_3': game_levels need {missing}"):
-        CountMetric(game_levels=(1,)).process(None, [sample.to_dict()])
+def test_game_levels_print_what_the_game_metric_prints():
+    """The older way to ask for GAME."""
+    sample = make_sample(3, 2.0, 1)
+    sample.set_metainfo(dict(ori_shape=(4, 5)))
+    sample.pred_instances = InstanceData(points=torch.tensor([[0.0, 0.0], [4.0, 3.0]]))
+    sample.gt_instances = InstanceData(points=torch.tensor([[0.0, 0.0]]))
+    both = []
+    for metric in (CountMetric(game_levels=(0, 1)), GAMEMetric((0, 1))):
+        evaluator = Evaluator(metric)
+        evaluator.process([sample])
+        both.append(evaluator.evaluate(1))
+    assert both[1] == {'count/GAME0': 1, 'count/GAME1': 1}
+    assert both[1].items() <= both[0].items()
 
 
 def test_one_compact_result_per_image():
     metric = CountMetric()
     metric.process(None, [sample.to_dict() for sample in make_samples()])
     assert metric.results == [
-        (f'IMG_{i}', p, g, {}, ()) for i, (p, g) in enumerate(zip(PRED, GT, strict=True))
+        ImageCounts(img_id=f'IMG_{i}', pred=p, gt=g, attributes={})
+        for i, (p, g) in enumerate(zip(PRED, GT, strict=True))
     ]
+
+
+def test_the_formula_of_selection_is_logged_once(capsys):
+    MMLogger.get_current_instance()  # writes to the screen
+    metric = CountMetric()
+    for _ in range(2):
+        metric.compute_metrics([ImageCounts(img_id='a', pred=1, gt=1, attributes={})])
+    assert capsys.readouterr().out.count('count/selection is 4 MAE + RMSE') == 1
 
 
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])
@@ -209,7 +165,7 @@ def test_bad_classes():
         CountMetric(attribute_classes='qnrf')
     with pytest.raises(ValueError, match=r"both have \['low'\]"):
         CountMetric('jhu', {'low': ('level', (0,))})
-    with pytest.raises(ValueError, match=r'game_levels=\(1, -1\)'):
+    with pytest.raises(ValueError, match=r'levels=\(1, -1\)'):
         CountMetric(game_levels=(1, -1))
 
 
