@@ -54,7 +54,7 @@ clean:
 
 # --- .venv: made once, and again only when a requirement changes
 
-.venv/installed: setup.py pyproject.toml mmcrowd/version.py $(filter-out $(tests) $(lint),$(wildcard requirements/*.txt))
+.venv/installed: setup.py pyproject.toml mmcrowd/dependencies.py $(filter-out $(tests) $(lint),$(wildcard requirements/*.txt))
 	@python3 -c 'import sys; v = sys.version_info; v >= (3, 10) or sys.exit(f"mmcrowd needs Python >= 3.10, but python3 is {v.major}.{v.minor}; name another one with PYTHON=/path/to/python")'
 	python3 -m venv .venv
 	$(pip) install -r requirements/pinned.txt -r requirements/runtime.txt
@@ -79,7 +79,7 @@ install-missing:
 	@mkdir -p build
 	$(pip) list --format=freeze --exclude mmcrowd > build/present.txt
 	$(pip) install -c build/present.txt -r requirements/runtime.txt
-	@$(PYTHON) mmcrowd/version.py | xargs -t -r $(pip) install -c build/present.txt
+	@$(PYTHON) mmcrowd/dependencies.py | xargs -t -r $(pip) install -c build/present.txt
 	@$(PYTHON) -c 'import cv2' || { echo 'cv2 does not load: install the libraries it names, or opencv-python-headless'; exit 1; }
 	PYTHONPATH= $(pip) show -q mmcrowd || $(pip) install --no-deps -e .
 

@@ -1,6 +1,6 @@
 """Packaging of mmcrowd. What each requirement is for is written in requirements/."""
 
-import re
+import runpy
 import shutil
 from pathlib import Path
 
@@ -15,9 +15,9 @@ def read_requirements(name: str) -> list[str]:
     return [line for line in lines if line and not line.startswith('#')]
 
 
-def read_version() -> str:
-    text = (ROOT / 'mmcrowd' / 'version.py').read_text(encoding='utf-8')
-    return re.search(r"^__version__ = '(.+)'$", text, re.MULTILINE).group(1)
+def read_module(name: str) -> dict:
+    """The names of a module of mmcrowd, without the package, which may not be importable yet."""
+    return runpy.run_path(str(ROOT / 'mmcrowd' / f'{name}.py'))
 
 
 class BuildWithConfigs(build_py):
@@ -47,16 +47,21 @@ class BuildWithConfigs(build_py):
 
 setup(
     name='mmcrowd',
-    version=read_version(),
+    version=read_module('version')['__version__'],
     description='Crowd counting and localization toolbox on MMEngine',
     long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
+    author='The mmcrowd developers',
     license='Apache-2.0',
     license_files=['LICENSE'],
     keywords=['crowd counting', 'crowd localization', 'density map', 'OpenMMLab'],
     classifiers=[
         'Operating System :: OS Independent',
         'Programming Language :: Python :: 3',
+        'Programming Language :: Python :: 3.10',
+        'Programming Language :: Python :: 3.11',
+        'Programming Language :: Python :: 3.12',
+        'Programming Language :: Python :: 3.13',
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     packages=find_packages(include=['mmcrowd', 'mmcrowd.*']),
@@ -67,8 +72,9 @@ setup(
     cmdclass=dict(build_py=BuildWithConfigs),
     python_requires='>=3.10',
     install_requires=read_requirements('runtime'),
-    extras_require={
+    extras_require=read_module('dependencies')['extras']()
+    | {
         name: read_requirements(name)
-        for name in ('lite', 'full', 'ot', 'report', 'quality', 'timm', 'tests', 'convert')
+        for name in ('ot', 'report', 'quality', 'timm', 'tests', 'convert')
     },
 )

@@ -2,7 +2,8 @@
 
 import warnings
 
-from .version import __version__, check_versions, installed_versions
+from .dependencies import check_versions, installed_versions
+from .version import __version__
 
 check_versions(installed_versions())
 
@@ -12,3 +13,7 @@ warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformable
 from . import registry  # noqa: E402
 
 __all__ = ['__version__', 'registry']
+
+
+def __dir__() -> list[str]:
+    return __all__

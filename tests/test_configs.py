@@ -10,8 +10,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
-from mmcrowd.engine.config import read_config
-from mmcrowd.engine.loaders import set_data_root
+from mmcrowd.engine.config import read_config, set_data_root
 from mmcrowd.registry import DATASETS, HOOKS, MODELS, VISUALIZERS
 
 from .test_datasets.test_jhu_crowd import make_jhu

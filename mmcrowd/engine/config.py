@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from .loaders import set_data_root
+# The loaders of a config, in the order of a run.
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -91,12 +92,73 @@ def find_config(path: str | Path) -> Path:
         return Path(path).expanduser()
     if package != 'mmcrowd':
         raise ValueError(f'{path}: expected a path or mmcrowd::NAME')
-    folders = PACKAGE / '.mim' / 'configs', PACKAGE.parent / 'configs'
-    for folder in folders:
+    for folder in _bundled('configs'):
         file = folder / (name if name.endswith('.py') else f'{name}.py')
         if file.is_file():
             return file
-    raise FileNotFoundError(f'no config {path}: there is no {name}.py in {folders[0]}')
+    raise FileNotFoundError(f'no config {path}: there is no {name}.py in {_bundled("configs")[0]}')
+
+
+def bundled(name: str) -> Path:
+    """A folder that comes with the package: ``'configs'`` or ``'tools'``.
+
+    Raises:
+        FileNotFoundError: If neither the installation nor the checkout has it.
+    """
+    for folder in _bundled(name):
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError(f'no folder {name} in {PACKAGE}/.mim, nor beside {PACKAGE}')
+
+
+def _bundled(name: str) -> tuple[Path, Path]:
+    """Where an installed package has a folder, and where a checkout has it."""
+    return PACKAGE / '.mim' / name, PACKAGE.parent / name
+
+
+# --------------------------------------------------------------------- the datasets of a config
+
+
+def iter_datasets(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
+    """Every dataset that the loaders of a config read; a wrapper comes before what is in it.
+
+    Yields:
+        Its dotted key and its dict.
+
+    Examples:
+        >>> inner = dict(type='UCFQNRFDataset')
+        >>> repeated = dict(type='RepeatDataset', times=2, dataset=inner)
+        >>> cfg = Config(dict(train_dataloader=dict(dataset=repeated), val_dataloader=None))
+        >>> [key for key, _ in iter_datasets(cfg)]
+        ['train_dataloader.dataset', 'train_dataloader.dataset.dataset']
+    """
+    for loader in LOADERS:
+        if cfg.get(loader):
+            yield from _with_inner(f'{loader}.dataset', cfg[loader].dataset)
+
+
+def _with_inner(key: str, dataset: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
+    yield key, dataset
+    if 'dataset' in dataset:  # repeated, balanced
+        yield from _with_inner(f'{key}.dataset', dataset.dataset)
+    for k, inner in enumerate(dataset.get('datasets', [])):  # concatenated
+        yield from _with_inner(f'{key}.datasets.{k}', inner)
+
+
+def set_data_root(cfg: Config, data_root: str) -> None:
+    """Let all datasets of a config read one folder, in place.
+
+    Datasets inside wrappers (repeat, concatenate) get it too; those that take no ``data_root`` in
+    the config, such as drawn ones, do not.
+
+    Raises:
+        ValueError: If there is no dataset with a ``data_root``.
+    """
+    found = [dataset for _, dataset in iter_datasets(cfg) if 'data_root' in dataset]
+    for dataset in found:
+        dataset.data_root = data_root
+    if not found:
+        raise ValueError(f'data_root={data_root!r}: no dataset of {cfg.filename} takes one')
 
 
 # ------------------------------------------------------------------------------------- reading

@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
+from mmcrowd.engine import experiments
 from mmcrowd.engine.config import read_config
 
 from .cli import REPO
 
-FOLDER = REPO / 'tools' / 'analysis_tools'
 BASES = f"""
 _base_ = [
     '{REPO}/configs/_base_/models/mcnn.py',
@@ -21,7 +21,6 @@ _base_ = [
 
 @pytest.fixture
 def tool(load_tool, monkeypatch):
-    monkeypatch.syspath_prepend(FOLDER)
     monkeypatch.setenv('MMCROWD_DATA_ROOT', 'data')
     return load_tool('analysis_tools/compare_losses.py')
 
@@ -49,7 +48,7 @@ def compare(tool, tmp_path, monkeypatch):
             metrics = {'count/MAE': error, 'count/RMSE': error, 'count/NAE': error}
             (folder / 'test' / '1' / '1.json').write_text(json.dumps(metrics))
 
-    monkeypatch.setattr(tool.trial, 'run', run)
+    monkeypatch.setattr(experiments, 'run_tool', run)
 
     def compare(*argv, config=config):
         done.clear()
@@ -92,7 +91,7 @@ def test_what_a_run_depends_on_has_changed(compare, tmp_path, monkeypatch):
     assert compare('--losses', 'pml') == ([], ['pml'])
 
 
-@pytest.mark.parametrize('name', ['bl_mcnn_shb', 'pml_mcnn_shb'])
+@pytest.mark.parametrize('name', ['bl/bl_mcnn_shb', 'pml_mcnn_shb'])
 def test_config_with_a_loss_of_its_own(compare, tmp_path, name):
     """One that inherits from ``_base_/losses`` too, and a loss of other arguments than its."""
     compare('--losses', 'bl', 'pml_kl', config=REPO / 'configs' / f'{name}.py')

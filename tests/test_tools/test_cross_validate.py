@@ -1,9 +1,4 @@
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +7,21 @@ import torch
 from mmengine.registry import DefaultScope
 from mmengine.utils import ManagerMixin
 
+from mmcrowd.analysis import cross_validation
+from mmcrowd.analysis.cross_validation import (
+    count_images,
+    find_folds,
+    summarize,
+    write_fold_config,
+)
 from mmcrowd.datasets.ucf_cc_50 import UCFCC50Dataset
+from mmcrowd.engine import experiments
 from mmcrowd.engine.config import read_config
+from mmcrowd.engine.experiments import METRICS, RunOptions
 from mmcrowd.registry import MODELS
 from tests.test_datasets.test_ucf_cc_50 import make_cc50
 
 REPO = Path(__file__).resolve().parents[2]
-FOLDER = REPO / 'tools' / 'analysis_tools'
 
 CONFIG = f"""
 _base_ = [
@@ -65,8 +68,7 @@ train_dataloader = dict(
 
 
 @pytest.fixture
-def tool(load_tool, monkeypatch):
-    monkeypatch.syspath_prepend(FOLDER)
+def tool(load_tool):
     return load_tool('analysis_tools/cross_validate.py')
 
 
@@ -91,7 +93,7 @@ def runs(tool, load_tool, monkeypatch):
         done.append(f'{name} {Path(inputs[0]).stem}')
         tools[name].main([str(argument) for argument in (*inputs, *options)])
 
-    monkeypatch.setattr(tool.trial, 'run', run)
+    monkeypatch.setattr(experiments, 'run_tool', run)
     return done
 
 
@@ -108,7 +110,7 @@ def test_two_folds_interrupted_and_resumed(tool, config, runs, tmp_path, monkeyp
     monkeypatch.setenv('MMCROWD_DATA_ROOT', 'nowhere')
     always = [str(config), '--work-dir', str(work_dir), '--data-root', str(tmp_path / 'UCF_CC_50')]
     command = [*always, '--folds', '3', '1']
-    run = tool.trial.run
+    run = experiments.run_tool
 
     def interrupted(name, inputs, options, gpus=None):
         if inputs[0].stem == 'fold_1':
@@ -117,7 +119,7 @@ def test_two_folds_interrupted_and_resumed(tool, config, runs, tmp_path, monkeyp
         run(name, inputs, options)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(tool.trial, 'run', interrupted)
+        patch.setattr(experiments, 'run_tool', interrupted)
         tool.main(command)
     assert runs == ['train fold_3', 'test fold_3', 'train fold_1']
     first = json.loads((work_dir / 'cross_validation.json').read_text())
@@ -195,7 +197,7 @@ def check_result(result, work_dir, data_root):
 
 def test_other_options_and_another_seed_are_refused(tool, config, tmp_path, monkeypatch):
     command = [str(config), '--folds', '2', '--work-dir', str(tmp_path / 'runs')]
-    monkeypatch.setattr(tool.trial, 'train_and_test', stop)
+    monkeypatch.setattr(cross_validation, 'train_and_test', stop)
     with pytest.raises(KeyboardInterrupt):
         tool.main(command)
     # Other folds go into the same table.
@@ -252,81 +254,29 @@ def test_no_such_fold(tool, config, tmp_path):
         tool.main([str(config), '--folds', '0', '5', '--work-dir', str(tmp_path / 'runs')])
 
 
-def test_fold_inside_wrappers(tool, config, tmp_path):
+def test_fold_inside_wrappers(config, tmp_path):
     wrapped = config.with_name('wrapped.py')
     wrapped.write_text(WRAPPED)
     # 22 training images: repeated ones are counted.
-    options = ['--cfg-options', 'train_dataloader.batch_size=12']
-    args = tool.parse_args([str(wrapped), '--work-dir', str(tmp_path / 'runs'), *options])
-    cfg = tool.load_config(args)
-    keys, seed = tool.find_folds(cfg)
+    options = RunOptions(cfg_options=['train_dataloader.batch_size=12'])
+    cfg = options.read_config(wrapped)
+    keys, seed = find_folds(cfg)
     assert keys[0] == 'train_dataloader.dataset.dataset' and seed == 0
-    assert tool.count_images(4, keys, cfg, None) == 3
+    assert count_images(4, keys, cfg) == 3
     with pytest.raises(ValueError, match='of the 11 training images of a process'):
-        tool.count_images(4, keys, cfg, 2)
-    written = read_config(tool.write_config(4, keys, seed, cfg, args))
+        count_images(4, keys, cfg, gpus=2)
+    written = read_config(write_fold_config(4, keys, seed, cfg, options, tmp_path / 'runs'))
     train = written.train_dataloader.dataset
     assert (train.type, train.dataset.fold, train.dataset.split) == ('RepeatDataset', 4, 'train')
     assert 'fold' not in train
     assert written.val_dataloader.dataset.fold == written.test_dataloader.dataset.fold == 4
 
 
-def test_statistics(tool):
+def test_statistics():
     values = {0: (2.0, 3.0, 0.1), 1: (4.0, 5.0, 0.4), 4: (9.0, 13.0, 0.4)}
-    results = {fold: dict(zip(tool.METRICS, v, strict=True)) for fold, v in values.items()}
-    summary = tool.summarize(results)
+    results = {fold: dict(zip(METRICS, v, strict=True)) for fold, v in values.items()}
+    summary = summarize(results)
     # 2, 4, 9: mean 5, squares of the deviations 9 + 1 + 16 = 26, by two.
     assert list(summary['mean'].values()) == pytest.approx([5, 7, 0.3])
     assert list(summary['std'].values()) == pytest.approx([13**0.5, 28**0.5, 0.03**0.5])
-    assert tool.summarize({0: results[0]}) == dict(mean=results[0], std=dict.fromkeys(tool.METRICS))
-
-
-def test_launcher_gets_the_number_of_processes(tool, monkeypatch):
-    commands = []
-
-    class Popen(subprocess.Popen):
-        def __init__(self, command, env):
-            commands.append([Path(command[0]).name, *command[1:]])
-            super().__init__(['false' if 'bad.py' in command else 'true'], env=env)
-
-    monkeypatch.setattr(tool.trial.subprocess, 'Popen', Popen)
-    monkeypatch.setattr(tool.trial.signal, 'signal', lambda *args: None)
-    tool.trial.run('train', ['c.py'], ['--amp'], gpus=2)
-    tool.trial.run('test', ['c.py', 'best.pth'], ['--amp'], gpus=4)
-    assert commands == [
-        ['dist_train.sh', 'c.py', '2', '--amp'],
-        ['dist_test.sh', 'c.py', 'best.pth', '4', '--amp'],
-    ]
-    with pytest.raises(subprocess.CalledProcessError, match=r'train\.py.*bad\.py'):
-        tool.trial.run('train', ['bad.py'], [])
-
-
-def test_terminated_with_its_training(tmp_path):
-    (tmp_path / 'train.py').write_text(
-        'import os, pathlib, sys, time\n'
-        'pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))\n'
-        'time.sleep(600)\n'
-    )
-    code = (
-        f'import pathlib, sys; sys.path.insert(0, {str(FOLDER)!r}); import trial\n'
-        f'trial.TOOLS = pathlib.Path({str(tmp_path)!r})\n'
-        f'trial.run("train", [{str(tmp_path / "pid")!r}], [])\n'
-    )
-    with subprocess.Popen([sys.executable, '-c', code]) as process:
-        pid = tmp_path / 'pid'
-        while not (pid.exists() and pid.read_text()) and process.poll() is None:
-            time.sleep(0.01)
-        process.terminate()
-        assert process.wait(timeout=60) == 128 + signal.SIGTERM
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(pid.read_text()), 0)
-
-
-@pytest.mark.parametrize('number', [0, 2])
-def test_one_best_checkpoint_is_needed(tool, tmp_path, monkeypatch, number):
-    monkeypatch.setattr(tool.trial, 'run', lambda *args: None)
-    for k in range(number):
-        (tmp_path / f'best_{k}.pth').touch()
-    options = tool.trial.Options(False, [])
-    with pytest.raises(RuntimeError, match=rf'one best_\*\.pth, but has {number}: .*delete'):
-        tool.trial.train_and_test(tmp_path / 'a.py', tmp_path, options)
+    assert summarize({0: results[0]}) == dict(mean=results[0], std=dict.fromkeys(METRICS))

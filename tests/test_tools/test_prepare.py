@@ -20,8 +20,7 @@ from mmcrowd.datasets import (
     resized_copy,
 )
 from mmcrowd.datasets.transforms import LimitSide, LoadCrowdImage, PackCrowdInputs
-from mmcrowd.engine.config import read_config
-from mmcrowd.engine.loaders import set_data_root
+from mmcrowd.engine.config import read_config, set_data_root
 from mmcrowd.evaluation import ImageResult
 from mmcrowd.registry import DATASETS
 

@@ -2,12 +2,23 @@
 
 import pytest
 
+from mmcrowd.engine import launch
+
 from .cli import REPO, run_tool
 
 
 @pytest.fixture
-def train(load_tool):
-    return load_tool('train.py')
+def load(load_tool, monkeypatch):
+    """Function that gives the config with which training would begin."""
+    train = load_tool('train.py')
+
+    def load(*argv):
+        given = []
+        monkeypatch.setattr(launch, 'train', given.append)
+        train.main(list(argv))
+        return given[0]
+
+    return load
 
 
 @pytest.fixture
@@ -17,51 +28,47 @@ def config(tmp_path):
     return str(path)
 
 
-def load(train, *argv):
-    return train.load_config(train.parse_args(list(argv)))
-
-
-def test_defaults(train, config):
-    cfg = load(train, config)
+def test_defaults(load, config):
+    cfg = load(config)
     assert cfg.work_dir == 'work_dirs/tiny'
     assert cfg.launcher == 'none'
     assert not cfg.get('resume') and cfg.get('load_from') is None
 
 
-def test_work_dir(train, config):
-    assert load(train, config, '--cfg-options', 'work_dir=a').work_dir == 'a'
-    assert load(train, config, '--cfg-options', 'work_dir=a', '--work-dir', 'b').work_dir == 'b'
+def test_work_dir(load, config):
+    assert load(config, '--cfg-options', 'work_dir=a').work_dir == 'a'
+    assert load(config, '--cfg-options', 'work_dir=a', '--work-dir', 'b').work_dir == 'b'
 
 
-def test_resume(train, config, tmp_path):
-    cfg = load(train, config, '--resume', 'epoch_3.pth')
+def test_resume(load, config, tmp_path):
+    cfg = load(config, '--resume', 'epoch_3.pth')
     assert cfg.resume is True and cfg.load_from == 'epoch_3.pth'
     (tmp_path / 'last_checkpoint').write_text('elsewhere/epoch_2.pth')
     always = (config, '--work-dir', str(tmp_path), '--resume')
     weights = ('--cfg-options', 'load_from=weights.pth')
-    cfg = load(train, *always, *weights)
+    cfg = load(*always, *weights)
     assert cfg.resume is True and cfg.load_from == 'elsewhere/epoch_2.pth'
     # The work dir was moved.
     (tmp_path / 'epoch_2.pth').touch()
-    cfg = load(train, *always, *weights)
+    cfg = load(*always, *weights)
     assert cfg.resume is True and cfg.load_from == str(tmp_path / 'epoch_2.pth')
 
 
-def test_nothing_to_resume_yet(train, config, tmp_path):
+def test_nothing_to_resume_yet(load, config, tmp_path):
     """Training then starts from what the config says."""
     always = (config, '--work-dir', str(tmp_path), '--resume')
-    cfg = load(train, *always)
+    cfg = load(*always)
     assert cfg.resume is False and cfg.load_from is None
-    cfg = load(train, *always, '--cfg-options', 'load_from=weights.pth', 'resume=True')
+    cfg = load(*always, '--cfg-options', 'load_from=weights.pth', 'resume=True')
     assert cfg.resume is False and cfg.load_from == 'weights.pth'
 
 
-def test_cfg_options(train, config):
-    cfg = load(train, config, '--cfg-options', 'model.backbone.init_cfg=None', 'model.x=1,2')
+def test_cfg_options(load, config):
+    cfg = load(config, '--cfg-options', 'model.backbone.init_cfg=None', 'model.x=1,2')
     assert cfg.model.backbone.init_cfg is None
     assert cfg.model.x == [1, 2]
     with pytest.raises(ValueError, match='--cfg-options x changes nothing'):
-        load(train, config, '--cfg-options', 'x=1')
+        load(config, '--cfg-options', 'x=1')
 
 
 @pytest.mark.parametrize('argv', [['train.py'], ['test.py', 'a.pth']])
@@ -70,14 +77,14 @@ def test_many_open_files_are_allowed_first(load_tool, config, monkeypatch, argv)
         raise KeyboardInterrupt
 
     tool = load_tool(argv[0])
-    monkeypatch.setattr(tool, 'allow_open_files', stop)
+    monkeypatch.setattr(launch, 'allow_open_files', stop)
     with pytest.raises(KeyboardInterrupt):
         tool.main([config, *argv[1:]])
 
 
-def test_amp(train, config):
-    assert 'precision' not in load(train, config).model
-    assert load(train, config, '--amp').model.precision == 'bf16'
+def test_amp(load, config):
+    assert 'precision' not in load(config).model
+    assert load(config, '--amp').model.precision == 'bf16'
 
 
 def test_images_that_fill_no_batch(tmp_path):

@@ -43,7 +43,7 @@ from torch.utils.data import DataLoader
 from mmcrowd import command_line
 from mmcrowd.datasets import CrowdDataset
 from mmcrowd.engine.config import read_config
-from mmcrowd.engine.open_files import allow_open_files
+from mmcrowd.engine.launch import allow_open_files
 from mmcrowd.fileio.files import is_hidden
 from mmcrowd.ops.partition import nearest_point_partition
 from mmcrowd.registry import TRANSFORMS

@@ -17,7 +17,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
 from mmcrowd.datasets.count_bins import bin_centres, dataset_histogram
-from mmcrowd.engine.loaders import set_data_root
+from mmcrowd.engine.config import set_data_root
 from mmcrowd.registry import DATASETS, TRANSFORMS
 
 

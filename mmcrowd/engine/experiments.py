@@ -1,4 +1,4 @@
-"""One training and its one test, for the tools that compare several.
+"""One training and its one test, for reports that compare several.
 
 A work dir has for every run its config ``NAME.py`` and a folder ``NAME`` with its log, checkpoints
 and, when it is finished, ``result.json``.
@@ -11,42 +11,53 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, DictAction
 
-from mmcrowd.engine.config import read_config
 from mmcrowd.fileio.files import read_json, write_atomic
 
-REPO = Path(__file__).resolve().parents[2]
-TOOLS = REPO / 'tools'
+from .config import bundled, read_config
+
+# What is kept of a test.
 METRICS = 'count/MAE', 'count/RMSE', 'count/NAE'
 
 
 @dataclass(frozen=True)
-class Options:
+class RunOptions:
     """Options that all runs of a work dir share.
 
     Args:
-        amp: Whether to train and test in mixed precision.
-        cfg_options: ``KEY=VALUE`` as on the command line.
-        gpus: Number of processes for the launcher. Default None, one process without it.
-        data_root: Folder of the dataset instead of the one in the config. Default None.
+        amp: Whether to train and test in mixed precision. Defaults to False.
+        cfg_options: ``KEY=VALUE`` as on the command line. Defaults to none.
+        gpus: Number of processes for the launcher. Defaults to None, one process without it.
+        data_root: Folder of the dataset instead of the one in the config. Defaults to None.
+
+    Examples:
+        >>> options = RunOptions(amp=True, cfg_options=['train_cfg.max_epochs=2'])
+        >>> options.values()
+        {'train_cfg.max_epochs': 2}
+        >>> print(options)
+        --amp train_cfg.max_epochs=2
+        >>> options.arguments()
+        ['--amp', '--cfg-options', 'train_cfg.max_epochs=2']
     """
 
-    amp: bool
-    cfg_options: list[str]
+    amp: bool = False
+    cfg_options: Sequence[str] = ()
     gpus: int | None = None
     data_root: str | None = None
 
     def arguments(self) -> list[str]:
-        """For ``train.py`` and ``test.py``."""
+        """The options as ``train.py`` and ``test.py`` take them, but for the number of GPUs."""
         cfg_options = ['--cfg-options', *self.cfg_options] if self.cfg_options else []
         data_root = ['--data-root', self.data_root] if self.data_root else []
-        return ['--amp'] * self.amp + data_root + cfg_options
+        return [*['--amp'] * self.amp, *data_root, *cfg_options]
 
-    def values(self) -> dict:
+    def values(self) -> dict[str, Any]:
         """``cfg_options`` as values by key."""
         parser = argparse.ArgumentParser()
         parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
@@ -60,14 +71,14 @@ class Options:
     def __str__(self) -> str:
         gpus = [] if self.gpus is None else [f'--gpus {self.gpus}']
         data_root = [f'--data-root {self.data_root}'] if self.data_root else []
-        return ' '.join(gpus + ['--amp'] * self.amp + data_root + self.cfg_options) or 'none'
+        return ' '.join([*gpus, *['--amp'] * self.amp, *data_root, *self.cfg_options]) or 'none'
 
 
-def write_config(path: Path, cfg: Config, changes: str, options: Options, what: str) -> None:
+def write_config(path: Path, cfg: Config, changes: str, options: RunOptions, what: str) -> None:
     """Write the config of a run, or find it as it was written before.
 
     Its first lines keep the options, although they go to the tools, and a hash of all settings that
-    it begins with, so that a run is not gone on with, nor its result taken, when they have changed.
+    it begins with, so that a run is not continued, nor its result taken, when they have changed.
 
     Args:
         path: The file.
@@ -90,8 +101,8 @@ def write_config(path: Path, cfg: Config, changes: str, options: Options, what: 
     write_atomic(path, text)
 
 
-def train_and_test(config: Path, folder: Path, options: Options, **facts) -> dict:
-    """Train, or go on with it, and test the best checkpoint once.
+def train_and_test(config: Path, folder: Path, options: RunOptions, **facts: Any) -> dict[str, Any]:
+    """Train, or continue a training, and test the best checkpoint once.
 
     Args:
         config: Config of the run.
@@ -110,7 +121,7 @@ def train_and_test(config: Path, folder: Path, options: Options, **facts) -> dic
     if result.exists():
         return read_json(result)
     arguments = options.arguments()
-    run('train', [config], ['--work-dir', folder, '--resume', *arguments], options.gpus)
+    run_tool('train', [config], ['--work-dir', folder, '--resume', *arguments], options.gpus)
     best = list(folder.glob('best_*.pth'))
     if len(best) != 1:
         raise RuntimeError(
@@ -118,30 +129,33 @@ def train_and_test(config: Path, folder: Path, options: Options, **facts) -> dic
             'set default_hooks.checkpoint.save_best, or training was killed while one was saved; '
             'delete the folder to train it anew'
         )
-    run('test', [config, best[0]], ['--work-dir', folder / 'test', *arguments], options.gpus)
+    run_tool('test', [config, best[0]], ['--work-dir', folder / 'test', *arguments], options.gpus)
     metrics = read_json(max((folder / 'test').glob('*/*.json')))
     metrics = {key: metrics[key] for key in METRICS} | dict(checkpoint=best[0].stem) | facts
     write_atomic(result, json.dumps(metrics, indent=1))
     return metrics
 
 
-def run(name: str, inputs: list, options: list, gpus: int | None = None) -> None:
+def run_tool(
+    name: str, inputs: Sequence[Any], options: Sequence[Any], gpus: int | None = None
+) -> None:
     """Train or test in a process of its own, so that every run starts from the same state.
 
     Args:
         name: ``'train'`` or ``'test'``.
         inputs: Positional arguments: the config, and for a test the checkpoint.
         options: The other arguments.
-        gpus: Number of processes for the launcher. Default None, one process without it.
+        gpus: Number of processes for the launcher. Defaults to None, one process without it.
 
     Raises:
         CalledProcessError: If it fails.
     """
-    tool = [sys.executable, TOOLS / f'{name}.py'] if gpus is None else [TOOLS / f'dist_{name}.sh']
+    tools = bundled('tools')
+    tool = [sys.executable, tools / f'{name}.py'] if gpus is None else [tools / f'dist_{name}.sh']
     processes = [] if gpus is None else [gpus]
     command = [str(part) for part in (*tool, *inputs, *processes, *options)]
     # Terminated, this process must not leave the other one training.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     process = subprocess.Popen(command, env=dict(os.environ, PYTHON=sys.executable))
     try:
         process.wait()
@@ -150,5 +164,7 @@ def run(name: str, inputs: list, options: list, gpus: int | None = None) -> None
         process.terminate()
         process.wait()
         raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)

@@ -1,18 +1,105 @@
-"""Checkpoints named by URL: where they go, and what is said when they do not come."""
+"""What is done to a config before the runner is built."""
 
+import subprocess
+import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.runner import CheckpointLoader
 
-from mmcrowd.engine.pretrained import fetch_pretrained
+from mmcrowd.engine import launch
+from mmcrowd.engine.launch import fetch_pretrained, require_batch
 
 # The discard port: nothing listens there, so a download fails at once.
 UNREACHABLE = 'http://127.0.0.1:9/zoo/vgg16-0123.pth'
+
+# Each worker has two batches ready, of 64 tensors each: four times the limit of 64 files.
+LOADER = """
+import resource
+import torch
+from torch.utils.data import DataLoader, Dataset
+from mmcrowd.engine.launch import allow_open_files
+
+class Samples(Dataset):
+    def __len__(self):
+        return 64
+
+    def __getitem__(self, index):
+        return [torch.zeros(2) for _ in range(8)]
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+allow_open_files()
+loader = DataLoader(Samples(), 8, num_workers=2, collate_fn=list)
+print(sum(len(batch) for batch in loader))
+"""
+
+
+# ----------------------------------------------------------------------------------- open files
+
+
+def test_the_limit_is_raised():
+    resource = pytest.importorskip('resource')
+    limit, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if highest != resource.RLIM_INFINITY and highest < launch.ENOUGH_FILES:
+        pytest.skip(f'no more than {highest} open files here')
+    strategy = torch.multiprocessing.get_sharing_strategy()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, highest))
+    try:
+        launch.allow_open_files()
+        raised, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, highest))
+    assert raised == launch.PLENTY_OF_FILES or raised == highest
+    assert torch.multiprocessing.get_sharing_strategy() == strategy
+
+
+def test_no_files_are_held_where_it_cannot_be_raised():
+    pytest.importorskip('resource')
+    command = [sys.executable, '-c', LOADER]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, '64\n'), done.stderr
+
+
+def test_a_system_without_limits(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'resource', None)  # as on Windows
+    launch.allow_open_files()
+
+
+# ---------------------------------------------------------------------- a batch for every process
+
+
+def loader(**kwargs):
+    sampler = dict(type='DefaultSampler', shuffle=True)
+    return ConfigDict(dict(batch_size=4, drop_last=True, sampler=sampler) | kwargs)
+
+
+@pytest.mark.parametrize('num_images, num_processes', [(3, 1), (6, 2), (1, 8)])
+def test_images_of_a_process_fill_no_batch(num_images, num_processes):
+    with pytest.raises(ValueError, match=r'batch_size=4 with drop_last .* expected at most \d'):
+        require_batch(loader(), num_images, num_processes)
+
+
+@pytest.mark.parametrize(
+    'given, num_images, num_processes',
+    [
+        (loader(), 4, 1),
+        # The sampler repeats images, so that all processes have equally many.
+        (loader(), 7, 2),
+        (loader(drop_last=False), 1, 1),
+        (loader(sampler=dict(type='InfiniteSampler')), 1, 1),
+        (loader(sampler=dict(type='MySampler')), 1, 1),
+        (ConfigDict(drop_last=True, sampler=dict(type='DefaultSampler')), 1, 1),
+    ],
+)
+def test_a_batch_for_all(given, num_images, num_processes):
+    require_batch(given, num_images, num_processes)
+
+
+# ---------------------------------------------------------------------------------- checkpoints
 
 
 @pytest.fixture

@@ -3,12 +3,16 @@
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import mmcrowd
-from mmcrowd.version import check_versions, missing_requirements
+from mmcrowd import dependencies
+from mmcrowd.dependencies import REQUIREMENTS, check_versions, extras, missing_requirements
 
+REPO = Path(__file__).parents[1]
 GOOD = {
     'torch': '2.14.1',
     'torchvision': '0.29.1',
@@ -20,10 +24,6 @@ GOOD = {
 
 def without(*names):
     return {name: version for name, version in GOOD.items() if name not in names}
-
-
-def test_version_is_the_released_one():
-    assert mmcrowd.__version__ == '0.1.0'
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,40 @@ def test_missing_requirements():
     assert missing_requirements(GOOD) == []
     missing = missing_requirements(without('mmcv-lite', 'torch'))
     assert [item.providers[0] for item in missing] == ['torch', 'mmcv-lite']
+
+
+def test_pinned_versions_are_in_the_bounds():
+    pinned = {}
+    for line in (REPO / 'requirements' / 'pinned.txt').read_text(encoding='utf-8').splitlines():
+        name, found, version = line.partition(';')[0].strip().partition('==')
+        if found:
+            pinned[name] = version
+    recommended = [each for item in REQUIREMENTS for each in item.recommended]
+    for requirement in map(Requirement, [*recommended, *extras()['lite']]):
+        assert requirement.specifier.contains(pinned[requirement.name], prereleases=True)
+
+
+def test_extras_have_no_torch_and_one_mmcv():
+    names = {extra: [Requirement(each).name for each in given] for extra, given in extras().items()}
+    assert names == {
+        'lite': ['mmengine', 'mmcv-lite', 'mmpretrain'],
+        'full': ['mmengine', 'mmcv', 'mmpretrain'],
+    }
+
+
+def test_as_a_script_it_prints_what_is_missing():
+    """Without packaging, which a new environment may lack: `make` runs it there."""
+    code = (
+        'import runpy, sys\n'
+        'sys.modules["packaging"] = None\n'
+        f'runpy.run_path({dependencies.__file__!r}, run_name="__main__")\n'
+    )
+    printed = subprocess.check_output([sys.executable, '-c', code], text=True)
+    assert printed == '\n'  # nothing: the tests need all of them
+
+
+def test_the_package_shows_its_version_and_registries():
+    assert dir(mmcrowd) == ['__version__', 'registry']
 
 
 def test_import_is_cheap():

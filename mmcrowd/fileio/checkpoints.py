@@ -1,0 +1,88 @@
+"""Checkpoints: downloaded to where they are looked for, read safely, written whole."""
+
+import io
+import os
+import pickle
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import torch
+
+from mmcrowd.fileio.files import write_atomic
+
+
+def load_state_dict(path: str | Path, key: str = 'state_dict') -> dict[str, torch.Tensor]:
+    """Read the parameters of a checkpoint, of this project or of another one.
+
+    The file may hold tensors and plain Python values only (``weights_only``): no code in it is run.
+
+    Args:
+        path: File that ``torch.save`` has written.
+        key: Where a checkpoint keeps its parameters; a file of parameters alone is taken as it is.
+            Defaults to 'state_dict'.
+
+    Returns:
+        Parameters and buffers by name, on the CPU, without the ``module.`` that training on several
+        GPUs puts before each name.
+
+    Raises:
+        FileNotFoundError: The file is not there.
+        ValueError: The file is no checkpoint of this kind.
+    """
+    try:
+        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f'{path}: not a readable checkpoint ({error})') from error
+    state_dict = checkpoint.get(key, checkpoint) if isinstance(checkpoint, dict) else None
+    if not state_dict or not all(isinstance(value, torch.Tensor) for value in state_dict.values()):
+        raise ValueError(f'{path}: no parameters, neither under "{key}" nor at the top')
+    return {name.removeprefix('module.'): value for name, value in state_dict.items()}
+
+
+def save_checkpoint(
+    state_dict: dict[str, torch.Tensor], meta: dict[str, Any], path: str | Path
+) -> None:
+    """Write a checkpoint that appears whole or not at all.
+
+    Args:
+        state_dict: Parameters by name.
+        meta: Where they come from; plain Python values only, so that ``torch.load`` reads the file
+            with ``weights_only=True``.
+        path: File to write. Missing folders are made.
+    """
+    buffer = io.BytesIO()
+    torch.save(dict(state_dict=state_dict, meta=meta), buffer)
+    write_atomic(path, buffer.getvalue())
+
+
+def download_checkpoint(url: str) -> Path:
+    """Download a checkpoint to the place where MMEngine and torch look for it, unless it is there.
+
+    Args:
+        url: Its address. OpenMMLab's file names end in the first digits of the sha256, which tells
+            a download that was cut off.
+
+    Returns:
+        The file.
+
+    Raises:
+        FileNotFoundError: If the download fails. The message gives the URL, the reason and the path
+            where to put the file.
+    """
+    path = Path(torch.hub.get_dir(), 'checkpoints', Path(urlparse(url).path).name)
+    if path.exists():
+        return path
+    print(f'Downloading {url} to {path}', flush=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        digits = torch.hub.HASH_REGEX.search(path.name)
+        torch.hub.download_url_to_file(
+            url, str(path), hash_prefix=digits[1] if digits else None, progress=os.isatty(2)
+        )
+    except (OSError, HTTPException, RuntimeError) as error:
+        raise FileNotFoundError(
+            f'cannot download {url} ({error}): put the file at {path}'
+        ) from error
+    return path
