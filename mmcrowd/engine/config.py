@@ -15,6 +15,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmcrowd.datasets.wrappers import iter_datasets
+
 # The loaders of a config, in the order of a run.
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -119,7 +121,7 @@ def _bundled(name: str) -> tuple[Path, Path]:
 # --------------------------------------------------------------------- the datasets of a config
 
 
-def iter_datasets(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
+def iter_loader_datasets(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
     """Every dataset that the loaders of a config read; a wrapper comes before what is in it.
 
     Yields:
@@ -129,20 +131,12 @@ def iter_datasets(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
         >>> inner = dict(type='UCFQNRFDataset')
         >>> repeated = dict(type='RepeatDataset', times=2, dataset=inner)
         >>> cfg = Config(dict(train_dataloader=dict(dataset=repeated), val_dataloader=None))
-        >>> [key for key, _ in iter_datasets(cfg)]
+        >>> [key for key, _ in iter_loader_datasets(cfg)]
         ['train_dataloader.dataset', 'train_dataloader.dataset.dataset']
     """
     for loader in LOADERS:
         if cfg.get(loader):
-            yield from _with_inner(f'{loader}.dataset', cfg[loader].dataset)
-
-
-def _with_inner(key: str, dataset: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
-    yield key, dataset
-    if 'dataset' in dataset:  # repeated, balanced
-        yield from _with_inner(f'{key}.dataset', dataset.dataset)
-    for k, inner in enumerate(dataset.get('datasets', [])):  # concatenated
-        yield from _with_inner(f'{key}.datasets.{k}', inner)
+            yield from iter_datasets(cfg[loader].dataset, f'{loader}.dataset')
 
 
 def set_data_root(cfg: Config, data_root: str) -> None:
@@ -154,7 +148,7 @@ def set_data_root(cfg: Config, data_root: str) -> None:
     Raises:
         ValueError: If there is no dataset with a ``data_root``.
     """
-    found = [dataset for _, dataset in iter_datasets(cfg) if 'data_root' in dataset]
+    found = [dataset for _, dataset in iter_loader_datasets(cfg) if 'data_root' in dataset]
     for dataset in found:
         dataset.data_root = data_root
     if not found:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmcrowd.datasets import CrowdDataset
+from mmcrowd.datasets.label_formats import conversion
 from mmcrowd.fileio.images import load_image
 
 CONVERTERS = Path(__file__).resolve().parents[2] / 'tools' / 'dataset_converters'
@@ -585,7 +586,7 @@ def test_splits(convert, tmp_path, capsys):
         convert('csv', 'points.csv', '--force', '--split-by', 'folder')
 
 
-def test_nothing_is_overwritten_or_left_half_written(convert, tmp_path, tool, monkeypatch):
+def test_nothing_is_overwritten_or_left_half_written(convert, tmp_path, monkeypatch):
     photos(tmp_path, 'a.png')
     (tmp_path / 'points.csv').write_text('image,x,y\na.png,1,1\n')
     out = tmp_path / 'out'
@@ -599,7 +600,7 @@ def test_nothing_is_overwritten_or_left_half_written(convert, tmp_path, tool, mo
         raise ValueError('refused')
 
     with monkeypatch.context() as patch:
-        patch.setattr(tool, 'CrowdDataset', refuse)
+        patch.setattr(conversion, 'CrowdDataset', refuse)
         with pytest.raises(ValueError, match='refused'):
             convert('csv', 'points.csv', '--force')
     (out / 'everything.json').unlink()

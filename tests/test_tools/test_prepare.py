@@ -17,6 +17,7 @@ from mmcrowd.datasets import (
     ShanghaiTechDataset,
     UCFCC50Dataset,
     UCFQNRFDataset,
+    resized_copy,
 )
 from mmcrowd.datasets.transforms import LimitSide, LoadCrowdImage, PackCrowdInputs
 from mmcrowd.engine.config import read_config, set_data_root
@@ -233,7 +234,7 @@ def test_a_change_between_two_interrupted_runs_is_seen(tmp_path, prepare, monkey
     # Before the new state is written down, and after it.
     for name in ('write_atomic', 'ProcessPoolExecutor'):
         with monkeypatch.context() as patch:
-            patch.setattr(prepare.tool, name, stop)
+            patch.setattr(resized_copy, name, stop)
             with pytest.raises(KeyboardInterrupt):
                 prepare('qnrf', '--longest', '33')
         assert not (out / 'annotations.json').exists()
@@ -286,7 +287,7 @@ def test_ids_of_a_copy_that_lead_out_of_the_folder(tmp_path, prepare):
 @pytest.mark.parametrize(
     'img_id', ['/tmp/OUTSIDE', 'a/../../OUTSIDE', '..\\OUTSIDE', 'C:\\OUTSIDE', '\\\\s\\OUTSIDE']
 )
-def test_ids_that_lead_out_of_the_folder_on_some_system(prepare, folds, img_id):
+def test_ids_that_lead_out_of_the_folder_on_some_system(folds, img_id):
     class Dataset:
         def __len__(self):
             return 1
@@ -296,18 +297,18 @@ def test_ids_that_lead_out_of_the_folder_on_some_system(prepare, folds, img_id):
 
     splits = dict(val=Dataset(), trainval=Dataset(), test=Dataset())
     with pytest.raises(ValueError, match='OUTSIDE.* cannot be the name of a file below out'):
-        prepare.tool.list_jobs(splits, Path('out'), folds)
+        resized_copy.list_jobs(splits, Path('out'), folds)
 
 
 def test_a_copy_that_differs_is_not_finished(tmp_path, prepare, monkeypatch):
     make_qnrf(tmp_path / 'data', num_images=10)
-    make_entry = prepare.tool.make_entry
+    make_entry = resized_copy.make_entry
 
     def lose_a_point(*args):
         entry = make_entry(*args)
         return dict(entry, points=entry['points'][1:])
 
-    monkeypatch.setattr(prepare.tool, 'make_entry', lose_a_point)
+    monkeypatch.setattr(resized_copy, 'make_entry', lose_a_point)
     with pytest.raises(RuntimeError, match=r'img_0010.*expected 10'):
         prepare('qnrf')
     assert not (tmp_path / 'copy' / 'annotations.json').exists()
