@@ -12,19 +12,17 @@ time slices. ::
 """
 
 import argparse
-import runpy
 import statistics
 import time
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from mmcrowd.models.losses.reference import dense_pml
 from mmcrowd.ops.partition import partition_batch
 from mmcrowd.registry import MODELS
 
-ORACLE = Path(__file__).parents[2] / 'tests' / 'test_models' / 'test_losses' / 'dense_pml.py'
 REPEATS = dict(inside=10, given=20)  # calls in a row, so that short ones find warm caches
 
 
@@ -57,7 +55,6 @@ def make_calls(num_points: int, args: argparse.Namespace) -> dict:
     density *= num_points / density.sum()
     points, density = points.to(args.device), density.to(args.device).requires_grad_()
     partition = partition_batch([points], density.shape[2:], args.stride)
-    dense_pml = runpy.run_path(str(ORACLE))['dense_pml']
 
     def call(loss, partition=None):
         density.grad = None
