@@ -1,5 +1,6 @@
 # MCNN from scratch in twenty minutes on one CPU core, for comparisons of losses.
 _base_ = [
+    '_base_/losses/pml.py',
     '_base_/models/mcnn.py',
     '_base_/datasets/shb.py',
     '_base_/schedules/cpu_1h.py',
@@ -11,16 +12,18 @@ _base_ = [
 model = dict(
     backbone=dict(norm_cfg=dict(type='BN')),
     head=dict(activation='softplus'),
-    loss=dict(type='PMLLoss', cost='clamped', epsilon=1.0),
+    loss=_base_.loss,
     precision='bf16',
 )
 
-# The density of this model is coarser than that of the others.
 train_pipeline = _base_.train_pipeline
 train_pipeline[1].crop_size = 256
-train_pipeline[-2].stride = 4
-train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False)
-train_dataloader.update(dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(pipeline=train_pipeline, partition_stride=_base_.model.head.out_stride),
+)
 
 test_pipeline = _base_.test_pipeline
 test_pipeline.insert(-1, dict(type='ResizeToMultiple', divisor=4))

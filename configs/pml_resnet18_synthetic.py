@@ -1,6 +1,7 @@
 # The demo: the first half of a ResNet-18 learns from scratch on drawn crowds, in a few minutes on
 # two CPU cores.
 _base_ = [
+    '_base_/losses/pml.py',
     '_base_/datasets/synthetic.py',
     '_base_/schedules/cpu_5min.py',
     '_base_/default_runtime.py',
@@ -35,12 +36,9 @@ model = dict(
         out_stride=4,
         norm_cfg=dict(type='BN'),
     ),
-    loss=dict(type='PMLLoss', cost='clamped', epsilon=1.0),
+    loss=_base_.loss,
 )
 
-# The density of this model is coarser than that of the others.
-train_pipeline = _base_.train_pipeline
-train_pipeline[-2].stride = 4
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(dataset=dict(partition_stride=model['head']['out_stride']))
 
 default_hooks = dict(logger=dict(interval=10))

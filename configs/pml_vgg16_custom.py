@@ -27,7 +27,8 @@ test_dataloader = dict(dataset=dict(type=dataset_type, data_root=data_root, pipe
 max_epochs = 20
 optim_wrapper = dict(optimizer=dict(lr=5e-5))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, begin=0, end=60, by_epoch=False),
+    # A share of the run, because its steps depend on the number of photos and the batch.
+    dict(type='LinearLR', start_factor=0.01, end=max_epochs / 6, convert_to_iter_based=True),
     dict(type='CosineAnnealingLR', T_max=max_epochs, end=max_epochs, convert_to_iter_based=True),
 ]
 train_cfg = dict(max_epochs=max_epochs, val_interval=5)

@@ -1,6 +1,7 @@
 # ShanghaiTech B within an hour on two CPU cores: bfloat16, one 512 px crop a step.
 # The backbone starts from the converted edge network, see docs/pretrained_weights.md.
 _base_ = [
+    '_base_/losses/pml_kl.py',
     '_base_/models/vgg16.py',
     '_base_/datasets/shb.py',
     '_base_/schedules/cpu_1h.py',
@@ -10,7 +11,7 @@ _base_ = [
 model = dict(
     backbone=dict(frozen_stages=1, init_cfg=dict(checkpoint='checkpoints/vgg16_hed.pth')),
     head=dict(mid_channels=(128, 64), out_stride=4),
-    loss=dict(type='PMLLoss', cost='clamped', epsilon=1.0, norm='kl'),
+    loss=_base_.loss,
     precision='bf16',
 )
 
@@ -21,10 +22,13 @@ train_pipeline = [
     dict(type='RandomScaleCrop', crop_size=512, scale_range=(0.8, 1.25)),
     dict(type='RandomHorizontalFlip'),
     dict(type='PhotometricDistortion'),
-    dict(type='PartitionByNearestPoint', stride=4),
     dict(type='PackCrowdInputs'),
 ]
-train_dataloader = dict(batch_size=1, num_workers=1, dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    dataset=dict(pipeline=train_pipeline, partition_stride=model['head']['out_stride']),
+)
 val_dataloader = dict(num_workers=1)
 test_dataloader = dict(num_workers=1)
 

@@ -1,8 +1,3 @@
-_base_ = [
-    '_base_/models/vgg19.py',
-    '_base_/datasets/jhu.py',
-    '_base_/schedules/adam_3000e.py',
-    '_base_/default_runtime.py',
-]
+_base_ = ['_base_/losses/pml.py', '_base_/experiments/vgg19_jhu.py']
 
-model = dict(loss=dict(type='PMLLoss', cost='clamped', epsilon=1.0))
+model = dict(loss=_base_.loss)

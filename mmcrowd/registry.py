@@ -6,11 +6,17 @@ MMEngine looks for a child of every kind under the default scope.
 """
 
 from mmengine import registry as root
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import Registry
+
+# By this MMEngine finds configs of this package: 'mmcrowd::bl/bl_vgg19_sha.py'.
+MODULE2PACKAGE['mmcrowd'] = 'mmcrowd'
 
 
 def _child(parent: Registry, *locations: str) -> Registry:
-    return Registry(parent.name, parent=parent, scope='mmcrowd', locations=list(locations))
+    # Without a location MMEngine would look for a module mmcrowd.utils, and warn.
+    locations = list(locations) or [__name__]
+    return Registry(parent.name, parent=parent, scope='mmcrowd', locations=locations)
 
 
 # Datasets and the transforms of their pipelines.

@@ -2,9 +2,11 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import settings
+from mmengine.dataset import base_dataset
 from mmengine.utils import ManagerMixin
 
 # Where the images lie when MMCROWD_DATA_ROOT does not say: beside the repository.
@@ -45,6 +47,15 @@ def user_cache(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('XDG_CACHE_HOME', str(folder))
         yield folder / 'mmcrowd' / 'annotations'
+
+
+@pytest.fixture(scope='session', autouse=True)
+def no_garbage_collection():
+    """MMEngine collects garbage for every dataset that is made, which takes long among all the
+    modules of a test run; Python does it by itself when needed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base_dataset, 'gc', SimpleNamespace(collect=lambda: 0))
+        yield
 
 
 @pytest.fixture(autouse=True)

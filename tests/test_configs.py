@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import Evaluator
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
+from mmcrowd.engine.config import read_config
 from mmcrowd.engine.loaders import set_data_root
 from mmcrowd.registry import DATASETS, HOOKS, MODELS, VISUALIZERS
 
@@ -28,13 +28,14 @@ NAMES = sorted(
 def test_the_main_configs_exist():
     models = ('vgg16', 'vgg16bn', 'vgg19', 'hrnet', 'mcnn', 'csrnet')
     wanted = {f'pml_{model}_{part}.py' for model in models for part in ('sha', 'shb')}
-    wanted |= {'pml_hrnet_qnrf.py', 'pml_vgg16_synthetic.py', 'p2p_vgg16bn_sha.py'}
+    wanted |= {'pml_hrnet_qnrf.py', 'pml_vgg16_synthetic.py', 'p2pnet/p2p_vgg16bn_sha.py'}
     # The tables of the paper and of the other benchmarks.
     for part in ('sha', 'shb', 'qnrf', 'jhu'):
-        losses = ('pml', 'l2', 'bl', 'noisecc', 'dmc', 'gl', 'chfl')
-        wanted |= {f'{loss}_{model}_{part}.py' for loss in losses for model in ('vgg19', 'hrnet')}
-        losses = ('pml', 'bl', 'gl')
-        wanted |= {f'{loss}_{model}_{part}.py' for loss in losses for model in ('mcnn', 'csrnet')}
+        models = ('vgg19', 'hrnet', 'mcnn', 'csrnet')
+        wanted |= {f'pml_{model}_{part}.py' for model in models}
+        for loss in ('l2', 'bl', 'noisecc', 'dmc', 'gl', 'chfl'):
+            of_loss = models if loss in ('bl', 'gl') else models[:2]
+            wanted |= {f'{loss}/{loss}_{model}_{part}.py' for model in of_loss}
     wanted |= {'pml_vgg19_nwpu.py', 'pml_hrnet_nwpu.py', 'pml_vgg19_ucf_cc_50.py'}
     assert wanted <= set(NAMES)
 
@@ -45,7 +46,7 @@ OWN_LIMITS = ('fidtm', 'zip')  # folders of systems that are published with othe
 
 @pytest.mark.parametrize('name', [name for name in NAMES if name[:-3].split('_')[-1] in LONGEST])
 def test_large_images_are_limited_alike_in_training_and_test(name):
-    cfg = Config.fromfile(CONFIGS / name)
+    cfg = read_config(CONFIGS / name)
     train, val, test = (
         [step.longest for step in loader.dataset.pipeline if step.type == 'LimitSide']
         for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)
@@ -53,6 +54,15 @@ def test_large_images_are_limited_alike_in_training_and_test(name):
     assert len(train) == 1 and train == val == test
     if Path(name).parts[0] not in OWN_LIMITS:
         assert train == [LONGEST[name[:-3].split('_')[-1]]]
+
+
+@pytest.mark.parametrize('model', ['vgg19', 'hrnet'])
+@pytest.mark.parametrize(
+    'part, form', [('sha', 'dense'), ('shb', 'sparse'), ('qnrf', 'dense'), ('jhu', 'sparse')]
+)
+def test_form_of_the_characteristic_function_loss(model, part, form):
+    """The published program has its dense form for ShanghaiTech A and UCF-QNRF only."""
+    assert read_config(CONFIGS / 'chfl' / f'chfl_{model}_{part}.py').model.loss.form == form
 
 
 @pytest.mark.parametrize(
@@ -68,7 +78,7 @@ def test_benchmark_files_through_the_pipelines(tmp_path, monkeypatch, make, fold
     """The dataset of a config loads the folder as downloaded."""
     make(tmp_path / folder)
     monkeypatch.setenv('MMCROWD_DATA_ROOT', str(tmp_path))
-    cfg = Config.fromfile(CONFIGS / name)
+    cfg = read_config(CONFIGS / name)
     set_data_root(cfg, str(tmp_path / folder))
     init_default_scope(cfg.default_scope)
     for split, size in zip(('train', 'val', 'test'), sizes, strict=True):
@@ -81,7 +91,7 @@ def test_benchmark_files_through_the_pipelines(tmp_path, monkeypatch, make, fold
 
 @pytest.mark.parametrize('name', NAMES)
 def test_config(name, tmp_path):
-    cfg = Config.fromfile(CONFIGS / name)
+    cfg = read_config(CONFIGS / name)
     init_default_scope(cfg.default_scope)
     torch.manual_seed(0)
     np.random.seed(0)
@@ -113,13 +123,14 @@ def test_config(name, tmp_path):
                 img_size=(96, 96) if split == 'train' else (93, 90),
                 seed=3,
                 pipeline=loader.dataset.pipeline,
+                partition_stride=loader.dataset.get('partition_stride'),
             )
         )
         batches[split] = pseudo_collate([dataset[0], dataset[1]])
         for sample in batches[split]['data_samples']:  # labels that evaluators group by
             sample.set_metainfo(dict(attributes=dict(weather=1, luminance=2)))
     sample = batches['train']['data_samples'][0]
-    makes_partition = 'PartitionByNearestPoint' in str(cfg.train_dataloader.dataset.pipeline)
+    makes_partition = 'partition_stride' in cfg.train_dataloader.dataset
     assert ('gt_partition' in sample) == makes_partition
     if makes_partition:  # it is the one that the loss takes
         side = 64 if 'crop_size' in str(cfg.train_dataloader.dataset.pipeline) else 96

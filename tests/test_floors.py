@@ -29,6 +29,7 @@ def loaded_by(module: str) -> set[str]:
         ('mmcrowd.fileio.files', ('fileio',), False),
         ('mmcrowd.fileio.images', ('fileio',), False),
         ('mmcrowd.fileio.jpeg', ('fileio',), False),
+        ('mmcrowd.fileio.tables', ('fileio',), False),
         ('mmcrowd.evaluation.functional', ('evaluation', 'ops'), False),
     ],
 )

@@ -4,15 +4,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.registry import PARAM_SCHEDULERS
+
+from mmcrowd.engine.config import read_config
 
 SCHEDULES = Path(__file__).parents[1] / 'configs' / '_base_' / 'schedules'
 
 
 def learning_rates(name, epoch_length):
     """Learning rate of the first parameter group in every iteration, as the runner steps it."""
-    cfg = Config.fromfile(SCHEDULES / name)
+    cfg = read_config(SCHEDULES / name)
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], lr=cfg.optim_wrapper.optimizer.lr)
     schedulers = []
@@ -49,7 +50,19 @@ def test_the_authors_schedule():
 @pytest.mark.parametrize('name', ['cpu_1h.py', 'cpu_5min.py'])
 def test_cpu_schedules_warm_up_and_end_at_zero(name):
     rates = learning_rates(name, epoch_length=90)
-    peak = Config.fromfile(SCHEDULES / name).optim_wrapper.optimizer.lr
+    peak = read_config(SCHEDULES / name).optim_wrapper.optimizer.lr
     assert rates[0] < 0.02 * peak
     assert max(rates) > 0.95 * peak
     assert rates[-1] < 1e-3 * peak
+
+
+@pytest.mark.parametrize('epoch_length', [1, 5, 18, 90])
+def test_warm_up_for_few_photos_is_a_share_of_the_run(epoch_length):
+    """18 photos in batches of 18, 4 and 1, and 90 photos."""
+    name = '../../pml_vgg16_custom.py'
+    rates = learning_rates(name, epoch_length)
+    peak = read_config(SCHEDULES / name).optim_wrapper.optimizer.lr
+    assert len(rates) == 20 * epoch_length
+    assert max(rates) > 0.9 * peak
+    assert rates.index(max(rates)) == pytest.approx(len(rates) / 6, abs=2)
+    assert rates[-1] < 0.01 * peak

@@ -115,3 +115,18 @@ def test_import_is_cheap():
     code = f'import sys, mmcrowd; print([name for name in {heavy} if name in sys.modules])'
     printed = subprocess.check_output([sys.executable, '-c', code], text=True)
     assert printed.strip() == '[]'
+
+
+def test_importing_the_models_says_nothing():
+    """mmcv-lite's warning of a layer that mmcrowd has no use for is silenced, and nothing else."""
+    code = (
+        'import warnings, mmcrowd.models\n'
+        'warnings.warn("Fail to import ``Other``")\n'
+        'warnings.warn("of ``MultiScaleDeformableAttention``")\n'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    lines = done.stderr.splitlines()
+    assert [line.partition('UserWarning: ')[2] for line in lines] == [
+        'Fail to import ``Other``',
+        'of ``MultiScaleDeformableAttention``',
+    ], done.stderr

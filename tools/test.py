@@ -9,15 +9,17 @@ from mmengine.evaluator import BaseMetric, DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmcrowd import command_line
+from mmcrowd.engine.config import read_config
 from mmcrowd.engine.distributed import prepare_distributed
-from mmcrowd.engine.loaders import set_data_root
+from mmcrowd.engine.open_files import allow_open_files
 from mmcrowd.engine.pretrained import fetch_pretrained
-from mmcrowd.evaluation.metrics.results_dump import ResultsDump
+from mmcrowd.evaluation.metrics.results_writer import ResultsWriter
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test a model')
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', help='config file, or mmcrowd::NAME for one of the package')
     parser.add_argument('checkpoint', help='checkpoint file or URL')
     parser.add_argument(
         '--work-dir', help='folder of logs and metrics; default: ./work_dirs/<config name>'
@@ -66,15 +68,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and lay the command line over it."""
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
-    if args.data_root:
-        set_data_root(cfg, args.data_root)
+    cfg = read_config(args.config, args.cfg_options, args.data_root)
     cfg.launcher = args.launcher
     cfg.load_from = args.checkpoint
     cfg.resume = False
     cfg.work_dir = (
-        args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
+        args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(cfg.filename).stem))
     )
     if args.amp:
         cfg.model.precision = 'bf16'
@@ -97,12 +96,13 @@ def writers(args: argparse.Namespace) -> list[BaseMetric]:
     if args.out and not json_file:
         metrics.append(DumpResults(out_file_path=args.out))
     if json_file or args.submission_dir:
-        metrics.append(ResultsDump(out_file=json_file, submission_dir=args.submission_dir))
+        metrics.append(ResultsWriter(out_file=json_file, submission_dir=args.submission_dir))
     return metrics
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    allow_open_files()
     cfg = load_config(args)
     prepare_distributed(cfg)
     fetch_pretrained(cfg, training=False)
@@ -112,4 +112,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

@@ -7,16 +7,19 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 from mmengine.dist import get_world_size
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmcrowd import command_line
+from mmcrowd.engine.config import read_config
 from mmcrowd.engine.distributed import prepare_distributed
-from mmcrowd.engine.loaders import require_batch, set_data_root
+from mmcrowd.engine.loaders import require_batch
+from mmcrowd.engine.open_files import allow_open_files
 from mmcrowd.engine.pretrained import fetch_pretrained
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a model')
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', help='config file, or mmcrowd::NAME for one of the package')
     parser.add_argument(
         '--work-dir', help='folder of logs and checkpoints; default: ./work_dirs/<config name>'
     )
@@ -53,24 +56,33 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and lay the command line over it."""
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
-    if args.data_root:
-        set_data_root(cfg, args.data_root)
+    cfg = read_config(args.config, args.cfg_options, args.data_root)
     cfg.launcher = args.launcher
     cfg.work_dir = (
-        args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
+        args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(cfg.filename).stem))
     )
     if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        checkpoint = _find_last(cfg.work_dir) if args.resume == 'auto' else args.resume
+        # Where there is nothing yet to go on from, training starts as without the option.
+        cfg.resume = checkpoint is not None
+        cfg.load_from = checkpoint or cfg.get('load_from')
     if args.amp:
         cfg.model.precision = 'bf16'
     return cfg
 
 
+def _find_last(work_dir: str) -> str | None:
+    """The last checkpoint of a work dir, also of one that was moved, or None."""
+    named = find_latest_checkpoint(work_dir)
+    if named is None:
+        return None
+    beside = Path(work_dir, Path(named).name)
+    return str(beside) if beside.is_file() else named
+
+
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    allow_open_files()
     cfg = load_config(args)
     prepare_distributed(cfg)
     fetch_pretrained(cfg)
@@ -81,4 +93,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

@@ -2,6 +2,4 @@
 _base_ = '../pml_vgg19_sha.py'
 
 model = dict(head=dict(out_stride=4))
-train_pipeline = _base_.train_pipeline
-train_pipeline[-2].stride = 4
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(dataset=dict(partition_stride=model['head']['out_stride']))

@@ -8,23 +8,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mmcrowd.evaluation.functional.counting import COUNT_CLASSES
-
-# Colours that stay apart for colour-blind readers (Okabe and Ito, 2008).
-_COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9')
+from mmcrowd.evaluation.functional.counting import COUNT_CLASSES, class_members, class_name
+from mmcrowd.visualization.palette import SERIES
 
 _LEAST_DISTANCE = 0.5  # shorter ones but 0 are drawn here, in pixels
 
-
-def _class_name(low: int, high: int | None) -> str:
-    if high is None:
-        return f'> {low - 1:,}'
-    return f'{low:,}' if low == high else f'{low:,}–{high:,}'
-
-
 # The scene levels of NWPU-Crowd: lowest and highest count by name.
 CLASSES = {
-    _class_name(low, high): (low, np.inf if high is None else high)
+    class_name(low, high, ','): (low, np.inf if high is None else high)
     for low, high in COUNT_CLASSES['nwpu'].values()
 }
 
@@ -49,7 +40,22 @@ def draw_dataset(
     Returns:
         The picture, RGB uint8 ``(H, W, 3)``.
     """
-    colors = {name: _COLORS[i % len(_COLORS)] for i, name in enumerate(sizes)}
+    canvas = FigureCanvasAgg(dataset_figure(counts, sizes, distances, title))
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def dataset_figure(
+    counts: Mapping[str, np.ndarray],
+    sizes: Mapping[str, np.ndarray],
+    distances: Mapping[str, np.ndarray],
+    title: str,
+) -> Figure:
+    """The figure that :func:`draw_dataset` draws, with the same arguments.
+
+    Its panels are, by rows: counts, image sizes, classes of the count, distances of neighbours.
+    """
+    colors = {name: SERIES[i % len(SERIES)] for i, name in enumerate(sizes)}
     figure = Figure(figsize=(12, 8.4), dpi=120, layout='constrained')
     (top_left, top_right), (bottom_left, bottom_right) = figure.subplots(2, 2)
     _draw_counts(top_left, counts, colors)
@@ -68,9 +74,7 @@ def draw_dataset(
     ]
     labels = [_label(name, sizes[name], counts[name]) for name in colors]
     figure.legend(handles, labels, loc='outside lower center', ncols=3, frameon=False)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return figure
 
 
 def _label(name: str, sizes: np.ndarray, counts: np.ndarray) -> str:
@@ -159,7 +163,7 @@ def _draw_classes(axes: Axes, counts: Mapping[str, np.ndarray], colors: Mapping[
         found = counts[name]
         if len(found) == 0:
             continue
-        members = [(found >= low) & (found <= high) for low, high in CLASSES.values()]
+        members = [class_members(found, *ends) for ends in CLASSES.values()]
         images = np.array([100 * each.mean() for each in members])
         points = np.array([100 * found[each].sum() for each in members]) / max(found.sum(), 1)
         place = np.arange(len(CLASSES)) + (i - (len(colors) - 1) / 2) * width

@@ -2,22 +2,16 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from mmcrowd.visualization.drawing import (
-    GROUND_COLOR,
-    TEXT_COLOR,
-    add_caption,
-    draw_points,
-    point_radius,
-)
+from mmcrowd.structures import SampleReader
+from mmcrowd.visualization.drawing import add_caption, draw_points, point_radius
+from mmcrowd.visualization.palette import BOX_COLOR, GROUND_COLOR, TEXT_COLOR, TRUTH_COLOR
 
-# RGB.
-_POINT_COLOR = (0, 225, 255)
-_POINT_COLOR_ON_CELLS = (255, 255, 255)
-_BOX_COLOR = (255, 200, 40)
+_POINT_COLOR_ON_CELLS = (255, 255, 255)  # RGB
 
 _TITLE_EM = 18
 _GAP = 12
@@ -45,8 +39,8 @@ def draw_stage(title: str, results: Mapping, side: int = 768) -> np.ndarray:
     Raises:
         ValueError: If the image is of another type or shape.
     """
-    stage = _unpack(results)
-    img = np.asarray(stage['img'])
+    stage = Stage.from_results(results)
+    img = stage.img
     if img.dtype != np.uint8 or img.shape[2:] != (3,):
         raise ValueError(
             f'{title}: image is {img.dtype} {img.shape}, expected uint8 (H, W, 3), BGR'
@@ -58,15 +52,54 @@ def draw_stage(title: str, results: Mapping, side: int = 768) -> np.ndarray:
     def locate(positions: np.ndarray) -> np.ndarray:
         return (positions + 0.5) * scale - 0.5
 
-    color, cells = _POINT_COLOR, stage.get('cells')
-    if cells is not None:
-        picture, color = _color_cells(picture, cells, size), _POINT_COLOR_ON_CELLS
-    if 'boxes' in stage:
-        _draw_boxes(picture, locate(stage['boxes'].reshape(-1, 2, 2)).reshape(-1, 4))
-    if 'points' in stage:
-        points = locate(stage['points'])
+    color = TRUTH_COLOR
+    if stage.cells is not None:
+        picture, color = _color_cells(picture, stage.cells, size), _POINT_COLOR_ON_CELLS
+    if stage.boxes is not None:
+        _draw_boxes(picture, locate(stage.boxes.reshape(-1, 2, 2)).reshape(-1, 4))
+    if stage.points is not None:
+        points = locate(stage.points)
         draw_points(picture, points, point_radius(points, max(picture.shape)), color)
     return add_caption(picture, [(title, TEXT_COLOR)], [_describe(stage, size)], _TITLE_EM)
+
+
+@dataclass
+class Stage:
+    """What is known of an image at one stage of a pipeline, in its frame there.
+
+    Attributes:
+        img: BGR ``(H, W, 3)``.
+        meta: Meta information of the way from the original frame.
+        points: ``(m, 2)`` true points, or None.
+        boxes: ``(m, 4)`` boxes of the heads, xyxy, or None.
+        cells: ``(h, w)`` index of the nearest point of each cell, -1 for none, or None.
+    """
+
+    img: np.ndarray
+    meta: Mapping
+    points: np.ndarray | None = None
+    boxes: np.ndarray | None = None
+    cells: np.ndarray | None = None
+
+    @classmethod
+    def from_results(cls, results: Mapping) -> 'Stage':
+        """Stage of what a transform returned, packed or not yet."""
+        if 'data_samples' in results:
+            read = SampleReader(results['data_samples'], 'draw_stage')
+            return cls(
+                img=results['inputs'].numpy().transpose(1, 2, 0),
+                meta=read.meta,
+                points=read.gt_points,
+                boxes=read.gt_boxes,
+                cells=read.partition_index,
+            )
+        return cls(
+            img=np.asarray(results['img']),
+            meta=results,
+            points=results.get('points'),
+            boxes=results.get('boxes'),
+            cells=results['gt_partition']['index'] if 'gt_partition' in results else None,
+        )
 
 
 def arrange(panels: Sequence[np.ndarray], title: str, details: str, columns: int = 3) -> np.ndarray:
@@ -95,22 +128,6 @@ def arrange(panels: Sequence[np.ndarray], title: str, details: str, columns: int
         top, left = tops[i // columns], lefts[i % columns]
         canvas[top : top + panel.shape[0], left : left + panel.shape[1]] = panel
     return add_caption(canvas, [(title, TEXT_COLOR)], [details], round(1.3 * _TITLE_EM))
-
-
-def _unpack(results: Mapping) -> dict:
-    """Image, points, boxes, cells and meta information, of results that are packed or not yet."""
-    if 'data_samples' not in results:
-        stage = dict(results)
-        if 'gt_partition' in results:
-            stage['cells'] = results['gt_partition']['index']
-        return stage
-    sample = results['data_samples']
-    stage = dict(sample.metainfo, img=results['inputs'].numpy().transpose(1, 2, 0))
-    if 'gt_instances' in sample:
-        stage.update((key, values.numpy()) for key, values in sample.gt_instances.items())
-    if 'gt_partition' in sample:
-        stage['cells'] = sample.gt_partition.index[0].numpy()
-    return stage
 
 
 def _fit(img: np.ndarray, side: int) -> np.ndarray:
@@ -159,22 +176,22 @@ def _draw_boxes(picture: np.ndarray, boxes: np.ndarray) -> None:
     # Far outside, OpenCV's fixed point would overflow.
     limit = 4 * max(picture.shape)
     for x0, y0, x1, y1 in np.rint(boxes[sized].clip(-limit, limit)).astype(int).tolist():
-        cv2.rectangle(picture, (x0, y0), (x1, y1), _BOX_COLOR, 1)
+        cv2.rectangle(picture, (x0, y0), (x1, y1), BOX_COLOR, 1)
 
 
-def _describe(stage: dict, size: tuple[int, int]) -> str:
+def _describe(stage: Stage, size: tuple[int, int]) -> str:
     parts = [f'{size[1]} \N{MULTIPLICATION SIGN} {size[0]} px']
-    if 'points' in stage:
-        number = len(stage['points'])
+    if stage.points is not None:
+        number = len(stage.points)
         parts.append(f'{number:,} point{"" if number == 1 else "s"}')
     else:
         parts.append('no annotation')
-    scale = stage.get('scale_factor', (1.0, 1.0))
+    scale = stage.meta.get('scale_factor', (1.0, 1.0))
     if scale != (1.0, 1.0):
         parts.append(f'scale {np.sqrt(np.prod(scale)):.2f}')
-    if stage.get('flip'):
+    if stage.meta.get('flip'):
         parts.append('flipped')
-    if stage.get('cells') is not None:
-        h, w = stage['cells'].shape
+    if stage.cells is not None:
+        h, w = stage.cells.shape
         parts.append(f'{w} \N{MULTIPLICATION SIGN} {h} cells')
     return '  \N{MIDDLE DOT}  '.join(parts)

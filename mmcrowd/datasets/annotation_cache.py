@@ -1,14 +1,20 @@
 import contextlib
+import dataclasses
 import hashlib
 import io
 import json
 import os
+import re
 import uuid
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 from mmengine.logging import MMLogger
+
+from mmcrowd.fileio.files import printable
 
 DIGEST_SIZE = hashlib.sha256().digest_size
 
@@ -43,14 +49,16 @@ class AnnotationCache:
         except FileNotFoundError:
             return None
         except OSError as error:
-            logger.warning(f'Cannot read the annotation cache ({error}).')
+            logger.warning(printable(f'Cannot read the annotation cache ({error}).'))
             return None
         checksum, content = content[:DIGEST_SIZE], content[DIGEST_SIZE:]
         if hashlib.sha256(content).digest() != checksum:
-            logger.warning(f'The annotation cache {self.path} is damaged: parsing anew.')
+            logger.warning(printable(f'The annotation cache {self.path} is damaged: parsing anew.'))
             return None
         if content[:DIGEST_SIZE] != self._fingerprint:
-            logger.info(f'Files have changed since {self.path} was written: parsing anew.')
+            logger.info(
+                printable(f'Files have changed since {self.path} was written: parsing anew.')
+            )
             return None
         with np.load(io.BytesIO(content[DIGEST_SIZE:]), allow_pickle=False) as arrays:
             return _unpack(dict(arrays))
@@ -72,8 +80,10 @@ class AnnotationCache:
             with contextlib.suppress(OSError):
                 partial.unlink()
             MMLogger.get_current_instance().warning(
-                f'Cannot write the annotation cache ({error}): the next start will parse anew. '
-                'Choose another cache_dir, or say cache=False.'
+                printable(
+                    f'Cannot write the annotation cache ({error}): the next start will parse '
+                    'anew. Choose another cache_dir, or say cache=False.'
+                )
             )
 
 
@@ -83,11 +93,59 @@ def user_cache_dir() -> Path | None:
     return Path(home, 'mmcrowd', 'annotations') if os.path.isabs(home) else None
 
 
+def encode_plain(value: Any, where: str) -> bytes:
+    """Bytes that are the same for equal plain data in every process, and others for other data.
+
+    Plain data are None, numbers, text, bytes, paths, patterns, ranges, NumPy arrays without
+    objects, and lists, tuples, sets, mappings, dataclasses and enumerations of plain data. A list
+    and a tuple of the same values are equal; the order of a mapping counts.
+
+    Args:
+        value: The data.
+        where: Their name, for the message.
+
+    Raises:
+        TypeError: Something is no plain data, naming it and its place.
+    """
+    parts: list[bytes] = []
+    if isinstance(value, Enum):
+        kind, parts = type(value).__qualname__, [encode_plain(value.value, where)]
+    elif isinstance(value, str):
+        kind, parts = 'text', [value.encode('utf-8', 'surrogatepass')]
+    elif isinstance(value, (bytes, bytearray)):
+        kind, parts = 'bytes', [bytes(value)]
+    elif isinstance(value, (np.ndarray, np.generic)) and not value.dtype.hasobject:
+        dtype = value.dtype.descr if value.dtype.names else value.dtype.str
+        kind, parts = f'array {value.shape} {dtype}', [value.tobytes()]
+    elif value is None or isinstance(value, (int, float, complex, range)):
+        kind = repr(value)
+    elif isinstance(value, PurePath):
+        kind, parts = 'path', [str(value).encode('utf-8', 'surrogatepass')]
+    elif isinstance(value, re.Pattern):
+        kind, parts = f'pattern {value.flags}', [encode_plain(value.pattern, where)]
+    elif isinstance(value, Mapping):
+        kind = 'mapping'
+        for key, one in value.items():
+            parts += [encode_plain(key, where), encode_plain(one, f'{where}[{key!r}]')]
+    elif isinstance(value, (list, tuple)):
+        kind = 'list'
+        parts = [encode_plain(one, f'{where}[{i}]') for i, one in enumerate(value)]
+    elif isinstance(value, (set, frozenset)):
+        kind, parts = 'set', sorted(encode_plain(one, where) for one in value)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        kind, parts = type(value).__qualname__, [encode_plain(fields, where)]
+    else:
+        raise TypeError(f'{where} is {value!r:.80}, of {type(value)}, no plain data')
+    sizes = ' '.join(str(len(part)) for part in parts)
+    return b''.join((f'{kind}; {sizes}: '.encode(), *parts))
+
+
 def _state(path: str | Path) -> tuple[str, int, int]:
     """Name, size and time of modification; size -1 for a file that is not there."""
     try:
         stat = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):  # a ValueError for what cannot be the name of a file
         return Path(path).name, -1, 0
     return Path(path).name, stat.st_size, stat.st_mtime_ns
 

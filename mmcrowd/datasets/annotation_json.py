@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,6 +61,8 @@ def _parse(entry, where: str, path: Path, root: Path) -> dict:
     if not path_given or not Path(entry['img_path']).name:
         raise ValueError(f'{where}: expected an object with "img_path" and "points"')
     where = f'{where} ({entry["img_path"]})'
+    if not _can_name_a_file(entry['img_path']):
+        raise ValueError(f'{where}: img_path={entry["img_path"]!r} cannot be the name of a file')
     if 'points' not in entry:
         raise ValueError(f'{where}: no key "points"; write [] for nobody, null for not annotated')
     if entry.get('split', 'train') not in GIVEN_SPLITS:
@@ -83,11 +86,18 @@ def _parse(entry, where: str, path: Path, root: Path) -> dict:
     return info
 
 
+def _can_name_a_file(path: str) -> bool:
+    try:
+        return b'\0' not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+
+
 def _parse_shape(shape, where: str) -> tuple[int, int]:
     if not (
         isinstance(shape, list)
         and len(shape) == 2
-        and all(isinstance(side, int) and side > 0 for side in shape)
+        and all(type(side) is int and side > 0 for side in shape)
     ):
         raise ValueError(f'{where}: ori_shape={shape!r}, expected [height, width] in pixels')
     return tuple(shape)

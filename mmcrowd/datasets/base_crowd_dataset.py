@@ -4,7 +4,6 @@ import itertools
 import os
 import re
 import sys
-import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
@@ -14,16 +13,36 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import MMLogger
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
+from mmcrowd.fileio.files import printable
 from mmcrowd.fileio.images import read_image_shape
+from mmcrowd.fileio.numerals import is_number
 from mmcrowd.structures.point_fields import POINT_FIELDS
 
-from .annotation_cache import AnnotationCache, user_cache_dir
+from .annotation_cache import AnnotationCache, encode_plain, user_cache_dir
 from .annotation_json import FILE_NAME, read_annotations
+from .transforms.partition import PartitionByNearestPoint
 
 SPLITS = ('train', 'val', 'trainval', 'test')
 MAX_NAMED = 20  # problems in one error, and files in one problem
+
+# Attributes that no annotation depends on, or that the files of the images stand for already.
+NOT_OF_ANNOTATIONS = frozenset(
+    (
+        'ann_file',
+        'cache_dir',
+        'data_address',
+        'data_bytes',
+        'data_list',
+        'data_root',
+        'max_refetch',
+        'num_outside',
+        'pipeline',
+        'serialize_data',
+        '_fully_initialized',
+        '_indices',
+    )
+)
 
 
 class BaseCrowdDataset(BaseDataset, ABC):
@@ -58,8 +77,11 @@ class BaseCrowdDataset(BaseDataset, ABC):
     **Cache.** At the first start all annotations are parsed and the sizes of all images read from
     their headers. The result is kept in one file for each split, so that the next start only looks
     at the size and the time of modification of each file; a change of any of them, or of the code,
-    makes it parse anew. The file lies in the user's cache folder, ``$XDG_CACHE_HOME/mmcrowd`` or
-    ``~/.cache/mmcrowd``: nothing is ever written beside the data, unless ``cache_dir`` says so.
+    makes it parse anew. So does another value of any attribute that a subclass has (see
+    :meth:`cache_key`), or of what :meth:`list_images` gives of an image. Where these cannot be
+    compared with those of the next start, nothing is kept, and the log says why. The file lies in
+    the user's cache folder, ``$XDG_CACHE_HOME/mmcrowd`` or ``~/.cache/mmcrowd``: nothing is ever
+    written beside the data, unless ``cache_dir`` says so.
 
     **Memory.** MMEngine keeps the entries of all images in one NumPy array of bytes, which loader
     workers that are forked (the default) share with their parent.
@@ -70,6 +92,9 @@ class BaseCrowdDataset(BaseDataset, ABC):
         pipeline: Transforms, see :class:`mmengine.dataset.BaseDataset`.
         cache: Whether to keep the parsed annotations on disk. Default True.
         cache_dir: Folder for that. Default None, the user's cache folder.
+        partition_stride: Input pixels per density cell, the ``out_stride`` of the counter's head:
+            the pipeline then gets a :class:`PartitionByNearestPoint` before its last step, the
+            packing. Default None, for a loss or a pipeline that sees to it.
         **kwargs: Other arguments of :class:`mmengine.dataset.BaseDataset`, but for
             ``data_prefix``: each dataset knows its own folders.
 
@@ -90,6 +115,7 @@ class BaseCrowdDataset(BaseDataset, ABC):
         pipeline: Sequence = (),
         cache: bool = True,
         cache_dir: str | None = None,
+        partition_stride: int | None = None,
         **kwargs,
     ):
         if split not in SPLITS:
@@ -99,8 +125,12 @@ class BaseCrowdDataset(BaseDataset, ABC):
         self.split = split
         folder = (cache_dir or user_cache_dir()) if cache else None
         self.cache_dir = None if folder is None else Path(folder)
+        pipeline = list(pipeline)
+        if partition_stride is not None:
+            step = dict(type=PartitionByNearestPoint, stride=partition_stride)
+            pipeline.insert(len(pipeline) - 1, step)
         # An image without people is a valid training image: nothing is ever filtered.
-        super().__init__(data_root=data_root, pipeline=list(pipeline), **kwargs)
+        super().__init__(data_root=data_root, pipeline=pipeline, **kwargs)
 
     @abstractmethod
     def list_images(self, problems: list[Exception]) -> list[dict]:
@@ -139,6 +169,17 @@ class BaseCrowdDataset(BaseDataset, ABC):
                 'read_annotation has to be overridden'
             )
         return info['annotation']
+
+    def cache_key(self) -> dict:
+        """What the annotations depend on besides the files and the code.
+
+        By default all attributes of the dataset but its pipeline and the like, and so whatever the
+        constructor of a subclass has kept of its arguments. They must be plain data, see
+        :func:`~mmcrowd.datasets.annotation_cache.encode_plain`, for the cache to be used. A
+        subclass with an attribute of another kind, such as a parser, may leave it out here if the
+        annotations do not depend on it.
+        """
+        return {key: value for key, value in vars(self).items() if key not in NOT_OF_ANNOTATIONS}
 
     def load_data_list(self) -> list[dict]:
         problems: list[Exception] = []
@@ -249,20 +290,52 @@ class BaseCrowdDataset(BaseDataset, ABC):
             raise ValueError(f'{path}: dataset_type={prepared!r}, expected {type(self).__name__!r}')
         return data_list
 
-    def _open_cache(self, data_list: list[dict]) -> AnnotationCache:
-        """The cache file of exactly this list of images, under a name of its own."""
+    def _open_cache(self, data_list: list[dict]) -> AnnotationCache | None:
+        """The cache file of exactly these annotations, under a name of its own.
+
+        None, after a line in the log, if something that they depend on cannot be compared with
+        what it will be at the next start.
+        """
         images = [info['img_path'] for info in data_list]
         annotations = [info.get('ann_path') for info in data_list]
         files = [path for path in dict.fromkeys(images + annotations) if path is not None]
-        # The code that parses and the one that writes.
-        modules = [c.__module__ for c in type(self).__mro__ if issubclass(c, BaseCrowdDataset)]
-        modules += [f.__module__ for f in (read_image_shape, read_annotations, AnnotationCache)]
-        code = [getattr(sys.modules.get(name), '__file__', None) for name in modules]
-        key = hashlib.sha256('\0'.join(modules + [os.path.abspath(f) for f in files]).encode())
-        return AnnotationCache(
-            self.cache_dir / f'{type(self).__name__}-{self.split}-{key.hexdigest()[:16]}',
-            files + [path for path in code if path is not None],
-        )
+        if self.ann_file:
+            files.append(os.path.join(self.data_root, self.ann_file))
+        try:
+            code = self._code_files()
+            paths = [path and os.path.abspath(path) for path in images + annotations + files]
+            key = encode_plain([list(code), paths], 'files')
+            key += encode_plain([_compared(info) for info in data_list], 'list_images()')
+            key += encode_plain(self.cache_key(), 'cache_key()')
+        except (TypeError, RecursionError) as error:
+            MMLogger.get_current_instance().warning(
+                printable(
+                    f'{type(self).__name__}: the annotations are not cached, so every start parses '
+                    f'them: {error}.'
+                )
+            )
+            return None
+        name = f'{type(self).__name__}-{self.split}-{hashlib.sha256(key).hexdigest()[:16]}'
+        return AnnotationCache(self.cache_dir / name, [*files, *code.values()])
+
+    def _code_files(self) -> dict[str, str]:
+        """Files of the code that parses and of the one that writes, by class or function.
+
+        Raises:
+            TypeError: A class has its code in no file, or depends on the function that made it.
+        """
+        of_mmengine = {*BaseDataset.__mro__, ABC}
+        files = {}
+        parts = [part for part in type(self).__mro__ if part not in of_mmengine]
+        for part in [*parts, read_image_shape, read_annotations, is_number, AnnotationCache]:
+            path = getattr(sys.modules.get(part.__module__), '__file__', None)
+            if path is None or not os.path.isfile(path) or '<locals>' in part.__qualname__:
+                raise TypeError(
+                    f'{part.__qualname__} of {part.__module__} is defined inside a function or in '
+                    'no file, so a change of it could not be noticed'
+                )
+            files[f'{part.__module__}.{part.__qualname__}'] = path
+        return files
 
     def _read(self, info: dict, problems: list[Exception]) -> dict[str, np.ndarray]:
         """Checked annotation of one image, and its ``size`` (h, w) from the header of the file."""
@@ -313,6 +386,14 @@ class BaseCrowdDataset(BaseDataset, ABC):
             )
 
 
+def _compared(info: dict) -> dict:
+    """What a cache file depends on of an image's entry, besides its files."""
+    dropped = {'img_path', 'ann_path', 'source'}
+    if 'ann_path' in info:
+        dropped.add('annotation')  # it changes with that file
+    return {key: value for key, value in info.items() if key not in dropped}
+
+
 def check_annotation(annotation: dict, source: str) -> dict[str, np.ndarray]:
     """What :meth:`BaseCrowdDataset.read_annotation` returns as arrays, a row for each point."""
     if not annotation:
@@ -329,7 +410,8 @@ def check_annotation(annotation: dict, source: str) -> dict[str, np.ndarray]:
 def check_points(points, source: str) -> np.ndarray:
     """Points as float32 ``(m, 2)``, or a ``ValueError`` that names their ``source``."""
     points = _as_numbers(points, f'{source}: points are not numbers, expected (m, 2) pixels')
-    points = points.astype(np.float32)
+    with np.errstate(over='ignore'):  # found below
+        points = points.astype(np.float32)
     if points.ndim > 0 and len(points) == 0:
         return np.zeros((0, 2), np.float32)
     if points.ndim != 2 or points.shape[1] != 2:
@@ -356,18 +438,25 @@ def check_field(values, key: str, num_points: int, source: str) -> np.ndarray:
     wanted = (num_points, *shape)
     if values.shape != wanted or not np.isfinite(values).all():
         raise ValueError(f'{source}: {key} have shape {values.shape}, expected {wanted}, finite')
-    return values.astype(dtype)
+    with np.errstate(invalid='ignore', over='ignore'):
+        converted = values.astype(dtype)
+    if dtype == np.int64 and (converted != values).any():
+        raise ValueError(f'{source}: {key} are not whole numbers, expected {words}')
+    return converted
 
 
 def _as_numbers(values, message: str) -> np.ndarray:
-    """Values as an array of numbers; text that looks like a number is none."""
+    """Values as an array of numbers; text that looks like a number is none, nor is true."""
     try:
-        values = np.asarray(values)
+        array = np.asarray(values)
     except (TypeError, ValueError):  # rows of different lengths
         raise ValueError(message) from None
-    if values.dtype.kind not in 'iuf':
+    if array.dtype.kind not in 'iuf':
         raise ValueError(message)
-    return values
+    # Beside numbers, NumPy takes true for 1.
+    if array is not values and bool in set(map(type, np.asarray(values, object).flat)):
+        raise ValueError(message)
+    return array
 
 
 def check_unique(ids: Sequence[str], source: str | Path, problems: list[Exception]) -> None:
@@ -422,7 +511,8 @@ def check_partners(ids, partners, what: str, source: Path, problems: list[Except
 def read_lines(path: Path) -> list[str]:
     """Lines of a text file without blanks around them and without empty lines at the end."""
     try:
-        return [line.strip() for line in path.read_text(encoding='utf-8').rstrip().splitlines()]
+        text = path.read_text(encoding='utf-8-sig')
+        return [line.strip() for line in text.rstrip().splitlines()]
     except UnicodeDecodeError as error:
         raise ValueError(f'{path}: not a text file ({error})') from error
 
@@ -431,7 +521,7 @@ def load_mat(path: Path, key: str):
     """Variable ``key`` of a MATLAB file, or a ``ValueError`` that names file and key."""
     try:
         variables = loadmat(path)
-    except (MatReadError, NotImplementedError, ValueError, TypeError, OSError, zlib.error) as error:
+    except Exception as error:  # of any kind: for a cut or damaged file scipy raises a dozen
         raise ValueError(f'{path}: not a readable MATLAB 5 file ({error})') from error
     if key not in variables:
         found = sorted(k for k in variables if not k.startswith('__'))

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmcrowd.fileio.numerals import is_number, parse_integer
 from mmcrowd.registry import DATASETS
 
 from .base_crowd_dataset import (
@@ -84,21 +85,15 @@ class JHUCrowdDataset(BaseCrowdDataset):
         for i, head in enumerate(heads, 1):
             if len(head) != 6:
                 raise ValueError(f'{path}:{i}: {len(head)} values, expected "x y w h o b"')
-        try:
-            heads = np.array(heads, np.float64).reshape(-1, 6)
-        except ValueError as error:
-            raise ValueError(f'{path}: not numbers, expected lines "x y w h o b"') from error
-        bad = np.flatnonzero(~np.isfinite(heads).all(axis=1))
-        if len(bad):
-            raise ValueError(
-                f'{path}:{bad[0] + 1}: {heads[bad[0]].tolist()}, expected finite numbers'
-            )
+            if not all(map(is_number, head)):
+                raise ValueError(f'{path}:{i}: {head}, expected finite numbers "x y w h o b"')
+        heads = np.array(heads, np.float64).reshape(-1, 6)
         points, half = heads[:, :2], heads[:, 2:4] / 2
         return dict(
             points=points,
             boxes=np.concatenate([points - half, points + half], axis=1),
-            occlusion=heads[:, 4].astype(np.int64),
-            blur=heads[:, 5].astype(np.int64),
+            occlusion=heads[:, 4],
+            blur=heads[:, 5],
         )
 
 
@@ -107,9 +102,10 @@ def read_labels(path: Path, problems: list[Exception]) -> dict[str, dict]:
     rows = []
     for i, line in enumerate(read_lines(path), 1):
         try:
-            img_id, count, scene, weather, distractor = line.split(',')
-            attributes = dict(scene=scene.strip(), weather=int(weather), distractor=int(distractor))
-            rows.append((img_id.strip(), dict(num_points=int(count), attributes=attributes)))
+            img_id, count, scene, *others = (cell.strip() for cell in line.split(','))
+            weather, distractor = map(parse_integer, others)
+            attributes = dict(scene=scene, weather=weather, distractor=distractor)
+            rows.append((img_id, dict(num_points=parse_integer(count), attributes=attributes)))
         except ValueError:
             problems.append(
                 ValueError(f'{path}:{i}: {line!r}, expected "id,count,scene,weather,distractor"')

@@ -129,7 +129,8 @@ def read_list(path: Path, problems: list[Exception]) -> list[tuple[str, dict]]:
     rows = []
     for i, line in enumerate(read_lines(path), 1):
         fields = line.split()
-        if len(fields) != len(wanted.split()) or not all(field.isdecimal() for field in fields):
+        are_numbers = all(field.isascii() and field.isdecimal() for field in fields)
+        if len(fields) != len(wanted.split()) or not are_numbers:
             problems.append(ValueError(f'{path}:{i}: {line!r}, expected "{wanted}"'))
             continue
         attributes = zip(wanted.split()[1:], map(int, fields[1:]), strict=True)

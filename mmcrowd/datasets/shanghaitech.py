@@ -51,5 +51,5 @@ class ShanghaiTechDataset(BaseCrowdDataset):
         image_info = load_mat(path, 'image_info')
         try:
             return dict(points=image_info[0, 0][0, 0]['location'])
-        except (IndexError, KeyError, ValueError) as error:
+        except (IndexError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: no image_info[0,0][0,0]['location'] ({error})") from error

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.logging import MMLogger
 
+from mmcrowd.fileio.files import printable
 from mmcrowd.registry import DATASETS
 
 from .base_crowd_dataset import BaseCrowdDataset, list_files, load_mat, pair_files
@@ -77,8 +78,10 @@ class UCFCC50Dataset(BaseCrowdDataset):
             raise ValueError(f'{self.data_root}: {number} images, expected at least {NUM_FOLDS}')
         if number != NUM_IMAGES:
             MMLogger.get_current_instance().warning(
-                f'{self.data_root}: {number} images; UCF_CC_50 has {NUM_IMAGES}, so results '
-                'will not compare with published ones.'
+                printable(
+                    f'{self.data_root}: {number} images; UCF_CC_50 has {NUM_IMAGES}, so results '
+                    'will not compare with published ones.'
+                )
             )
 
     def _select_fold(self, images: list) -> list:

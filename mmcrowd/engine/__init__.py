@@ -1,3 +1,3 @@
-from .hooks import AugmentationSeedHook, CrowdVisualizationHook, ResumeValidationHook
+from .hooks import AugmentationSeedHook, CrowdVisualizationHook, LoggerHook, ResumeValidationHook
 
-__all__ = ['AugmentationSeedHook', 'CrowdVisualizationHook', 'ResumeValidationHook']
+__all__ = ['AugmentationSeedHook', 'CrowdVisualizationHook', 'LoggerHook', 'ResumeValidationHook']

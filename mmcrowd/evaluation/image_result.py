@@ -10,9 +10,12 @@ import numpy as np
 
 from mmcrowd.fileio.files import write_atomic
 from mmcrowd.ops.heads import box_levels, box_sigmas
-from mmcrowd.structures.point_fields import POINT_FIELDS, truth_to_original_frame
+from mmcrowd.structures import CrowdDataSample, SampleReader
+from mmcrowd.structures.point_fields import POINT_FIELDS
 
-# Of the JSON file; raised when a reader of the older form would misread the newer one.
+__all__ = ['ImageResult', 'load_results', 'save_results']
+
+# Form of the JSON file; a new number where a reader of the older form would misread the newer one.
 FORMAT = 'mmcrowd-results-1'
 
 # The fields of the points, by their names in the table, that evaluations use.
@@ -74,28 +77,31 @@ class ImageResult:
                 )
 
     @classmethod
-    def from_sample(cls, sample: Mapping) -> 'ImageResult':
-        """Of a :class:`~mmcrowd.structures.CrowdDataSample` as a metric gets it, a dict.
+    def from_sample(
+        cls, sample: CrowdDataSample | Mapping, reader: str = 'ImageResult'
+    ) -> 'ImageResult':
+        """Result of a sample after prediction.
+
+        Args:
+            sample: The sample, or the dict that metrics get of it.
+            reader: Who needs it, written in the errors. Defaults to ``'ImageResult'``.
 
         Raises:
             KeyError: The sample has no ``img_id`` or no ``pred_count``.
-            ValueError: Its ``gt_original`` is not of its points.
+            ValueError: Its ``gt_original`` and ``gt_instances`` are of different numbers of points.
         """
-        for key in ('img_id', 'pred_count'):
-            if key not in sample:
-                raise KeyError(f'image {sample.get("img_id")!r}: the sample has no {key}')
-        pred = sample.get('pred_instances') or {}
-        truth = original_truth(sample)
+        read = SampleReader(sample, reader)
+        truth = read.original_truth
         return cls(
-            img_id=sample['img_id'],
-            pred_count=float(sample['pred_count']),
-            gt_count=sample.get('gt_count'),
-            pred_points=_array(pred.get('points')),
-            pred_scores=_array(pred.get('scores')),
+            img_id=read.value('img_id'),
+            pred_count=float(read.value('pred_count')),
+            gt_count=read.get('gt_count'),
+            pred_points=read.pred_points,
+            pred_scores=read.pred_scores,
             **{f'gt_{key}': truth[key] for key in TRUTH if key in truth},
-            img_path=sample.get('img_path'),
-            ori_shape=sample.get('ori_shape'),
-            attributes=dict(sample.get('attributes') or {}),
+            img_path=read.get('img_path'),
+            ori_shape=read.get('ori_shape'),
+            attributes=dict(read.get('attributes', {})),
         )
 
     def head_sigmas(self) -> np.ndarray | None:
@@ -125,36 +131,6 @@ class ImageResult:
             raise ValueError(f'image {self.img_id!r}: {error}') from None
 
 
-def original_truth(sample: Mapping) -> dict[str, np.ndarray]:
-    """Points, boxes and sigmas of the heads in the original frame.
-
-    They are the sample's ``gt_original``, see
-    :class:`~mmcrowd.datasets.transforms.LoadCrowdImage`. If it has none, those of its
-    ``gt_instances`` are brought back from the input frame.
-
-    Args:
-        sample: A :class:`~mmcrowd.structures.CrowdDataSample` as a metric gets it, a dict.
-
-    Returns:
-        float64 arrays of ``points``, ``boxes`` and ``sigmas``, those that there are.
-
-    Raises:
-        ValueError: The two are not of the same number of points.
-    """
-    gt = sample.get('gt_instances') or {}
-    truth = {key: _array(gt.get(key)) for key in TRUTH}
-    original = sample.get('gt_original')
-    if truth['points'] is None or original is None:
-        return truth_to_original_frame(truth, sample)
-    numbers = len(original['points']), len(truth['points'])
-    if numbers[0] != numbers[1]:
-        raise ValueError(
-            f'image {sample.get("img_id")!r}: gt_original has {numbers[0]} points, gt_instances '
-            f'{numbers[1]}; a transform that drops points must drop their rows of gt_original too'
-        )
-    return original
-
-
 def save_results(results: Sequence[ImageResult], path: str | Path) -> None:
     """Write the results of a test run as JSON, all digits; the file appears whole or not at all."""
     images = [
@@ -171,8 +147,8 @@ def load_results(path: str | Path) -> list[ImageResult]:
         ValueError: The file is no such JSON, naming it and what is wrong.
     """
     try:
-        content = json.loads(Path(path).read_text())
-    except ValueError as error:
+        content = json.loads(Path(path).read_bytes())
+    except (ValueError, RecursionError) as error:
         raise ValueError(f'{path}: not a JSON file of results ({error})') from None
     seen = content.get('format') if isinstance(content, dict) else None
     if seen != FORMAT:
@@ -186,14 +162,6 @@ def load_results(path: str | Path) -> list[ImageResult]:
         except (TypeError, ValueError) as error:
             raise ValueError(f'{path}: images[{number}]: {error}') from None
     return results
-
-
-def _array(values: Any) -> np.ndarray | None:
-    if values is None:
-        return None
-    if hasattr(values, 'detach'):
-        values = values.detach().cpu().numpy()
-    return np.asarray(values, np.float64)
 
 
 def _plain(value: Any) -> Any:

@@ -1,10 +1,11 @@
-"""Reading and writing whole files, and their names."""
+"""Files: whole ones read and written, trees of them listed, and what may be their names."""
 
 import contextlib
 import json
 import os
+import re
 import uuid
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 
@@ -16,7 +17,7 @@ def read_json(path: str | Path) -> Any:
     """
     try:
         return json.loads(Path(path).read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f'{path}: not valid JSON ({error})') from error
 
 
@@ -41,18 +42,74 @@ def file_name(text: str) -> str:
     )
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is no data: ``.thumbs``, ``._IMG_1.jpg`` (which macOS
+    writes beside a file), ``__MACOSX`` (into zip archives)."""
+    return name.startswith('.') or name == '__MACOSX'
+
+
+def list_tree(folder: str | Path) -> list[Path]:
+    """All files below a folder, but for what is hidden there, see :func:`is_hidden`.
+
+    Links to folders are followed. Each folder is read once, by whatever path it is reached first,
+    so that links in a circle do no harm.
+
+    Raises:
+        OSError: A folder cannot be read.
+    """
+
+    def refuse(error: OSError):
+        raise error
+
+    files, seen = [], {os.path.realpath(folder)}
+    for parent, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        entered = []
+        # Links last: a folder goes by its own name if it has one here.
+        for name in sorted(folders, key=lambda n: (os.path.islink(os.path.join(parent, n)), n)):
+            target = os.path.realpath(os.path.join(parent, name))
+            if not is_hidden(name) and target not in seen:
+                seen.add(target)
+                entered.append(name)
+        folders[:] = entered
+        paths = (Path(parent, name) for name in sorted(names) if not is_hidden(name))
+        files += [path for path in paths if path.is_file()]
+    return files
+
+
+def path_below(folder: Path, name: str) -> Path:
+    """The path of a name that comes with data, below the folder on every system.
+
+    Raises:
+        ValueError: The name is empty, absolute, has a drive, or a part that is empty or dots.
+    """
+    parts = re.split(r'[/\\]', name)
+    # Windows drops dots and blanks at the end of a part.
+    if '\0' in name or PureWindowsPath(name).drive or not all(part.strip(' .') for part in parts):
+        raise ValueError(f'{name!r} cannot be the name of a file below {folder}')
+    return folder / name
+
+
+def printable(text: str) -> str:
+    r"""The text with an escape, such as ``\udce9``, for what UTF-8 cannot encode.
+
+    That is in the names of files that are not UTF-8 (Latin-1, on Linux): printing one, or writing
+    it into a log or a page, would be an error.
+    """
+    return text.encode('utf-8', 'backslashreplace').decode()
+
+
 def write_atomic(path: str | Path, content: str | bytes) -> None:
     """Write a file that appears whole or not at all; its folder is made when needed.
 
     Args:
         path: The file.
-        content: Bytes, or text to be written as UTF-8.
+        content: Bytes, or text to be written as UTF-8, see :func:`printable`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'{path.name}.{uuid.uuid4().hex}.partial')
     try:
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        partial.write_bytes(printable(content).encode() if isinstance(content, str) else content)
         os.replace(partial, path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -1,12 +1,10 @@
 """JPEG files that stay encoded until it is known how much of them, and how fine, is needed."""
 
 import io
-import struct
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from .images import (
@@ -14,12 +12,12 @@ from .images import (
     START_OF_SCAN,
     TRANSPOSED,
     decode_image,
+    jpeg_orientation,
     jpeg_segments,
     read_image_file,
     resize_image,
 )
 
-_APP1 = 0xE1
 # The frames that the decoder scales: sequential and progressive ones, not the lossless.
 _SCALABLE = (*SEQUENTIAL, 0xC2)
 
@@ -36,7 +34,7 @@ def open_image(path: str, backend_args: dict | None = None) -> 'np.ndarray | Enc
     content = read_image_file(path, backend_args)
     header = _read_jpeg_header(content)
     if header is None:
-        return decode_image(content, path, cv2.IMREAD_COLOR)
+        return decode_image(content, path, cv2.IMREAD_COLOR, jpeg_orientation(content))
     return EncodedImage(content, path, header)
 
 
@@ -97,7 +95,7 @@ class EncodedImage:
         Returns:
             1, 2, 4 or 8.
         """
-        whole_cells = whole_cells or not self.header.upright
+        whole_cells = whole_cells or self.header.orientation != 1
         for r in (8, 4, 2):
             if scale * r <= 1 and not (whole_cells and any(side % r for side in self.header.size)):
                 return r
@@ -132,7 +130,8 @@ class EncodedImage:
             img = self._decode_top(reduction, rows, (x0, y0, w, h))
             if img is not None:
                 return img
-        img = decode_image(self.content, self.path, _DECODE_REDUCED[reduction])
+        flags = _DECODE_REDUCED[reduction]
+        img = decode_image(self.content, self.path, flags, self.header.orientation)
         if img.shape[:2] != size:
             raise ValueError(
                 f'{self.path}: decoded at 1/{reduction} to {img.shape[:2]} pixels (h, w), expected '
@@ -170,46 +169,31 @@ class JpegHeader(NamedTuple):
 
     Attributes:
         size: ``(h, w)`` in pixels, after EXIF rotation.
-        upright: Whether there is no EXIF rotation.
+        orientation: EXIF orientation, see :func:`~mmcrowd.fileio.images.exif_orientation`.
         height_at: Where the two bytes of the height are, if the rows come one after the other, from
             the top: in one scan of grey or three colours. None otherwise.
     """
 
     size: tuple[int, int]
-    upright: bool
+    orientation: int
     height_at: int | None
 
 
 def _read_jpeg_header(content: bytes) -> JpegHeader | None:
-    """Header of a JPEG that can be decoded at a reduced size.
-
-    None for all other files, and where the EXIF data cannot be read.
-    """
-    if not content.startswith(b'\xff\xd8'):
+    """Header of a JPEG that can be decoded at a reduced size; None for all other files."""
+    orientation = jpeg_orientation(content)
+    if orientation is None:
         return None
-    size, components, height_at, orientation = (0, 0), None, None, 1
-    can_stop = True
+    size, components, height_at = (0, 0), None, None
     for code, segment, end in jpeg_segments(content):
-        if code == _APP1 and segment.startswith(b'Exif\0\0'):
-            exif = Image.Exif()
-            try:
-                exif.load(segment)
-                # In damaged data OpenCV may find one all the same: it shall do the decoding, and
-                # a size that is not the expected one is then an error.
-                can_stop = ExifTags.Base.Orientation in exif
-                orientation = exif.get(ExifTags.Base.Orientation, 1)
-            except (SyntaxError, struct.error):
-                return None
-        elif code in _SCALABLE:
+        if code in _SCALABLE:
             size = int.from_bytes(segment[1:3], 'big'), int.from_bytes(segment[3:5], 'big')
             if code in SEQUENTIAL and segment[5:6] in (b'\1', b'\3'):
                 components, height_at = segment[5:6], end - len(segment) + 1
         elif code == START_OF_SCAN:
-            if segment[:1] != components or orientation != 1 or not can_stop:
+            if segment[:1] != components or orientation != 1:
                 height_at = None
             break
     if 0 in size:
         return None
-    return JpegHeader(
-        size[::-1] if orientation >= TRANSPOSED else size, orientation == 1, height_at
-    )
+    return JpegHeader(size[::-1] if orientation >= TRANSPOSED else size, orientation, height_at)

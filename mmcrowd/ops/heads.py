@@ -1,11 +1,13 @@
 """What the box of a head says of its size: the radii and the levels of NWPU-Crowd."""
 
+import argparse
+
 import numpy as np
 
 # Levels of the head area (Wang et al., NWPU-Crowd, TPAMI 2020), in pixels of the original frame:
 # A0 < 10 <= A1 < 10^2 <= A2 < 10^3 <= A3 < 10^4 <= A4 < 10^5 <= A5.
 HEAD_LEVELS = ('A0', 'A1', 'A2', 'A3', 'A4', 'A5')
-_LEVEL_AREAS = (1e1, 1e2, 1e3, 1e4, 1e5)
+HEAD_LEVEL_AREAS = (1e1, 1e2, 1e3, 1e4, 1e5)
 
 # The radii of NWPU-Crowd, in the order of the columns of :func:`box_sigmas`.
 HEAD_RADII = ('sigma_s', 'sigma_l')
@@ -13,6 +15,30 @@ HEAD_RADII = ('sigma_s', 'sigma_l')
 # Decimals that count of a box's side: as many as are left of the difference of two large
 # coordinates in single precision.
 _SIDE_DECIMALS = 2
+
+
+def parse_radius(text: str) -> float | str:
+    """Radius as it is written on a command line: pixels, or one of :data:`HEAD_RADII`.
+
+    Args:
+        text: What was written; made to be the ``type`` of an argument of :mod:`argparse`.
+
+    Raises:
+        argparse.ArgumentTypeError: It is neither.
+
+    Examples:
+        >>> parse_radius('8'), parse_radius('2.5'), parse_radius('sigma_l')
+        (8, 2.5, 'sigma_l')
+    """
+    if text in HEAD_RADII:
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f'{text!r}, expected pixels or one of {", ".join(HEAD_RADII)}'
+        ) from None
+    return int(value) if value.is_integer() else value
 
 
 def box_sigmas(boxes: np.ndarray) -> np.ndarray:
@@ -61,7 +87,7 @@ def box_levels(boxes: np.ndarray) -> np.ndarray:
         array([0, 1])
     """
     areas = _box_sizes(boxes).prod(1).round(2 * _SIDE_DECIMALS)
-    return np.searchsorted(_LEVEL_AREAS, areas, side='right')
+    return np.searchsorted(HEAD_LEVEL_AREAS, areas, side='right')
 
 
 def _box_sizes(boxes: np.ndarray) -> np.ndarray:

@@ -9,9 +9,11 @@ from .frame import (
     whole_image_size,
 )
 from .padding import padding_mask
+from .sample_reader import SampleReader
 
 __all__ = [
     'CrowdDataSample',
+    'SampleReader',
     'compose_crop',
     'compose_flip',
     'compose_resize',

@@ -1,15 +1,21 @@
+from typing import NamedTuple
+
 import cv2
 import mmcv
 import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.visualization import Visualizer
 
+from mmcrowd.fileio.files import printable
 from mmcrowd.registry import VISUALIZERS
-from mmcrowd.structures import CrowdDataSample, to_input_frame, to_original_frame
+from mmcrowd.structures import (
+    CrowdDataSample,
+    SampleReader,
+    to_input_frame,
+    to_original_frame,
+)
 
 from .drawing import (
-    GROUND_COLOR,
-    TEXT_COLOR,
     add_caption,
     detail_size,
     draw_points,
@@ -18,10 +24,7 @@ from .drawing import (
     point_radius,
     side_by_side,
 )
-
-# RGB. Truth and prediction differ in shape too: dots and rings.
-_GT_COLOR = (0, 225, 255)
-_PRED_COLOR = (255, 160, 40)
+from .palette import GROUND_COLOR, PREDICTION_COLOR, TEXT_COLOR, TRUTH_COLOR
 
 # Side, in pixels of the image, of the square on which the colour scale counts persons.
 _UNIT_SIDE = 10
@@ -29,6 +32,20 @@ _UNIT_SIDE = 10
 # Least standard deviation, in pixels of the image, of the person that bounds the scale from below:
 # on an image that is enlarged the blur of the picture is next to nothing.
 _LEAST_SPREAD = 2.5
+
+
+class Panel(NamedTuple):
+    """A drawn panel before its caption is laid above it.
+
+    Attributes:
+        picture: RGB uint8 ``(h, w, 3)``.
+        title: Texts with their colours.
+        details: Texts, and small pictures between them.
+    """
+
+    picture: np.ndarray
+    title: list[tuple[str, tuple[int, int, int]]]
+    details: list[str | np.ndarray]
 
 
 @VISUALIZERS.register_module()
@@ -40,6 +57,9 @@ class CrowdVisualizer(Visualizer):
     grey. The density is averaged over a few screen pixels, so that heads stay visible where a
     network puts a whole person on one cell; the colour scale counts persons per 10 x 10 pixels of
     the image that was passed in.
+
+    The picture is drawn on plain arrays by :mod:`mmcrowd.visualization.drawing`; MMEngine's own
+    drawing methods, which go through a matplotlib figure of the image, are not used.
 
     Args:
         name: Name of the instance.
@@ -122,33 +142,45 @@ class CrowdVisualizer(Visualizer):
         """
         if out_file is None and not is_main_process():
             return None
-        screen = _Screen(name, image, data_sample, frame, self.min_side, self.max_side)
-        gt_points = _points(data_sample, 'gt_instances') if draw_gt else None
-        pred_points = _points(data_sample, 'pred_instances') if draw_pred else None
-        density = _density(name, data_sample) if draw_pred else None
-        gt_title, pred_title = _titles(
-            data_sample.get('gt_count', _count(gt_points)) if draw_gt else None,
-            data_sample.get('pred_count', _count(pred_points, density)) if draw_pred else None,
-        )
-
-        marked, legend = _mark_points(screen, gt_points, pred_points)
-        if density is None:
-            panels = [add_caption(marked, gt_title + pred_title, legend, screen.em)]
-        else:
-            shaded, scale = _shade_density(name, screen, density, self.density_max)
-            panels = [
-                add_caption(marked, gt_title, legend, screen.em),
-                add_caption(shaded, pred_title, scale, screen.em),
-            ]
-        drawn = side_by_side(panels)
-
+        panels = self.draw_panels(name, image, data_sample, draw_gt, draw_pred, frame)
+        drawn = side_by_side([add_caption(*panel, _letter_size(panel.picture)) for panel in panels])
         if show:
-            self.show(drawn, win_name=name, wait_time=wait_time)
+            self.show(drawn, win_name=printable(name), wait_time=wait_time)
         if out_file is not None:
             mmcv.imwrite(drawn[..., ::-1], str(out_file))
         else:
-            self.add_image(name, drawn, step)
+            self.add_image(printable(name), drawn, step)
         return drawn
+
+    def draw_panels(
+        self,
+        name: str,
+        image: np.ndarray,
+        data_sample: CrowdDataSample,
+        draw_gt: bool = True,
+        draw_pred: bool = True,
+        frame: str = 'original',
+    ) -> list[Panel]:
+        """Draw the panels of one sample, for :meth:`add_datasample`; arguments and errors are its.
+
+        Returns:
+            The image with its points and, if there is a predicted density, the density.
+        """
+        screen = _Screen(name, image, data_sample, frame, self.min_side, self.max_side)
+        read = SampleReader(data_sample, 'CrowdVisualizer', name)
+        gt_points = screen.truth(read) if draw_gt else None
+        pred_points = screen.predicted(read) if draw_pred else None
+        density = read.density if draw_pred else None
+        gt_title, pred_title = _titles(
+            read.get('gt_count', _count(gt_points)) if draw_gt else None,
+            read.get('pred_count', _count(pred_points, density)) if draw_pred else None,
+        )
+        marked, legend = _mark_points(screen, gt_points, pred_points)
+        if density is None:
+            return [Panel(marked, gt_title + pred_title, legend)]
+        stride = read.stride(screen.meta['img_shape'])
+        shaded, scale = _shade_density(screen, density, stride, self.density_max)
+        return [Panel(marked, gt_title, legend), Panel(shaded, pred_title, scale)]
 
 
 class _Screen:
@@ -180,8 +212,19 @@ class _Screen:
         )
         # Screen pixels per image pixel, (x, y).
         self.scale = np.array([width / size[1], height / size[0]])
-        # Size of the letters.
-        self.em = max(width, height) // 34
+        self.em = _letter_size(self.picture)
+
+    def truth(self, read: SampleReader) -> np.ndarray | None:
+        """Screen positions of the true points; as annotated, if the image is the original one."""
+        if read.gt_points is None:
+            return None
+        if self.frame == 'original':
+            return self.locate(read.original_truth['points'], 'original')
+        return self.locate(read.gt_points, 'input')
+
+    def predicted(self, read: SampleReader) -> np.ndarray | None:
+        """Screen positions of the predicted points."""
+        return None if read.pred_points is None else self.locate(read.pred_points, 'original')
 
     def locate(self, points: np.ndarray, frame: str) -> np.ndarray:
         """Screen positions of points ``(m, 2)`` of a frame."""
@@ -191,19 +234,9 @@ class _Screen:
         return (points + 0.5) * self.scale - 0.5
 
 
-def _points(sample: CrowdDataSample, field: str) -> np.ndarray | None:
-    if field not in sample:
-        return None
-    return sample.get(field).points.detach().cpu().numpy().astype(np.float64).reshape(-1, 2)
-
-
-def _density(name: str, sample: CrowdDataSample) -> np.ndarray | None:
-    if 'pred_density' not in sample:
-        return None
-    density = sample.pred_density.density.detach().float().cpu().numpy()[0]
-    if not np.isfinite(density).all():
-        raise ValueError(f'{name}: predicted density is not finite everywhere')
-    return density
+def _letter_size(picture: np.ndarray) -> int:
+    """Size of the letters of a title above a picture."""
+    return max(picture.shape[:2]) // 34
 
 
 def _count(points: np.ndarray | None, density: np.ndarray | None = None) -> float | None:
@@ -214,11 +247,11 @@ def _count(points: np.ndarray | None, density: np.ndarray | None = None) -> floa
 
 
 def _titles(gt_count: int | None, pred_count: float | None) -> tuple[list, list]:
-    gt_title = [] if gt_count is None else [(f'GT {gt_count}', _GT_COLOR)]
+    gt_title = [] if gt_count is None else [(f'GT {gt_count}', TRUTH_COLOR)]
     # Adding 0 turns a rounded -0.0 into 0.0.
     pred_title = []
     if pred_count is not None:
-        pred_title.append((f'pred {round(pred_count, 1) + 0.0:.1f}', _PRED_COLOR))
+        pred_title.append((f'pred {round(pred_count, 1) + 0.0:.1f}', PREDICTION_COLOR))
     if gt_title and pred_title:
         error = f'{round(pred_count - gt_count, 1) + 0:+.1f}'.replace('-', '\N{MINUS SIGN}')
         pred_title.append((f'({error})', TEXT_COLOR))
@@ -232,10 +265,9 @@ def _mark_points(
     picture, legend = screen.picture.copy(), []
     layers = []
     if pred_points is not None:
-        located = screen.locate(pred_points, 'original')
-        layers.append((located, 'prediction', _PRED_COLOR, True))
+        layers.append((pred_points, 'prediction', PREDICTION_COLOR, True))
     if gt_points is not None:
-        layers.append((screen.locate(gt_points, 'input'), 'truth', _GT_COLOR, False))
+        layers.append((gt_points, 'truth', TRUTH_COLOR, False))
     sets = [layer[0] for layer in layers]
     radius = point_radius(max(sets, key=len), max(picture.shape)) if sets else 0
     side = detail_size(screen.em)
@@ -248,11 +280,10 @@ def _mark_points(
 
 
 def _shade_density(
-    name: str, screen: _Screen, density: np.ndarray, density_max: float | None
+    screen: _Screen, density: np.ndarray, stride: int, density_max: float | None
 ) -> tuple[np.ndarray, list]:
     """Picture with the density over it, and its colour scale."""
     size = screen.picture.shape[:2]
-    stride = _stride(name, density.shape, screen.meta)
     far = np.array(density.shape[::-1]) * stride
     corners = screen.locate(np.array([[0.0, 0.0], far]) - 0.5, 'input') + 0.5
     sigma = max(size) / 256
@@ -275,20 +306,6 @@ def _shade_density(
     end = f'{top * unit:.2g}' if top * unit < 100 else f'{top * unit:.0f}'
     unit_name = f'persons per {_UNIT_SIDE} \N{MULTIPLICATION SIGN} {_UNIT_SIDE} px'
     return picture, ['0', bar, f'{end} {unit_name}']
-
-
-def _stride(name: str, size: tuple[int, int], meta: dict) -> int:
-    """Stride of a density of ``size = (h, w)``, which must just cover the input."""
-    stride = meta.get('density_stride')
-    if stride is None:
-        raise KeyError(f'{name}: the sample has a pred_density, but no density_stride')
-    shape = tuple(meta['img_shape'])
-    if tuple(-(-side // stride) for side in shape) != tuple(size):
-        raise ValueError(
-            f'{name}: a density of {size} cells does not cover an input of {shape} at stride '
-            f'{stride}'
-        )
-    return stride
 
 
 def _quantile_of_persons(density: np.ndarray, share: float) -> float:

@@ -14,8 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mmcrowd.ops.neighbours import nearest_neighbour_distances
 
-TEXT_COLOR = (240, 240, 240)
-GROUND_COLOR = (20, 20, 24)
+from .palette import GROUND_COLOR, TEXT_COLOR
 
 # Inferno, less its dark end: that would vanish on the darkened image.
 _DENSITY_COLORS = cv2.applyColorMap(

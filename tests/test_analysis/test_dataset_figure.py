@@ -1,32 +1,18 @@
 import numpy as np
 import pytest
 
-from mmcrowd.analysis import dataset_figure
-from mmcrowd.analysis.dataset_figure import CLASSES, draw_dataset
+from mmcrowd.analysis.dataset_figure import CLASSES, dataset_figure, draw_dataset
 
 
-@pytest.fixture
-def drawn(monkeypatch):
-    """Function that draws, and gives the four panels with the picture."""
-    figures = []
-    canvas = dataset_figure.FigureCanvasAgg
-
-    def keep(figure):
-        figures.append(figure)
-        return canvas(figure)
-
-    monkeypatch.setattr(dataset_figure, 'FigureCanvasAgg', keep)
-
-    def draw(counts, sizes, distances):
-        as_arrays = [
-            {name: np.array(values) for name, values in given.items()}
-            for given in (counts, sizes, distances)
-        ]
-        picture = draw_dataset(*as_arrays, 'title')
-        assert picture.dtype == np.uint8 and picture.shape[2] == 3 and min(picture.shape[:2]) > 800
-        return figures[-1].axes
-
-    return draw
+def drawn(counts, sizes, distances):
+    """The four panels of the figure, after the picture was drawn."""
+    arguments = [
+        {name: np.array(values) for name, values in given.items()}
+        for given in (counts, sizes, distances)
+    ]
+    picture = draw_dataset(*arguments, 'title')
+    assert picture.dtype == np.uint8 and picture.shape[2] == 3 and min(picture.shape[:2]) > 800
+    return dataset_figure(*arguments, 'title').axes
 
 
 def shares(axes):
@@ -39,7 +25,7 @@ def medians(axes):
     return [line.get_xdata()[0] for line in axes.lines if len(line.get_xdata()) == 2]
 
 
-def test_shares_are_of_each_split(drawn):
+def test_shares_are_of_each_split():
     counts, _, _, distances = drawn(
         dict(train=[1, 10, 10, 100], val=[1000]),
         dict(train=[(300, 400)] * 4, val=[(30, 40)]),
@@ -54,7 +40,7 @@ def test_shares_are_of_each_split(drawn):
     assert medians(distances) == [3, 5]
 
 
-def test_zeros_have_a_place_of_their_own(drawn):
+def test_zeros_have_a_place_of_their_own():
     counts, _, _, distances = drawn(
         dict(train=[0, 0, 0, 50, 500]),
         dict(train=[(300, 400)] * 5),
@@ -68,7 +54,7 @@ def test_zeros_have_a_place_of_their_own(drawn):
     assert medians(counts)[0] == counts.get_xticks()[0]
 
 
-def test_bars_by_class(drawn):
+def test_bars_by_class():
     _, _, classes, _ = drawn(
         dict(train=[0, 50, 100, 501]), dict(train=[(3, 4)] * 4), dict(train=[1.0])
     )
@@ -78,7 +64,7 @@ def test_bars_by_class(drawn):
     assert heights[5:] == pytest.approx([0, 100 * 150 / 651, 0, 100 * 501 / 651, 0])
 
 
-def test_circles_by_number_of_images(drawn):
+def test_circles_by_number_of_images():
     _, sizes, _, _ = drawn(
         dict(train=[1] * 4), dict(train=[(300, 400)] * 3 + [(500, 200)]), dict(train=[1.0])
     )
@@ -89,7 +75,7 @@ def test_circles_by_number_of_images(drawn):
 
 
 @pytest.mark.parametrize('count', [[], [0], [1], [7] * 3])
-def test_hardly_anything(drawn, count):
+def test_hardly_anything(count):
     drawn(
         dict(test=np.array(count, int), val=np.array([], int)),
         dict(test=[(1, 1)] * 3, val=[(4000, 6000)]),

@@ -7,8 +7,7 @@ from mmcrowd.datasets.transforms.formatting import PackCrowdInputs
 from mmcrowd.datasets.transforms.loading import LoadCrowdImage
 from mmcrowd.datasets.transforms.partition import PartitionByNearestPoint
 from mmcrowd.datasets.transforms.processing import RandomHorizontalFlip
-
-BOX_COLOR = (255, 200, 40)
+from mmcrowd.visualization.palette import BOX_COLOR
 
 
 def make_results(points, size=(40, 60), level=90, **others):

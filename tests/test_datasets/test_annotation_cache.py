@@ -1,12 +1,19 @@
+import copy
+import dataclasses
+import enum
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mmengine.config import ConfigDict
 from mmengine.logging import MMLogger
 
-from mmcrowd.datasets.annotation_cache import AnnotationCache, user_cache_dir
+from mmcrowd.datasets.annotation_cache import AnnotationCache, encode_plain, user_cache_dir
 
 ANNOTATIONS = [
     dict(size=np.array([4, 5]), points=np.float32([[1, 2], [3, 4]]), blur=np.array([0, 1])),
@@ -132,3 +139,94 @@ def test_the_user_s_cache_folder(monkeypatch):
     assert user_cache_dir() == Path('/home/me/.cache/mmcrowd/annotations')
     monkeypatch.setattr(os.path, 'expanduser', lambda path: path)  # nobody's home is known
     assert user_cache_dir() is None
+
+
+@dataclasses.dataclass
+class Rule:
+    size: int
+
+
+class Kind(enum.Enum):
+    HEAD = 1
+    BODY = 2
+
+
+DIFFERENT = [
+    None,
+    True,
+    1,
+    1.0,
+    '1',
+    b'1',
+    [],
+    {},
+    set(),
+    '',
+    [1, 2],
+    [12],
+    [[1], 2],
+    [1, [2]],
+    ['1', '2'],
+    ['12'],
+    ['1; 2'],
+    {'a': 1},
+    {'a': 2},
+    [('a', 1)],
+    {1, 2},
+    range(2),
+    float('nan'),
+    float('inf'),
+    10**30,
+    Path('1'),
+    'caf\udce9',
+    'caf\ud83d',
+    re.compile('a'),
+    re.compile('a', re.I),
+    np.zeros(2),
+    np.zeros(2, np.float32),
+    np.zeros((2, 1)),
+    np.float32(1),
+    np.zeros(2, [('x', 'i4'), ('y', 'i4')]),
+    np.zeros(2, [('y', 'i4'), ('x', 'i4')]),
+    Rule(1),
+    Rule(2),
+    Kind.HEAD,
+    Kind.BODY,
+    {'a': 1, 'b': 2},
+    {'b': 2, 'a': 1},
+]
+
+
+def test_different_data_have_different_bytes():
+    encoded = [encode_plain(value, 'x') for value in DIFFERENT]
+    assert len(set(encoded)) == len(DIFFERENT)
+    assert encoded == [encode_plain(copy.deepcopy(value), 'x') for value in DIFFERENT]
+
+
+def test_equal_data_have_equal_bytes():
+    for a, b in (
+        ([1, 'x'], (1, 'x')),
+        ({'a': [1]}, ConfigDict(a=[1])),
+        ({'b', 'a', 'c'}, frozenset('cab')),
+        (np.arange(6).reshape(2, 3).T, np.arange(6).reshape(2, 3).T.copy()),
+        ('ab', ''.join(['a', 'b'])),
+    ):
+        assert encode_plain(a, 'x') == encode_plain(b, 'x')
+
+
+@pytest.mark.parametrize('value', [object(), print, int, lambda: 0, iter([]), np.array([None])])
+def test_what_is_no_plain_data_is_named(value):
+    with pytest.raises(TypeError, match=r"x\['a'\]\[1\] is .*, no plain data"):
+        encode_plain({'a': [0, value]}, 'x')
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+
+
+@given(a=plain, b=plain)
+def test_bytes_are_equal_if_and_only_if_the_data_are(a, b):
+    assert (encode_plain(a, 'x') == encode_plain(b, 'x')) == (repr(a) == repr(b))

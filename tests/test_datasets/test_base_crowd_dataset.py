@@ -2,8 +2,11 @@
 
 import importlib.util
 import json
+import os
 import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 from mmengine.logging import MMLogger
 from scipy.io import savemat
 
+from mmcrowd import datasets
 from mmcrowd.datasets import (
     BaseCrowdDataset,
     CrowdDataset,
@@ -21,6 +25,10 @@ from mmcrowd.datasets import (
     UCFQNRFDataset,
 )
 
+from .test_jhu_crowd import make_jhu
+from .test_nwpu_crowd import make_nwpu
+from .test_shanghaitech import make_part
+from .test_ucf_cc_50 import make_cc50
 from .test_ucf_qnrf import make_qnrf
 
 MODULE = """
@@ -30,6 +38,81 @@ class Mine(UCFQNRFDataset):
     def read_annotation(self, info):
         return dict(points={points})
 """
+
+
+# Heads of at least a given size; the first two values of a row are a point.
+OWN_CLASS = """
+from pathlib import Path
+
+from mmcrowd.datasets import BaseCrowdDataset
+
+class Mine(BaseCrowdDataset):
+    def __init__(self, min_size=0, kinds=(), **kwargs):
+        self.min_size = min_size
+        self.kinds = kinds
+        super().__init__(**kwargs)
+
+    def list_images(self, problems):
+        files = sorted(Path(self.data_root).glob('*.txt'))
+        return [
+            dict(img_path=str(f.with_suffix('.png')), img_id=f.stem, ann_path=str(f)) for f in files
+        ]
+
+    def read_annotation(self, info):
+        rows = [line.split() for line in Path(info['ann_path']).read_text().splitlines()]
+        return dict(points=[[int(x), int(y)] for x, y, s in rows if int(s) >= self.min_size])
+"""
+OTHER_PROCESS = """
+import json, sys
+from mmcrowd.datasets import *
+from mine_of_the_test import Mine
+
+def refuse(*args):
+    raise AssertionError('parsed')
+
+BaseCrowdDataset._read = refuse
+for name, kwargs in json.loads(sys.argv[1]):
+    if name == 'Mine':
+        kwargs['kinds'] = {'head', 'body', 'shoulder', 'hat'}
+    globals()[name](**kwargs)
+"""
+
+
+@pytest.fixture
+def load_module(tmp_path, monkeypatch):
+    """Function that imports a source text, in the place of what it imported before."""
+
+    def load(source, folder=tmp_path / 'code'):
+        folder.mkdir(exist_ok=True)
+        path = folder / 'mine_of_the_test.py'
+        if not path.exists() or path.read_text() != source:
+            path.write_text(source)
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, spec.name, module)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture
+def own_data(tmp_path):
+    """A folder of two images for ``Mine``."""
+    root = tmp_path / 'own'
+    root.mkdir()
+    for name, rows in (('a', '1 2 5\n3 4 20\n'), ('b', '5 6 7\n')):
+        cv2.imwrite(str(root / f'{name}.png'), np.zeros((10, 10, 3), np.uint8))
+        (root / f'{name}.txt').write_text(rows)
+    return str(root)
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    """Warnings in the log."""
+    told = []
+    monkeypatch.setattr(MMLogger.get_instance('t'), 'warning', told.append)
+    return told
 
 
 def entries(dataset):
@@ -195,20 +278,172 @@ def test_changed_files_are_read_again(tmp_path):
     assert len(first()) == 3
 
 
-def test_changed_code_reads_again(tmp_path):
+def test_changed_code_reads_again(tmp_path, load_module):
     root = make_qnrf(tmp_path / 'data')
     for points in ([[1, 2]], [[3, 4], [5, 6]]):
-        source = tmp_path / 'mine.py'
-        source.write_text(MODULE.format(points=points))
-        spec = importlib.util.spec_from_file_location('mine_of_the_test', source)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module
-        try:
-            spec.loader.exec_module(module)
-            dataset = module.Mine(data_root=str(root))
-        finally:
-            del sys.modules[spec.name]
+        dataset = load_module(MODULE.format(points=points)).Mine(data_root=str(root))
         assert dataset.get_data_info(0)['points'].tolist() == points
+
+
+def test_changed_code_of_a_mixin_reads_again(own_data, tmp_path, load_module, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    for number in (1, 2):
+        (tmp_path / 'mixin_of_the_test.py').write_text(
+            f'class Mixin:\n    def read_annotation(self, info):\n'
+            f'        return dict(points=[[0, 0]] * {number})\n'
+        )
+        monkeypatch.delitem(sys.modules, 'mixin_of_the_test', raising=False)
+        source = OWN_CLASS.replace('class Mine(', 'class Base(')
+        source += '\nfrom mixin_of_the_test import Mixin\nclass Mine(Mixin, Base): pass\n'
+        importlib.invalidate_caches()
+        dataset = load_module(source).Mine(data_root=own_data, split='trainval')
+        assert len(dataset.get_data_info(0)['points']) == number
+
+
+def test_arguments_of_a_subclass_belong_to_the_key(own_data, load_module, no_parsing, warnings):
+    mine = load_module(OWN_CLASS).Mine
+    wanted = {0: [[1, 2], [3, 4]], 10: [[3, 4]], 30: []}
+    for _ in range(2):
+        for min_size, points in wanted.items():
+            dataset = mine(data_root=own_data, split='trainval', min_size=min_size)
+            assert dataset.get_data_info(0)['points'].tolist() == points
+        no_parsing()
+    # Of the pipeline, and of how entries are kept, no annotation depends.
+    kwargs = dict(pipeline=[dict(type='mmcrowd.LoadCrowdImage')], serialize_data=False, indices=1)
+    dataset = mine(data_root=own_data, split='trainval', min_size=10, **kwargs)
+    assert len(dataset) == 1 and dataset[0]['points'].tolist() == [[3, 4]]
+    for changed in (dict(kinds=('x',)), dict(filter_cfg=dict(x=1)), dict(metainfo=dict(x=1))):
+        with pytest.raises(AssertionError, match='opened'):
+            mine(data_root=own_data, split='trainval', **changed)
+    assert not warnings
+
+
+def test_an_attribute_that_is_changed_before_loading(own_data, load_module):
+    mine = load_module(OWN_CLASS).Mine
+    mine(data_root=own_data, split='trainval')
+    dataset = mine(data_root=own_data, split='trainval', lazy_init=True)
+    dataset.min_size = 10
+    assert dataset.get_data_info(0)['points'].tolist() == [[3, 4]]
+
+
+@pytest.mark.parametrize('value', [object(), len, np.array([object()]), [dict(x={1: print})]])
+def test_attributes_that_are_no_plain_data(own_data, load_module, warnings, user_cache, value):
+    mine, before = load_module(OWN_CLASS).Mine, set(user_cache.glob('*'))
+    for _ in range(2):
+        dataset = mine(data_root=own_data, split='trainval', kinds=value)
+        assert len(dataset.get_data_info(0)['points']) == 2
+    assert len(warnings) == 2 and set(user_cache.glob('*')) == before
+    assert warnings[0].startswith('Mine: the annotations are not cached')
+    assert "cache_key()['kinds']" in warnings[0] and 'no plain data' in warnings[0]
+
+
+def test_a_subclass_may_choose_its_key(own_data, load_module, warnings, no_parsing):
+    source = (
+        OWN_CLASS
+        + """
+    def cache_key(self):
+        return {key: value for key, value in super().cache_key().items() if key != 'kinds'}
+"""
+    )
+    mine = load_module(source).Mine
+    mine(data_root=own_data, split='trainval', kinds=print)
+    no_parsing()
+    mine(data_root=own_data, split='trainval', kinds=object())
+    assert not warnings
+
+
+def test_classes_whose_code_is_in_no_file(own_data, load_module, warnings):
+    module = load_module(OWN_CLASS)
+    for number in (1, 2):
+
+        class Inside(module.Mine):
+            def read_annotation(self, info, number=number):
+                return dict(points=[[0, 0]] * number)
+
+        dataset = Inside(data_root=own_data, split='trainval')
+        assert len(dataset.get_data_info(0)['points']) == number
+    del module.__file__  # as in a notebook
+    module.Mine(data_root=own_data, split='trainval')
+    assert len(warnings) == 3
+    assert 'Inside of' in warnings[0] and 'in no file' in warnings[0]
+    assert 'Mine of mine_of_the_test' in warnings[2]
+
+
+LISTED = """
+import json
+from pathlib import Path
+
+from mmcrowd.datasets import BaseCrowdDataset
+
+class Mine(BaseCrowdDataset):
+    def list_images(self, problems):
+        rows = json.loads(Path(self.data_root, 'list.json').read_text())
+        return [dict(img_path=str(Path(self.data_root, 'a.png')), img_id='a', **rows)]
+
+    def read_annotation(self, info):
+        return info['annotation'] if 'annotation' in info else dict(points=[info['point']])
+"""
+
+
+@pytest.mark.parametrize(
+    'rows', [[dict(annotation=dict(points=[p])) for p in ([1, 2], [3, 4])], [dict(point=[1, 2])]]
+)
+def test_what_the_list_says_belongs_to_the_key(own_data, load_module, no_parsing, rows):
+    mine, path = load_module(LISTED).Mine, Path(own_data) / 'list.json'
+    rows = [*rows, dict(point=[5, 6])]
+    for _ in range(2):
+        for row in rows:
+            path.write_text(json.dumps(row))
+            points = mine(data_root=own_data).get_data_info(0)['points'].tolist()
+            assert points == (
+                row['annotation']['points'] if 'annotation' in row else [row['point']]
+            )
+        no_parsing()
+
+
+def test_annotations_that_change_places(own_data, load_module):
+    source = OWN_CLASS.replace(
+        '        return [',
+        '        swap = Path(self.data_root, "swap").exists()\n'
+        '        names = files[::-1] if swap else files\n'
+        '        return [',
+    ).replace('ann_path=str(f)) for f in files', 'ann_path=str(g)) for f, g in zip(files, names)')
+    mine = load_module(source).Mine
+    first = mine(data_root=own_data, split='trainval').get_data_info(0)['points'].tolist()
+    (Path(own_data) / 'swap').touch()
+    second = mine(data_root=own_data, split='trainval').get_data_info(0)['points'].tolist()
+    assert (first, second) == ([[1, 2], [3, 4]], [[5, 6]])
+
+
+def test_another_process_opens_no_file(own_data, tmp_path, load_module, user_cache):
+    makers = dict(
+        UCFQNRFDataset=make_qnrf,
+        JHUCrowdDataset=make_jhu,
+        NWPUCrowdDataset=make_nwpu,
+        ShanghaiTechDataset=make_part,
+        UCFCC50Dataset=make_cc50,
+    )
+    starts = [('Mine', dict(data_root=own_data, split='trainval'))]
+    for name, make in makers.items():
+        make(tmp_path / name)
+        starts.append((name, dict(data_root=str(tmp_path / name))))
+    starts.append(('CrowdDataset', dict(data_root=str(tmp_path), ann_file='a.json', split='test')))
+    entry = dict(img_path='own/a.png', points=[[1, 2]], attributes=dict(x=[1, {'y': None}]))
+    (tmp_path / 'a.json').write_text(json.dumps(dict(data_list=[entry])))
+    module = load_module(OWN_CLASS)
+    for name, kwargs in starts:
+        if name == 'Mine':
+            module.Mine(**dict(kwargs, kinds={'hat', 'shoulder', 'body', 'head'}))
+        else:
+            getattr(datasets, name)(**kwargs)
+    path = os.pathsep.join([str(tmp_path / 'code'), str(Path(datasets.__file__).parents[2])])
+    done = subprocess.run(
+        [sys.executable, '-c', OTHER_PROCESS, json.dumps(starts)],
+        env=dict(os.environ, PYTHONPATH=path, PYTHONHASHSEED='7'),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_two_annotations_of_the_same_images_are_kept_apart(tmp_path, no_parsing):

@@ -78,7 +78,13 @@ def test_given_splits(tmp_path):
         (dict(img_path='images/x.png', points=[['1', '2']]), 'not numbers'),
         (dict(img_path='images/x.png', points=[[1, None]]), 'not numbers'),
         (dict(img_path='images/x.png', points=[[True, False]]), 'not numbers'),
+        (dict(img_path='images/x.png', points=[[True, 2.5]]), 'not numbers'),
         (dict(img_path='images/x.png', points=[[1, float('nan')]]), 'not finite'),
+        (dict(img_path='images/x.png', points=[[1, 1e300]]), 'not finite'),
+        (dict(img_path='images/x.png', points=[[1, 2]], blur=[0.5]), 'blur are not whole'),
+        (dict(img_path='images/x.png', points=[[1, 2]], blur=[1e30]), 'blur are not whole'),
+        (dict(img_path='images/x.png', points=[[1, 2]], blur=[True]), 'blur are not numbers'),
+        (dict(img_path='images/x.png', points=[], ori_shape=[True, 3]), r'ori_shape=\[True, 3\]'),
         (dict(img_path='images/x.png', points=[], split='dev'), "split='dev'"),
         (dict(img_path='images/x.png', points=[], attributes=3), 'attributes=3'),
         (dict(img_path='images/x.png', points=[], ori_shape=[3]), r'ori_shape=\[3\]'),
@@ -93,6 +99,14 @@ def test_bad_entry_is_named(tmp_path, entry, message):
     root = write(tmp_path, [dict(img_path='images/0.png', points=[]), entry])
     with pytest.raises(ValueError, match=rf'annotations\.json: data_list\[1\].*{message}'):
         CrowdDataset(data_root=root, split='trainval')
+
+
+@pytest.mark.parametrize('path', ['a\0.png', 'a\ud83d.png'])
+def test_what_cannot_be_the_name_of_a_file(tmp_path, path):
+    content = dict(data_list=[dict(img_path=path, points=[])])
+    (tmp_path / 'annotations.json').write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"data_list\[0\] .*img_path='a.*' cannot be the name"):
+        CrowdDataset(data_root=str(tmp_path), split='test')
 
 
 def test_training_images_are_divided_where_none_is_for_validation(tmp_path):

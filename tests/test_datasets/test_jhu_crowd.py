@@ -96,8 +96,11 @@ def test_everything_of_a_head_stays_together(tmp_path):
         ('gt/0003.txt', '', r'0003\.txt: 0 points, labelled as 2'),
         ('gt/0003.txt', '1 2 3 4 1 0\n1 2 3\n', r'0003\.txt:2: 3 values, expected "x y w h o b"'),
         ('gt/0003.txt', '1 2 3 4 1 0\n\n1 2 3 4 1 0\n', r'0003\.txt:2: 0 values'),
-        ('gt/0003.txt', '1 2 3 4 1 0\n1 b 3 4 1 0\n', r'0003\.txt: not numbers'),
-        ('gt/0003.txt', '1 2 3 4 1 0\nnan 2 3 4 1 0\n', r'0003\.txt:2: \[nan, .*finite'),
+        ('gt/0003.txt', '1 2 3 4 1 0\n1 b 3 4 1 0\n', r"0003\.txt:2: \['1', 'b', .*finite"),
+        ('gt/0003.txt', '1 2 3 4 1 0\nnan 2 3 4 1 0\n', r"0003\.txt:2: \['nan', .*finite"),
+        ('gt/0003.txt', '1 2 3 4 1 0\n1_2 2 3 4 1 0\n', r"0003\.txt:2: \['1_2', .*finite"),
+        ('gt/0003.txt', '1 2 3 4 1 0\n１ 2 3 4 1 0\n', r"0003\.txt:2: \['１', .*finite"),
+        ('gt/0003.txt', '1 2 3 4 1 0\n1 2 3 4 1.5 0\n', r'0003\.txt: occlusion are not whole'),
         ('gt/0003.txt', '1 2 3 4 1 0\n1 2 3 4 inf 0\n', r'0003\.txt:2: .*finite'),
         ('gt/0003.txt', b'\xff\xfe', r'0003\.txt: not a text file'),
         ('gt/0003.txt', None, r"images without annotation \['0003'\]"),
@@ -107,6 +110,9 @@ def test_everything_of_a_head_stays_together(tmp_path):
         ('image_labels.txt', '0001,0,a,0,0\n', r"4 images without label \['0002', '0003'"),
         ('image_labels.txt', '0001,0,a,0\n', r"image_labels\.txt:1: '0001,0,a,0', expected"),
         ('image_labels.txt', '0001,0,a,x,0\n', r'image_labels\.txt:1: .*expected "id,count'),
+        ('image_labels.txt', '0001,0,a,1_0,0\n', r'image_labels\.txt:1: .*expected "id,count'),
+        ('image_labels.txt', '0001,0,a,１,0\n', r'image_labels\.txt:1: .*expected "id,count'),
+        ('image_labels.txt', '0001,+0,a,1,0\n', r'image_labels\.txt:1: .*expected "id,count'),
         ('image_labels.txt', '0001,0,a,0,0\n0001,0,a,0,0\n', r"unique.*\['0001'\]"),
     ],
 )
@@ -115,7 +121,7 @@ def test_bad_data(tmp_path, file, content, message):
     if content is None:
         path.unlink()
     elif isinstance(content, str):
-        path.write_text(content)
+        path.write_text(content, encoding='utf-8')
     else:
         path.write_bytes(content)
     with pytest.raises((ValueError, FileNotFoundError), match=message):

@@ -116,6 +116,7 @@ def test_sigmas_are_those_of_the_benchmark(rows):
         (dict(boxes=[]), r'expected \(1, 4\)'),
         (dict(boxes=[[1, 2, 3]]), r'expected \(1, 4\)'),
         (dict(boxes=[[1, 2, 3, float('inf')]]), 'finite'),
+        (dict(boxes=[[0, True, 2, 4]]), 'boxes are not numbers'),
         (dict(boxes=[[1, 2, 3], [1]]), 'boxes are not numbers'),
     ],
 )
@@ -140,6 +141,8 @@ def test_bad_annotation(tmp_path, content, message):
             r"train\.txt:1: '0001 1', expected .id luminance level",
         ),
         ('train.txt', '0001 1 x\n', r'train\.txt:1: .*expected'),
+        ('train.txt', '0001 1 1_0\n', r'train\.txt:1: .*expected'),
+        ('train.txt', '0001 1 １\n', r'train\.txt:1: .*expected'),
         ('train.txt', '0001 1 1\n\n0002 1 1\n', r"train\.txt:2: ''"),
         ('test.txt', '0006 1 1\n', r"test\.txt:1: '0006 1 1', expected .id."),
         ('train.txt', '0001 1 1\n0001 1 1\n', r"unique.*\['0001'\]"),
@@ -158,7 +161,7 @@ def test_bad_files(tmp_path, file, content, message):
     if content is None:
         path.unlink()
     else:
-        path.write_text(content)
+        path.write_text(content, encoding='utf-8')
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         NWPUCrowdDataset(data_root=str(tmp_path))
 

@@ -231,7 +231,7 @@ def test_an_image_without_annotation():
 def test_a_sample_without(missing):
     sample = dict(img_id='IMG_1', pred_count=1.0)
     del sample[missing]
-    with pytest.raises(KeyError, match=f'the sample has no {missing}'):
+    with pytest.raises(KeyError, match=f'ImageResult needs {missing}, the sample has none'):
         ImageResult.from_sample(sample)
 
 

@@ -46,10 +46,15 @@ def test_curves_name_what_is_wrong(load_tool, tmp_path):
         tool.read_scalars(str(tmp_path / 'run'))
 
 
-def test_train_step_benchmark_prints_a_ratio(load_tool, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    'name, size',
+    [('pml_mcnn_shb', '64'), ('pml_mcnn_shb', '50'), ('p2pnet/p2p_vgg16bn_sha', '64')],
+    ids=['density', 'density, padded', 'points'],
+)
+def test_train_step_benchmark_prints_a_ratio(load_tool, monkeypatch, capsys, name, size):
     tool = load_tool('analysis_tools/benchmark_train_step.py')
-    config = str(REPO / 'configs' / 'pml_mcnn_shb.py')
-    argv = ['benchmark', config, '--size', '64', '--points', '3', '--steps', '1']
+    config = str(REPO / 'configs' / f'{name}.py')
+    argv = ['benchmark', config, '--size', size, '--points', '3', '--steps', '1']
     monkeypatch.setattr(sys, 'argv', argv)
     tool.main()
     out = capsys.readouterr().out
@@ -64,6 +69,21 @@ def test_loss_benchmark_prints_ratios(load_tool, monkeypatch, capsys):
     rows = [line.split() for line in capsys.readouterr().out.splitlines()[2:]]
     assert [row[1] for row in rows] == ['inside', 'given', 'dense', 'PMLLoss']
     assert all(float(value) > 0 for row in rows for value in row[2:5])
+
+
+def test_loss_benchmark_repeats_all_forms_alike(load_tool, monkeypatch):
+    tool = load_tool('analysis_tools/benchmark_losses.py')
+    done = []
+    calls = {
+        form: lambda form=form: done.append(form) for form in ('inside', 'given', 'dense', 'a')
+    }
+    monkeypatch.setattr(tool, 'make_calls', lambda *args: calls)
+    monkeypatch.setattr(tool, 'peak_memory', lambda *args: 0)
+    argv = ['benchmark', '--points', '3', '--seconds', '0']
+    monkeypatch.setattr(sys, 'argv', argv)
+    tool.main()
+    # In a row, and one more often than is timed.
+    assert done == [form for form in calls for _ in range(tool.REPEATS + 1)]
 
 
 def test_figures_of_the_loss(load_tool, monkeypatch, tmp_path):

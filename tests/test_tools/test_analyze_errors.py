@@ -55,9 +55,7 @@ def test_page_of_saved_results(tool, tmp_path, monkeypatch, capsys):
     assert '<h1>x</h1>' in page and '<dd>0.6667</dd>' in page
 
 
-def test_radius(tool, monkeypatch, capsys):
-    assert tool.parse_radius('2.5') == 2.5
-    assert tool.parse_radius('sigma_s') == 'sigma_s'
+def test_bad_radius(tool, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run(tool, monkeypatch, 'results.json', '--radius', 'wide')
     assert "'wide', expected pixels or one of sigma_s, sigma_l" in capsys.readouterr().err

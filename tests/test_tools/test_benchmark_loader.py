@@ -46,7 +46,7 @@ def test_ratios_and_memory(tool, images, monkeypatch, capsys):
 
 def test_forms_see_the_same_crop(tool, images):
     """What is timed side by side does the same: crops differ by the way of resizing only."""
-    cfg = tool.Config.fromfile(tool.CONFIG)
+    cfg = tool.read_config(tool.CONFIG)
     tool.init_default_scope('mmcrowd')
     path = images / 'photo.jpg'
     y, x = np.mgrid[:2000, :3000] / 100

@@ -3,9 +3,9 @@ import json
 import cv2
 import numpy as np
 import pytest
-from mmengine.config import Config
 
 from mmcrowd.datasets import SeededSamples
+from mmcrowd.engine.config import read_config
 from mmcrowd.registry import DATASETS
 
 CONFIG = """
@@ -81,7 +81,7 @@ def run(tool, config, out, *args):
 
 def make_trainer(config):
     """Function of seed, epoch and index: what the trainer's loader gets."""
-    dataset = DATASETS.build(Config.fromfile(config).train_dataloader.dataset)
+    dataset = DATASETS.build(read_config(config).train_dataloader.dataset)
 
     def expected(seed, epoch, index):
         samples = SeededSamples(dataset, seed)

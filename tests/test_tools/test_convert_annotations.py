@@ -42,7 +42,7 @@ def convert(tool, tmp_path):
 
 def read(out: Path) -> dict[str, list]:
     """The points by the name of the image, as the dataset gives them, whatever the split."""
-    content = json.loads(out.read_text())
+    content = json.loads(out.read_text(encoding='utf-8'))
     for entry in content['data_list']:
         entry.pop('split', None)
     everything = out.with_name('everything.json')
@@ -71,7 +71,7 @@ def size(width=WIDTH, height=HEIGHT) -> dict:
 
 def write_json(path: Path, content) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding='utf-8')
 
 
 HEAD = dict(id=1, name='head', keypoints=['top'])
@@ -175,6 +175,114 @@ def test_labelme_beside_images_of_one_name(convert, tmp_path):
     ]
 
 
+@pytest.mark.parametrize('name', ['cam2/a.png', 'cam2\\a.png', './cam2/../cam3/a.png'])
+def test_another_folder_is_another_image(convert, tmp_path, name):
+    photos(tmp_path, 'a.png')
+    coco(tmp_path, [dict(image_id=0, bbox=[1, 2, 3, 4])], [name])
+    with pytest.raises(ValueError) as raised:
+        convert('coco', 'coco.json')
+    there = f'no image {name!r} in {tmp_path / "images"}; a.png there is not in the folder'
+    assert there in str(raised.value) and 'a.png: image without labels' in str(raised.value)
+    # Nor does an image that is missing in a split file.
+    coco(tmp_path, [dict(image_id=0, bbox=[1, 2, 3, 4])], ['a.png'])
+    (tmp_path / 'splits.csv').write_text(f'image,split\n{name},val\n')
+    with pytest.raises(ValueError, match=r'splits\.csv:2: .* is no labelled image'):
+        convert('coco', 'coco.json', '--split-by', str(tmp_path / 'splits.csv'))
+
+
+@pytest.mark.parametrize(
+    'name, alone',
+    [
+        ('cam2/a.png', 0),
+        ('cam2\\a.png', 0),
+        ('.\\cam2\\a.png', 0),
+        ('images/cam2/a.png', 0),
+        ('images\\cam2\\a.png', 0),
+        ('/home/somebody/cam2/a.png', 1),
+        ('C:\\Users\\me\\a.png', 1),
+        ('C:a.png', 1),
+        ('\\\\server\\share\\a.png', 1),
+        ('../other/a.png', 1),
+        ('cam2/../../a.png', 1),
+        ('s3://bucket/cam2/a.png', 1),
+    ],
+)
+def test_paths_of_other_systems_and_computers(convert, tmp_path, capsys, name, alone):
+    photos(tmp_path, 'cam2/a.png', 'a.png')
+    (tmp_path / 'images' / ('cam2' if alone else '') / 'a.png').unlink()
+    coco(tmp_path, [dict(image_id=0, bbox=[1, 2, 3, 4])], [name])
+    assert convert('coco', 'coco.json') == {'a.png': [[2, 3.5]]}
+    text = capsys.readouterr().out
+    assert ('1 images were found by their names alone' in text) == bool(alone)
+
+
+def test_absolute_paths_that_are_right_are_not_counted(convert, tmp_path, capsys):
+    photos(tmp_path, 'cam2/a.png')
+    name = str(tmp_path / 'images' / 'cam2' / 'a.png')
+    coco(tmp_path, [dict(image_id=0, bbox=[1, 2, 3, 4])], [name])
+    assert convert('coco', 'coco.json') == {'a.png': [[2, 3.5]]}
+    assert 'names alone' not in capsys.readouterr().out
+
+
+def test_images_below_links(convert, tmp_path):
+    """Links to folders are followed, in a circle too, and no image counts twice."""
+    photos(tmp_path, 'own/x0.png')
+    store = tmp_path / 'store'
+    (tmp_path / 'images' / 'own').rename(store)
+    photos(tmp_path, 'x1.png', 'x2.png')
+    for name in ('x1', 'x2'):
+        (tmp_path / 'images' / f'{name}.png').rename(store / f'{name}.png')
+    (tmp_path / 'images' / 'train').symlink_to(store)
+    (store / 'circle').symlink_to(tmp_path / 'images')
+    (store / 'itself').symlink_to(store)
+    (store / 'nowhere').symlink_to(tmp_path / 'gone')
+    (tmp_path / 'points.csv').write_text('image,x,y\ntrain/x0.png,1,1\ntrain/x1.png,1,1\n')
+    with pytest.raises(ValueError) as raised:
+        convert('csv', 'points.csv')
+    assert str(raised.value).splitlines()[1:] == [
+        f'- {tmp_path}/images/train/x2.png: image without labels; see --skip-unlabelled'
+    ]
+    # The same photos by another path.
+    (tmp_path / 'images' / 'again').symlink_to(store)
+    (tmp_path / 'points.csv').write_text(
+        'image,x,y\ntrain/x0.png,1,1\nagain/x1.png,2,2\ntrain/itself/x2.png,3,3\n'
+    )
+    assert convert('csv', 'points.csv') == {
+        'x0.png': [[1, 1]],
+        'x1.png': [[2, 2]],
+        'x2.png': [[3, 3]],
+    }
+
+
+def test_labels_below_links_and_hidden_ones(convert, tmp_path):
+    photos(tmp_path, 'a.png', 'b.png')
+    labelme(tmp_path / 'store' / 'a.json', [('point', 'x', [[1.5, 1.5]])], 'a.png')
+    labelme(tmp_path / 'labels' / 'b.json', [('point', 'x', [[2.5, 2.5]])], 'b.png')
+    (tmp_path / 'labels' / 'more').symlink_to(tmp_path / 'store')
+    (tmp_path / 'store' / 'circle').symlink_to(tmp_path / 'labels')
+    for name in ('._a.json', '.ipynb_checkpoints/a-checkpoint.json', '__MACOSX/a.json'):
+        for folder in ('labels', 'store', 'images'):
+            path = tmp_path / folder / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b'\0\5\x16\7')
+            path.with_suffix('.png').write_bytes(b'')
+    assert convert('labelme', 'labels') == {'a.png': [[1, 1]], 'b.png': [[2, 2]]}
+
+
+def test_a_hidden_folder_that_is_given_is_read(tool, tmp_path):
+    root = tmp_path / '.cache' / '__MACOSX'
+    photos(root, 'a.png')
+    labelme(root / '.labels' / 'a.json', [('point', 'x', [[1.5, 1.5]])], 'a.png')
+    out = root / 'annotations.json'
+    tool.main(['labelme', str(root / '.labels'), str(root / 'images'), '--out', str(out)])
+    assert read(out) == {'a.png': [[1, 1]]}
+    (root / 'images' / 'new.png').write_bytes(b'')
+    with pytest.raises(ValueError, match=r'new\.png: image without labels'):
+        tool.main(
+            ['labelme', str(root / '.labels'), str(root / 'images'), '--out', str(out), '--force']
+        )
+
+
 def test_cvat_points_and_boxes(convert, tmp_path):
     photos(tmp_path, 'a.png', 'b.png')
     shapes = (
@@ -182,7 +290,7 @@ def test_cvat_points_and_boxes(convert, tmp_path):
         '<box label="head" xtl="2" ytl="4" xbr="8" ybr="12"/>'
         '<polygon label="road" points="0,0;1,1;2,0"/>'
     )
-    cvat(tmp_path, {'task/a.png': shapes, 'b.png': '<polygon label="road" points="0,0"/>'})
+    cvat(tmp_path, {'images/a.png': shapes, 'b.png': '<polygon label="road" points="0,0"/>'})
     assert convert('cvat', 'cvat.xml', '--label', 'head') == {
         'a.png': [[1, 2], [28.75, 19], [4.5, 7.5]],
         'b.png': [],
@@ -337,7 +445,7 @@ def test_images_that_do_not_fit(convert, tmp_path):
     photos(tmp_path, 'a.png', 'd.png', 'd.jpg', 'size.png', 'new.png', '._a.png')
     (tmp_path / 'images' / 'broken.png').write_text('no image')
     shapes = '<points label="head" points="1,1"/>'
-    images = {n: shapes for n in ('gone.png', 'a.png', 'x/a.png', 'd.png', 'd.jpg', 'broken.png')}
+    images = {n: shapes for n in ('gone.png', 'a.png', './a.png', 'd.png', 'd.jpg', 'broken.png')}
     cvat(tmp_path, images)
     text = (tmp_path / 'cvat.xml').read_text()
     extra = f'<image name="size.png" width="20" height="30">{shapes}</image><image width="3"/>'
@@ -397,13 +505,22 @@ def test_unlabelled_is_not_nobody(convert, tmp_path):
         ('csv', '', r'points\.csv:1: header \[\]'),
         ('csv', 'image,x,y\na.png,1\n', r'points\.csv:2: 2 cells, expected 3'),
         ('csv', 'image,x,y\na.png,1,\n', r"points\.csv:2: \[1, ''\], expected finite"),
-        ('csv', 'image,x,y\na.png,nan,1\n', r'points\.csv:2: \[nan, 1\]'),
+        ('csv', 'image,x,y\na.png,nan,1\n', r"points\.csv:2: \['nan', 1\], expected finite"),
+        ('csv', 'image,x,y\na.png,1_2,1\n', r"points\.csv:2: \['1_2', 1\], expected finite"),
+        ('csv', 'image,x,y\na.png,１２,1\n', r"points\.csv:2: \['１２', 1\], expected finite"),
+        ('csv', 'image,x,y\na.png,1,+2\n', r"points\.csv:2: \[1, '\+2'\], expected finite"),
+        ('csv', 'image,x,y\na.png,1,1e999\n', r"points\.csv:2: \[1, '1e999'\], expected finite"),
+        (
+            'cvat',
+            '<annotations><image name="a.png"><points points="1_2,3"/></image></annotations>',
+            r"image\[0\] \(a\.png\), points\[0\]: \['1_2', 3\], expected finite",
+        ),
         ('csv', 'image,x,y\na.png,1,1\na.png,,\n', r'points\.csv:2: a\.png has points and a row'),
     ],
 )
 def test_files_that_do_not_fit(convert, tmp_path, kind, text, message):
     photos(tmp_path, 'a.png')
-    (tmp_path / FILES[kind]).write_text(text)
+    (tmp_path / FILES[kind]).write_text(text, encoding='utf-8')
     with pytest.raises(ValueError, match=message):
         convert(kind, FILES[kind])
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.utils import ManagerMixin
 
 from mmcrowd.datasets.ucf_cc_50 import UCFCC50Dataset
+from mmcrowd.engine.config import read_config
 from mmcrowd.registry import MODELS
 from tests.test_datasets.test_ucf_cc_50 import make_cc50
 
@@ -32,12 +32,15 @@ seed = 0
 model = dict(data_preprocessor=dict(std=[1.0]), loss=dict(type='PMLLoss'))
 train_pipeline = _base_.train_pipeline
 train_pipeline[1].crop_size = 32
-train_pipeline[-2].stride = 4
 train_dataloader = dict(
     batch_size=4,
     num_workers=0,
     persistent_workers=False,
-    dataset=dict(pipeline=train_pipeline, seed=train_seed),
+    dataset=dict(
+        pipeline=train_pipeline,
+        seed=train_seed,
+        partition_stride=_base_.model.head.out_stride,
+    ),
 )
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(seed=seed))
 test_dataloader = dict(num_workers=0, dataset=dict(seed=seed))
@@ -159,7 +162,7 @@ def test_two_folds_interrupted_and_resumed(tool, config, runs, tmp_path, monkeyp
 def check_result(result, work_dir, data_root):
     """The result of a fold is that of its best checkpoint on its images."""
     folder = work_dir / f'fold_{result["fold"]}'
-    cfg = Config.fromfile(folder / f'{folder.name}.py')  # as the run saw it
+    cfg = read_config(folder / f'{folder.name}.py')  # as the run saw it
     for split in ('train', 'val', 'test'):
         dataset = cfg[f'{split}_dataloader'].dataset
         assert (dataset.split, dataset.fold) == (split, result['fold'])
@@ -200,7 +203,12 @@ def test_other_options_and_another_seed_are_refused(tool, config, tmp_path, monk
         tool.main([*command, '--folds', '4'])
     for other in (['--amp'], ['--gpus', '1'], ['--cfg-options', 'randomness.seed=1']):
         with pytest.raises(ValueError, match=r'fold_2\.py is of another cross-validation'):
-            tool.main([*command, *other])
+            tool.main([*command, '--folds', '1', *other])
+        assert not (tmp_path / 'runs' / 'fold_1.py').exists()
+    # Nor does a config that was changed go on, not even where it inherits.
+    config.write_text(CONFIG.replace('max_epochs=2', 'max_epochs=3'))
+    with pytest.raises(ValueError, match=r'fold_2\.py is of another cross-validation'):
+        tool.main(command)
     config.write_text(CONFIG.replace('train_seed = 0', 'train_seed = 5'))
     with pytest.raises(ValueError, match=r'same seed everywhere, got train_\S+seed=5, val_\S+=0'):
         tool.main(command)
@@ -256,7 +264,7 @@ def test_fold_inside_wrappers(tool, config, tmp_path):
     assert tool.count_images(4, keys, cfg, None) == 3
     with pytest.raises(ValueError, match='of the 11 training images of a process'):
         tool.count_images(4, keys, cfg, 2)
-    written = Config.fromfile(tool.write_config(4, keys, seed, args))
+    written = read_config(tool.write_config(4, keys, seed, cfg, args))
     train = written.train_dataloader.dataset
     assert (train.type, train.dataset.fold, train.dataset.split) == ('RepeatDataset', 4, 'train')
     assert 'fold' not in train

@@ -121,9 +121,9 @@ def metrics(work_dir: str) -> dict[str, float]:
 
 def test_two_processes_give_what_one_gives(tmp_path, monkeypatch, load_tool):
     monkeypatch.chdir(tmp_path)
-    Path('one.py').write_text(CONFIG)
-    Path('two.py').write_text(CONFIG_WITH_HOOK)
-    Path('dump_parameters.py').write_text(HOOK)
+    Path('one.py').write_text(CONFIG, encoding='utf-8')
+    Path('two.py').write_text(CONFIG_WITH_HOOK, encoding='utf-8')
+    Path('dump_parameters.py').write_text(HOOK, encoding='utf-8')
 
     load_tool('train.py').main(['one.py', '--cfg-options', 'train_dataloader.batch_size=2'])
     run('dist_train.sh', 'two.py', '2')

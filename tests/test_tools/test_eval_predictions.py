@@ -37,7 +37,7 @@ def files(tmp_path):
     def write(*texts):
         names = [str(tmp_path / f'{k}.txt') for k in range(len(texts))]
         for name, text in zip(names, texts, strict=True):
-            with open(name, 'w') as file:
+            with open(name, 'w', encoding='utf-8') as file:
                 file.write(text)
         return names
 
@@ -48,13 +48,13 @@ def printed(capsys) -> dict[str, dict[str, str]]:
     """The tables on the screen: by row, then by column."""
     rows, columns = {}, None
     for line in capsys.readouterr().out.splitlines():
-        cells = line.split()
-        if not cells:
+        cells = [cell.strip() for cell in line.strip('|').split('|')]
+        if cells == ['']:
             columns = None
         elif columns is None:
             columns = cells[1:]
-        else:
-            rows[cells[0]] = dict(zip(columns, cells[1:], strict=False))
+        elif set(line) != set('|-'):
+            rows[cells[0]] = dict(zip(columns, cells[1:], strict=True))
     return rows
 
 
@@ -98,7 +98,7 @@ def test_files_of_counts(tool, files, capsys):
         tool.main(files(truth, counts))
         rows = printed(capsys)
         assert rows['all']['MAE'] == '0.5' and 'sigma_s' not in rows
-    with pytest.raises(ValueError, match='--radii: one of the files holds counts'):
+    with pytest.raises(ValueError, match=r'radii=\[4\]: some images have only counts'):
         tool.main([*files(TRUTH, counts), '--radii', '4'])
 
 
@@ -111,4 +111,4 @@ def test_what_is_wrong_names_the_file(tool, files):
 def test_bad_radius(tool, files, capsys):
     with pytest.raises(SystemExit):
         tool.main([*files(TRUTH, POINTS), '--radii', 'sigma_x'])
-    assert "invalid radius value: 'sigma_x'" in capsys.readouterr().err
+    assert "'sigma_x', expected pixels or one of sigma_s, sigma_l" in capsys.readouterr().err

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from mmcrowd.engine.config import read_config
 from mmcrowd.models.backbones import VGG
 from mmcrowd.registry import MODELS
 
@@ -165,7 +165,7 @@ def test_mcnn_gives_the_source_density(data_root, run, tmp_path, part, weights, 
     run('mcnn_from_h5', source, tmp_path / 'mcnn.pth')
     state_dict = torch.load(tmp_path / 'mcnn.pth', weights_only=True)['state_dict']
     init_default_scope('mmcrowd')
-    config = Config.fromfile(REPO / f'configs/pml_mcnn_sh{part}.py')
+    config = read_config(REPO / f'configs/pml_mcnn_sh{part}.py')
     model = MODELS.build(config.model).eval()
     model.load_state_dict(state_dict)  # strict: nothing is left out
 

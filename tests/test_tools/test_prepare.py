@@ -1,6 +1,7 @@
 """Copies of benchmarks with resized images, read by the same classes as what was downloaded."""
 
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,7 @@ from mmcrowd.datasets import (
     UCFQNRFDataset,
 )
 from mmcrowd.datasets.transforms import LimitSide, LoadCrowdImage, PackCrowdInputs
+from mmcrowd.engine.config import read_config
 from mmcrowd.engine.loaders import set_data_root
 from mmcrowd.evaluation import ImageResult
 from mmcrowd.registry import DATASETS
@@ -102,7 +104,7 @@ def test_default_folders_are_those_of_the_configs(tmp_path, prepare, monkeypatch
     monkeypatch.setenv('MMCROWD_DATA_ROOT', str(tmp_path))
     make_qnrf(tmp_path / 'UCF-QNRF_ECCV18')
     prepare.tool.main(['qnrf', '--workers', '1'])
-    cfg = Config.fromfile(CONFIGS / 'pml_vgg19_qnrf.py')
+    cfg = read_config(CONFIGS / 'pml_vgg19_qnrf.py')
     init_default_scope('mmcrowd')
     info = DATASETS.build(cfg.test_dataloader.dataset).get_data_info(0)
     assert info['img_path'] == str(tmp_path / 'prepared' / 'UCF-QNRF_ECCV18/test/img_0001.jpg')
@@ -117,6 +119,20 @@ def test_folds_of_a_copy(tmp_path, prepare):
         copy = UCFCC50Dataset(data_root=root, **kwargs)
         ids = [[d.get_data_info(k)['img_id'] for k in range(len(d))] for d in (source, copy)]
         assert ids[0] == ids[1]
+
+
+def test_images_of_folds_keep_their_natural_order(tmp_path, prepare):
+    make_cc50(tmp_path / 'data')
+    root = Path(prepare('ucf_cc_50'))
+    path = root / 'annotations.json'
+    ids = [entry['img_id'] for entry in json.loads(path.read_text())['data_list']]
+    assert ids == [str(k) for k in range(1, 51)]
+    # Ids of a copy are what its file says, not necessarily numbers.
+    path.write_text(path.read_text().replace('"img_id": "50"', '"img_id": "last_50"'))
+    out = tmp_path / 'second'
+    prepare.tool.main(['ucf_cc_50', '--data-root', str(root), '--out', str(out)])
+    content = json.loads((out / 'annotations.json').read_text())
+    assert [entry['img_id'] for entry in content['data_list']] == [*ids[:-1], 'last_50']
 
 
 def test_unchanged_images_are_copied_and_turned_ones_are_turned(tmp_path, prepare):
@@ -177,6 +193,113 @@ def test_a_changed_source_is_copied_again(tmp_path, prepare):
     assert cv2.imread(info['img_path']).max() < 8
 
 
+def dark(path):
+    """Whether a copied image is black."""
+    return cv2.imread(str(path)).max() < 8
+
+
+def test_a_source_that_becomes_older_is_copied_again(tmp_path, prepare, capsys):
+    """A damaged photo is extracted again from an archive, with the time that it has there."""
+    root = make_qnrf(tmp_path / 'data', num_images=10)
+    source, copied = root / 'Train' / 'img_0002.jpg', tmp_path / 'copy/trainval/img_0002.jpg'
+    sound = source.read_bytes()
+    cv2.imwrite(str(source), np.zeros((40, 60, 3), np.uint8))
+    prepare('qnrf', '--longest', '33')
+    assert dark(copied)
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / 'copy').rglob('*.jpg')}
+    source.write_bytes(sound)
+    os.utime(source, (10**9, 10**9))
+    capsys.readouterr()
+    prepare('qnrf', '--longest', '33')
+    assert not dark(copied) and '1 images were copied from other files' in capsys.readouterr().out
+    del times[copied]
+    assert all(path.stat().st_mtime_ns == time for path, time in times.items())
+    assert len(UCFQNRFDataset(data_root=str(tmp_path / 'copy'), split='trainval')) == 10
+    prepare('qnrf', '--longest', '33')
+    assert 'other files' not in capsys.readouterr().out
+
+
+def test_a_change_between_two_interrupted_runs_is_seen(tmp_path, prepare, monkeypatch):
+    """Whatever the moment: what is there is never of another source than written down."""
+    root = make_qnrf(tmp_path / 'data', num_images=10)
+    sources = sorted(root.rglob('*.jpg'))
+    out = Path(prepare('qnrf', '--longest', '33'))
+    for source in sources[:3]:
+        cv2.imwrite(str(source), np.zeros((40, 60, 3), np.uint8))
+        os.utime(source, (10**9, 10**9))
+
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    # Before the new state is written down, and after it.
+    for name in ('write_atomic', 'ProcessPoolExecutor'):
+        with monkeypatch.context() as patch:
+            patch.setattr(prepare.tool, name, stop)
+            with pytest.raises(KeyboardInterrupt):
+                prepare('qnrf', '--longest', '33')
+        assert not (out / 'annotations.json').exists()
+        assert len(list(out.rglob('*.jpg'))) == 17
+        with pytest.raises(FileNotFoundError):
+            UCFQNRFDataset(data_root=str(out), split='test')
+    prepare('qnrf', '--longest', '33')
+    assert sum(map(dark, out.rglob('*.jpg'))) == 3
+
+
+def test_a_copy_of_an_older_version_is_made_anew(tmp_path, prepare, capsys):
+    make_qnrf(tmp_path / 'data', num_images=10)
+    out = Path(prepare('qnrf', '--longest', '33'))
+    path = out / 'prepare.json'
+    manifest = json.loads(path.read_text())
+    assert len(manifest.pop('sources')) == 20
+    path.write_text(json.dumps(manifest))
+    stale = out / 'test' / 'img_0001.jpg'
+    cv2.imwrite(str(stale), np.zeros((22, 33, 3), np.uint8))
+    prepare('qnrf', '--longest', '33')
+    assert not dark(stale) and '20 images were copied from other' in capsys.readouterr().out
+
+
+def test_a_damaged_copy_is_made_anew(tmp_path, prepare):
+    make_qnrf(tmp_path / 'data', num_images=10)
+    out = Path(prepare('qnrf', '--longest', '33'))
+    damaged = out / 'test' / 'img_0001.jpg'
+    content = damaged.read_bytes()
+    damaged.write_bytes(b'')
+    prepare('qnrf', '--longest', '33')
+    assert damaged.read_bytes() == content
+
+
+def test_ids_of_a_copy_that_lead_out_of_the_folder(tmp_path, prepare):
+    make_qnrf(tmp_path / 'data', num_images=10)
+    root = Path(prepare('qnrf', '--longest', '33'))
+    path, out = root / 'annotations.json', tmp_path / 'deep' / 'second'
+    content = json.loads(path.read_text())
+    before = sorted(tmp_path.rglob('*'))
+    for img_id in ('../../../OUTSIDE', '../test/img_0001'):
+        content['data_list'][3]['img_id'] = img_id
+        path.write_text(json.dumps(content))
+        with pytest.raises(ValueError) as raised:
+            prepare.tool.main(['qnrf', '--data-root', str(root), '--out', str(out)])
+        assert f"'{img_id}.jpg' cannot be the name of a file below {out}" in str(raised.value)
+        assert sorted(tmp_path.rglob('*')) == before
+
+
+@pytest.mark.parametrize('folds', [False, True])
+@pytest.mark.parametrize(
+    'img_id', ['/tmp/OUTSIDE', 'a/../../OUTSIDE', '..\\OUTSIDE', 'C:\\OUTSIDE', '\\\\s\\OUTSIDE']
+)
+def test_ids_that_lead_out_of_the_folder_on_some_system(prepare, folds, img_id):
+    class Dataset:
+        def __len__(self):
+            return 1
+
+        def get_data_info(self, idx):
+            return dict(img_id=img_id, img_path='a.jpg')
+
+    splits = dict(val=Dataset(), trainval=Dataset(), test=Dataset())
+    with pytest.raises(ValueError, match='OUTSIDE.* cannot be the name of a file below out'):
+        prepare.tool.list_jobs(splits, Path('out'), folds)
+
+
 def test_a_copy_that_differs_is_not_finished(tmp_path, prepare, monkeypatch):
     make_qnrf(tmp_path / 'data', num_images=10)
     make_entry = prepare.tool.make_entry
@@ -228,10 +351,17 @@ def test_rules(load_tool, args, size):
     assert LimitSide(**limits).size_for(3000, 4000) == size
 
 
+def test_a_folder_of_hidden_files_is_empty(tmp_path, prepare):
+    make_qnrf(tmp_path / 'data', num_images=10)
+    (tmp_path / 'copy').mkdir()
+    (tmp_path / 'copy' / '.DS_Store').touch()
+    assert len(UCFQNRFDataset(data_root=prepare('qnrf'), split='test')) == 10
+
+
 def test_limits_are_written_down(tmp_path, prepare):
     make_nwpu(tmp_path / 'data')
     out = prepare('nwpu', '--longest', '33')
-    with open(f'{out}/annotations.json') as file:
+    with open(f'{out}/annotations.json', encoding='utf-8') as file:
         content = json.load(file)
     assert content['metainfo'] == dict(
         dataset_name='NWPU-Crowd', dataset_type='NWPUCrowdDataset', limits=dict(longest=33)

@@ -3,7 +3,7 @@
 import pytest
 from mmengine.evaluator import DumpResults
 
-from mmcrowd.evaluation.metrics.results_dump import ResultsDump
+from mmcrowd.evaluation.metrics.results_writer import ResultsWriter
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_out_pickle(tool, config):
 def test_out_json_and_submission(tool, config):
     argv = [config, 'epoch_3.pth', '--out', 'results.json', '--submission-dir', 'submission']
     (metric,) = tool.writers(tool.parse_args(argv))
-    assert isinstance(metric, ResultsDump)
+    assert isinstance(metric, ResultsWriter)
     assert (metric.out_file, metric.submission_dir) == ('results.json', 'submission')
 
 

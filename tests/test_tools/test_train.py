@@ -33,17 +33,46 @@ def test_work_dir(train, config):
     assert load(train, config, '--cfg-options', 'work_dir=a', '--work-dir', 'b').work_dir == 'b'
 
 
-def test_resume(train, config):
-    cfg = load(train, config, '--resume')
-    assert cfg.resume is True and cfg.load_from is None
+def test_resume(train, config, tmp_path):
     cfg = load(train, config, '--resume', 'epoch_3.pth')
     assert cfg.resume is True and cfg.load_from == 'epoch_3.pth'
+    (tmp_path / 'last_checkpoint').write_text('elsewhere/epoch_2.pth')
+    always = (config, '--work-dir', str(tmp_path), '--resume')
+    weights = ('--cfg-options', 'load_from=weights.pth')
+    cfg = load(train, *always, *weights)
+    assert cfg.resume is True and cfg.load_from == 'elsewhere/epoch_2.pth'
+    # The work dir was moved.
+    (tmp_path / 'epoch_2.pth').touch()
+    cfg = load(train, *always, *weights)
+    assert cfg.resume is True and cfg.load_from == str(tmp_path / 'epoch_2.pth')
+
+
+def test_nothing_to_resume_yet(train, config, tmp_path):
+    """Training then starts from what the config says."""
+    always = (config, '--work-dir', str(tmp_path), '--resume')
+    cfg = load(train, *always)
+    assert cfg.resume is False and cfg.load_from is None
+    cfg = load(train, *always, '--cfg-options', 'load_from=weights.pth', 'resume=True')
+    assert cfg.resume is False and cfg.load_from == 'weights.pth'
 
 
 def test_cfg_options(train, config):
-    cfg = load(train, config, '--cfg-options', 'model.backbone.init_cfg=None', 'x=1,2')
+    cfg = load(train, config, '--cfg-options', 'model.backbone.init_cfg=None', 'model.x=1,2')
     assert cfg.model.backbone.init_cfg is None
-    assert cfg.x == [1, 2]
+    assert cfg.model.x == [1, 2]
+    with pytest.raises(ValueError, match='--cfg-options x changes nothing'):
+        load(train, config, '--cfg-options', 'x=1')
+
+
+@pytest.mark.parametrize('argv', [['train.py'], ['test.py', 'a.pth']])
+def test_many_open_files_are_allowed_first(load_tool, config, monkeypatch, argv):
+    def stop():
+        raise KeyboardInterrupt
+
+    tool = load_tool(argv[0])
+    monkeypatch.setattr(tool, 'allow_open_files', stop)
+    with pytest.raises(KeyboardInterrupt):
+        tool.main([config, *argv[1:]])
 
 
 def test_amp(train, config):
@@ -52,7 +81,9 @@ def test_amp(train, config):
 
 
 def test_images_that_fill_no_batch(tmp_path):
-    with pytest.raises(AssertionError, match='ValueError: .*batch_size=4 .* 3 training images'):
+    with pytest.raises(
+        AssertionError, match='train.py: error: .*batch_size=4 .* 3 training images'
+    ):
         run_tool(
             'train.py',
             REPO / 'configs' / 'pml_resnet18_synthetic.py',

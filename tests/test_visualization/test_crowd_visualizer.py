@@ -7,8 +7,8 @@ from scipy.io import loadmat
 
 from mmcrowd.registry import VISUALIZERS
 from mmcrowd.structures import CrowdDataSample, to_input_frame
-from mmcrowd.visualization import CrowdVisualizer, crowd_visualizer
-from mmcrowd.visualization.crowd_visualizer import _GT_COLOR, _PRED_COLOR
+from mmcrowd.visualization import CrowdVisualizer
+from mmcrowd.visualization.palette import PREDICTION_COLOR, TRUTH_COLOR
 
 NO_POINTS = np.zeros((0, 2), np.float32)
 
@@ -43,18 +43,12 @@ def visualizer():
     return VISUALIZERS.build(dict(type='CrowdVisualizer', name='test'))
 
 
-@pytest.fixture
-def captions(monkeypatch):
-    """Records (title, details) of every panel, the texts only."""
-    recorded = []
-
-    def record(picture, title, details, em):
-        texts = [text for text, _ in title], [text for text in details if isinstance(text, str)]
-        recorded.append(texts)
-        return picture
-
-    monkeypatch.setattr(crowd_visualizer, 'add_caption', record)
-    return recorded
+def captions(visualizer, image, sample, **kwargs):
+    """(title, details) of every panel, the texts only."""
+    return [
+        ([text for text, _ in panel.title], [text for text in panel.details if type(text) is str])
+        for panel in visualizer.draw_panels('x', image, sample, **kwargs)
+    ]
 
 
 def test_points_and_density_lie_on_the_same_head(visualizer):
@@ -65,8 +59,8 @@ def test_points_and_density_lie_on_the_same_head(visualizer):
     sample = make_sample([center], [(100.0, 600.0)], density)
     drawn = visualizer.add_datasample('x', image, sample)
     marked, shaded = panel(drawn, image), panel(drawn, image, 1)
-    assert center_of(marked, _GT_COLOR) == pytest.approx(center, abs=0.5)
-    assert center_of(marked, _PRED_COLOR) == pytest.approx((100, 600), abs=0.5)
+    assert center_of(marked, TRUTH_COLOR) == pytest.approx(center, abs=0.5)
+    assert center_of(marked, PREDICTION_COLOR) == pytest.approx((100, 600), abs=0.5)
     y, x = np.nonzero(shaded.max(axis=2))
     assert (x.mean(), y.mean()) == pytest.approx(center, abs=0.5)
 
@@ -89,8 +83,8 @@ def test_original_frame(visualizer, flip):
     density[i, j] = 1
     sample = make_sample(moved, head + 100, density, **meta)
     drawn = visualizer.add_datasample('x', image, sample)
-    assert center_of(panel(drawn, image), _GT_COLOR) == pytest.approx(head[0], abs=0.6)
-    assert center_of(panel(drawn, image), _PRED_COLOR) == pytest.approx(head[0] + 100, abs=0.6)
+    assert center_of(panel(drawn, image), TRUTH_COLOR) == pytest.approx(head[0], abs=0.6)
+    assert center_of(panel(drawn, image), PREDICTION_COLOR) == pytest.approx(head[0] + 100, abs=0.6)
     y, x = np.nonzero(panel(drawn, image, 1).max(axis=2))
     # Half a cell is two pixels of the file.
     assert (x.mean(), y.mean()) == pytest.approx(head[0], abs=2.1)
@@ -101,59 +95,66 @@ def test_input_frame_moves_predicted_points(visualizer):
     meta = dict(ori_shape=(350, 450), img_shape=(700, 900), scale_factor=(2.0, 2.0))
     sample = make_sample(pred=[(100.0, 50.0)], **meta)
     drawn = visualizer.add_datasample('x', image, sample, frame='input')
-    assert center_of(panel(drawn, image), _PRED_COLOR) == pytest.approx((200.5, 100.5), abs=0.3)
+    assert center_of(panel(drawn, image), PREDICTION_COLOR) == pytest.approx(
+        (200.5, 100.5), abs=0.3
+    )
 
 
-def test_captions(visualizer, captions):
+def test_captions(visualizer):
     image = np.zeros((700, 900, 3), np.uint8)
     density = np.full((350, 450), 118.44 / 157500)
     sample = make_sample([(5.0, 5.0)] * 123, density=density)
-    visualizer.add_datasample('x', image, sample)
-    assert captions[0] == (['GT 123'], ['truth'])
-    assert captions[1][0] == ['pred 118.4', '(\N{MINUS SIGN}4.6)']
-    captions.clear()
-    visualizer.add_datasample('x', image, sample, draw_gt=False)
-    assert captions[0] == ([], []) and captions[1][0] == ['pred 118.4']
-    captions.clear()
-    visualizer.add_datasample('x', image, sample, draw_pred=False)
-    assert captions == [(['GT 123'], ['truth'])]
+    truth, prediction = captions(visualizer, image, sample)
+    assert truth == (['GT 123'], ['truth'])
+    assert prediction[0] == ['pred 118.4', '(\N{MINUS SIGN}4.6)']
+    truth, prediction = captions(visualizer, image, sample, draw_gt=False)
+    assert truth == ([], []) and prediction[0] == ['pred 118.4']
+    assert captions(visualizer, image, sample, draw_pred=False) == [(['GT 123'], ['truth'])]
 
 
-def test_no_zero_has_a_sign(visualizer, captions):
+def test_no_zero_has_a_sign(visualizer):
     image = np.zeros((64, 64, 3), np.uint8)
     for count in (-0.0, -0.04):
-        captions.clear()
         sample = make_sample(NO_POINTS, NO_POINTS)
         sample.pred_count = count
-        visualizer.add_datasample('x', image, sample)
-        assert captions[0][0] == ['GT 0', 'pred 0.0', '(+0.0)']
+        ((title, _),) = captions(visualizer, image, sample)
+        assert title == ['GT 0', 'pred 0.0', '(+0.0)']
 
 
-def test_counts_follow_from_points_and_density(visualizer, captions):
+def test_counts_follow_from_points_and_density(visualizer):
     image = np.zeros((64, 64, 3), np.uint8)
     sample = make_sample([(1.0, 1.0)], [(1.0, 1.0), (2.0, 2.0)])
     del sample.gt_count
-    visualizer.add_datasample('x', image, sample)
-    assert captions == [(['GT 1', 'pred 2.0', '(+1.0)'], ['truth', 'prediction'])]
+    expected = [(['GT 1', 'pred 2.0', '(+1.0)'], ['truth', 'prediction'])]
+    assert captions(visualizer, image, sample) == expected
 
 
-def test_colour_scale_counts_persons_on_the_image(visualizer, captions):
+def test_original_frame_shows_the_truth_as_annotated(visualizer):
+    image = np.zeros((700, 900, 3), np.uint8)
+    meta = dict(ori_shape=(700, 900), img_shape=(70, 90), scale_factor=(0.1, 0.1))
+    sample = make_sample([(9.0, 9.0)], **meta)
+    sample.gt_original = InstanceData(points=np.array([[600.0, 200.0]]))
+    drawn = visualizer.add_datasample('x', image, sample)
+    assert center_of(panel(drawn, image), TRUTH_COLOR) == pytest.approx((600, 200), abs=0.3)
+
+
+def test_colour_scale_counts_persons_on_the_image(visualizer):
     """A uniform density of 2 persons per 10 x 10 pixels, at every stride and drawn size."""
     for size, stride in [((700, 900), 1), ((700, 900), 2), ((160, 96), 8), ((3200, 4000), 16)]:
-        captions.clear()
         image = np.zeros((*size, 3), np.uint8)
         cells = -(-size[0] // stride), -(-size[1] // stride)
         sample = make_sample(density=np.full(cells, 0.02 * stride**2), density_stride=stride)
-        visualizer.add_datasample('x', image, sample)
-        assert captions[1][1] == ['0', '2 persons per 10 \N{MULTIPLICATION SIGN} 10 px']
+        _, (_, scale) = captions(visualizer, image, sample)
+        assert scale == ['0', '2 persons per 10 \N{MULTIPLICATION SIGN} 10 px']
 
 
 @pytest.mark.parametrize('size', [(20, 30), (48, 64), (96, 160), (600, 900)])
-def test_colour_scale_is_that_of_the_density_on_small_images_too(visualizer, captions, size):
+def test_colour_scale_is_that_of_the_density_on_small_images_too(visualizer, size):
     """One person per 10 x 10 pixels everywhere."""
     sample = make_sample(density=np.full([side // 2 for side in size], 0.04))
-    drawn = visualizer.add_datasample('x', np.zeros((*size, 3), np.uint8), sample)
-    assert captions[1][1][1].startswith('1 persons per 10')
+    image = np.zeros((*size, 3), np.uint8)
+    assert captions(visualizer, image, sample)[1][1][1].startswith('1 persons per 10')
+    drawn = visualizer.add_datasample('x', image, sample)
     # Nearly the upper end of the colours, wherever the border is not near.
     height, width = drawn.shape[0], (drawn.shape[1] - 6) // 2
     shaded = drawn[:, -width:][height // 4 : -height // 4, width // 4 : -width // 4]
@@ -168,14 +169,12 @@ def test_a_trace_of_a_person_does_not_glow(visualizer, size):
     assert visualizer.add_datasample('x', image, sample)[-200:, -200:].max() < 130
 
 
-def test_fixed_colour_scale(captions):
+def test_fixed_colour_scale():
     image = np.zeros((64, 64, 3), np.uint8)
     visualizer = CrowdVisualizer(density_max=0.5)
     for total in (0, 1, 1000):
-        captions.clear()
         sample = make_sample(density=np.full((32, 32), total / 1024))
-        visualizer.add_datasample('x', image, sample)
-        assert captions[1][1][1].startswith('0.5 persons')
+        assert captions(visualizer, image, sample)[1][1][1].startswith('0.5 persons')
 
 
 def test_empty_street_does_not_glow(visualizer):
@@ -249,9 +248,9 @@ def test_bad_images(visualizer, image, metainfo, frame, message):
 
 def test_bad_density(visualizer):
     image = np.zeros((64, 64, 3), np.uint8)
-    with pytest.raises(ValueError, match='IMG_1: predicted density is not finite'):
+    with pytest.raises(ValueError, match="image 'IMG_1': pred_density is not finite"):
         visualizer.add_datasample('IMG_1', image, make_sample(density=np.full((32, 32), np.nan)))
-    with pytest.raises(ValueError, match=r'IMG_1: a density of \(32, 16\) cells'):
+    with pytest.raises(ValueError, match=r"image 'IMG_1': pred_density has \(32, 16\) cells"):
         visualizer.add_datasample('IMG_1', image, make_sample(density=np.zeros((32, 16))))
 
 

@@ -10,8 +10,11 @@ It is one file that needs no network. ::
 import argparse
 from pathlib import Path
 
-from mmcrowd.analysis.error_page import SIGMAS, build_error_page
+from mmcrowd import command_line
+from mmcrowd.analysis.error_page import build_error_page
 from mmcrowd.evaluation.image_result import load_results
+from mmcrowd.fileio.files import printable, write_atomic
+from mmcrowd.ops.heads import parse_radius
 
 
 def parse_args() -> argparse.Namespace:
@@ -35,17 +38,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def parse_radius(text: str) -> float | str:
-    if text in SIGMAS:
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f'{text!r}, expected pixels or one of {", ".join(SIGMAS)}'
-        ) from None
-
-
 def main() -> None:
     args = parse_args()
     results = load_results(args.results)
@@ -57,10 +49,9 @@ def main() -> None:
         title=args.title or f'Errors: {Path(args.results).stem}',
     )
     out = Path(args.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page, encoding='utf-8')
-    print(f'{out}: {len(results)} images, {len(page) / 1e6:.1f} MB')
+    write_atomic(out, page)
+    print(printable(f'{out}: {len(results)} images, {len(page) / 1e6:.1f} MB'))
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

@@ -40,7 +40,11 @@ from mmengine.registry import init_default_scope
 from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader
 
+from mmcrowd import command_line
 from mmcrowd.datasets import CrowdDataset
+from mmcrowd.engine.config import read_config
+from mmcrowd.engine.open_files import allow_open_files
+from mmcrowd.fileio.files import is_hidden
 from mmcrowd.ops.partition import nearest_point_partition
 from mmcrowd.registry import TRANSFORMS
 
@@ -122,14 +126,17 @@ def make_forms(cfg: Config) -> dict[str, Callable]:
     return dict(
         decode=lambda info: cv2.imread(info['img_path']),
         plain=partial(plain, cfg=cfg),
-        whole=partial(piped, pipeline=build_pipeline(cfg.train_pipeline, lazy=False)),
-        lazy=partial(piped, pipeline=build_pipeline(cfg.train_pipeline, lazy=True)),
+        whole=partial(piped, pipeline=build_pipeline(cfg, lazy=False)),
+        lazy=partial(piped, pipeline=build_pipeline(cfg, lazy=True)),
     )
 
 
-def build_pipeline(steps: list, lazy: bool) -> Compose:
-    load, *others = steps
-    return Compose([TRANSFORMS.build(step) for step in (dict(load, lazy=lazy), *others)])
+def build_pipeline(cfg: Config, lazy: bool) -> Compose:
+    load, *others, pack = cfg.train_pipeline
+    stride = cfg.train_dataloader.dataset.partition_stride
+    partition = dict(type='PartitionByNearestPoint', stride=stride)
+    steps = (dict(load, lazy=lazy), *others, partition, pack)
+    return Compose([TRANSFORMS.build(step) for step in steps])
 
 
 def piped(info: dict, pipeline: Compose) -> tuple:
@@ -155,8 +162,9 @@ def plain(info: dict, cfg: Config) -> tuple:
     if np.random.rand() < 0.5:
         crop = crop.flip(2)
         points[:, 0] = size - 1 - points[:, 0]
-    cells = size // cfg.stride
-    return crop, nearest_point_partition(points, (cells, cells), cfg.stride)[0]
+    stride = cfg.train_dataloader.dataset.partition_stride
+    cells = size // stride
+    return crop, nearest_point_partition(points, (cells, cells), stride)[0]
 
 
 def time_forms(forms: dict[str, Callable], infos: list[dict], rounds: int) -> dict[str, float]:
@@ -193,7 +201,7 @@ def build_dataset(
     # Without a "val" image, every tenth would be left out.
     entries.append(dict(img_path=infos[0]['img_path'], img_id='val', points=[], split='val'))
     path = folder / 'annotations.json'
-    path.write_text(json.dumps(dict(data_list=entries)))
+    path.write_text(json.dumps(dict(data_list=entries)), encoding='utf-8')
     return CrowdDataset(ann_file=str(path), pipeline=steps, cache=False)
 
 
@@ -215,7 +223,7 @@ def measure_memory(
 
 def read_memory(pid: int) -> dict[str, float]:
     """Private and proportional memory of a process in MiB."""
-    text = Path(f'/proc/{pid}/smaps_rollup').read_text()
+    text = Path(f'/proc/{pid}/smaps_rollup').read_text(encoding='utf-8')
     value = {key: int(kib) / 1024 for key, kib in re.findall(r'(\w+): +(\d+) kB', text)}
     return dict(
         private=value['Private_Clean'] + value['Private_Dirty'],
@@ -225,13 +233,14 @@ def read_memory(pid: int) -> dict[str, float]:
 
 def main() -> None:
     args = parse_args()
-    sources = sorted(Path(args.images).glob('*.jpg'))
+    sources = sorted(p for p in Path(args.images).glob('*.jpg') if not is_hidden(p.name))
     if not sources:
         raise FileNotFoundError(f'no *.jpg in {args.images}')
+    allow_open_files()
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     init_default_scope('mmcrowd')
-    cfg = Config.fromfile(CONFIG)
+    cfg = read_config(CONFIG)
     forms = make_forms(cfg)
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -279,4 +288,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

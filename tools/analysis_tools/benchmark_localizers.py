@@ -23,6 +23,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from mmcrowd import command_line
 from mmcrowd.evaluation import LocalizationMetric
 from mmcrowd.models.localizers.dense_transport import dense_transport
 from mmcrowd.models.localizers.local_maximum import LocalMaximum
@@ -144,4 +145,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

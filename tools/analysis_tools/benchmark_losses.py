@@ -4,9 +4,10 @@ Forward and backward of one image run in turn: PMLLoss with the partition comput
 partition given, as the loader workers make it, its formula on dense (cells x points) matrices,
 which is also the oracle of the tests, and the losses that --losses names. The table gives the
 median milliseconds, how many times as long as PMLLoss that is (partition inside and given), and the
-peak of the memory that a call allocates. Run it on an idle machine, or with OMP_NUM_THREADS=1:
-where another process holds a core, the threads of a short operation wait for each other by whole
-time slices. ::
+peak of the memory that a call allocates. Each form runs several times in a row, after one call that
+is not timed, so that all find their own data in the caches. Run it on an idle machine, or with
+OMP_NUM_THREADS=1: where another process holds a core, the threads of a short operation wait for
+each other by whole time slices. ::
 
     python tools/analysis_tools/benchmark_losses.py --points 54 400 1250
 """
@@ -19,11 +20,12 @@ from functools import partial
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from mmcrowd import command_line
 from mmcrowd.models.losses.reference import dense_pml
 from mmcrowd.ops.partition import partition_batch
 from mmcrowd.registry import MODELS
 
-REPEATS = dict(inside=10, given=20)  # calls in a row, so that short ones find warm caches
+REPEATS = 5  # timed calls of a form in a row
 
 
 def parse_args() -> argparse.Namespace:
@@ -111,9 +113,10 @@ def main():
         memory = {form: peak_memory(call, args.device) for form, call in calls.items()}
         times = {form: [] for form in calls}
         end = time.perf_counter() + args.seconds
-        while time.perf_counter() < end or len(times['dense']) < 3:
+        while not times['dense'] or time.perf_counter() < end:
             for form, call in calls.items():
-                times[form] += [seconds(call, args.device) for _ in range(REPEATS.get(form, 1))]
+                call()
+                times[form] += [seconds(call, args.device) for _ in range(REPEATS)]
         median = {form: statistics.median(t) for form, t in times.items()}
         for form in calls:
             print(
@@ -125,4 +128,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

@@ -17,7 +17,9 @@ import time
 import numpy as np
 from scipy.spatial import cKDTree
 
+from mmcrowd import command_line
 from mmcrowd.evaluation.functional.localization import match_points, match_points_at_radii
+from mmcrowd.fileio.tables import markdown_table
 
 
 def parse_args() -> argparse.Namespace:
@@ -66,19 +68,15 @@ def main():
         for number in args.candidates
     ]
     rows += [('one cluster', number, 1.5) for number in args.clusters]
-    print(
-        f'{"form":>14} {"points":>7} {"pairs":>9} {"matches":>8} {"s":>7} {"s, 100":>7} {"MiB":>7}',
-        flush=True,
-    )
+    cells = []
     for form, num_points, radius in rows:
         with multiprocessing.get_context('spawn').Pool(1) as pool:
             pairs, matches, one, hundred, memory = pool.apply(measure, (num_points, radius))
-        print(
-            f'{form:>14} {num_points:7} {pairs:9} {matches:8} {one:7.2f} {hundred:7.2f} '
-            f'{memory:7.0f}',
-            flush=True,
-        )
+        numbers = (f'{value:,}' for value in (num_points, pairs, matches))
+        cells.append([form, *numbers, f'{one:.2f}', f'{hundred:.2f}', f'{memory:.0f}'])
+    header = ['form', 'points', 'pairs', 'matches', 's', 's, 100 radii', 'MiB']
+    print(markdown_table(header, cells))
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

@@ -18,6 +18,9 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData, PixelData
 
+from mmcrowd import command_line
+from mmcrowd.engine.config import read_config
+from mmcrowd.models.counters.base_counter import BaseCounter
 from mmcrowd.ops.partition import nearest_point_partition
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
@@ -33,16 +36,23 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def make_batch(batch_size: int, size: int, num_points: int, stride: int) -> dict:
-    """Random images with random points and the partition that the loader would make."""
+def make_batch(batch_size: int, size: int, num_points: int, model: BaseCounter) -> dict:
+    """Random images with random points.
+
+    For a counter with a density also the partition that the loader would make, of the padded image.
+    """
+    stride = getattr(model, 'stride', None)
+    divisor = model.data_preprocessor.pad_size_divisor
     generator = torch.Generator().manual_seed(0)
     inputs, samples = [], []
     for _ in range(batch_size):
         points = torch.rand(num_points, 2, generator=generator) * (size - 1)
-        index, distance = nearest_point_partition(points, (size // stride,) * 2, stride)
         sample = CrowdDataSample(metainfo=dict(img_shape=(size, size)))
         sample.gt_instances = InstanceData(points=points)
-        sample.gt_partition = PixelData(index=index[None], distance=distance[None])
+        if stride is not None:
+            cells = -(-size // divisor) * divisor // stride
+            index, distance = nearest_point_partition(points, (cells, cells), stride)
+            sample.gt_partition = PixelData(index=index[None], distance=distance[None])
         samples.append(sample)
         inputs.append(
             torch.randint(0, 256, (3, size, size), dtype=torch.uint8, generator=generator)
@@ -57,7 +67,7 @@ def make_step(cfg: Config, precision: str, args: argparse.Namespace):
     model = MODELS.build(dict(cfg.model, backbone=backbone, precision=precision))
     model = model.to(get_device()).train()
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    batch = make_batch(args.batch_size, args.size, args.points, model.stride)
+    batch = make_batch(args.batch_size, args.size, args.points, model)
     synchronize = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
 
     def step() -> float:
@@ -72,7 +82,7 @@ def make_step(cfg: Config, precision: str, args: argparse.Namespace):
 
 def main() -> None:
     args = parse_args()
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     init_default_scope(cfg.default_scope)
     steps = {precision: make_step(cfg, precision, args) for precision in ('fp32', 'bf16')}
     for step in steps.values():
@@ -94,4 +104,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

@@ -3,8 +3,8 @@
 Each loss gets the same config, hence the same data, seed and budget; only ``model.loss`` differs,
 taken from ``configs/_base_/losses/NAME.py``. Below the work dir every loss has its config, and a
 folder with its log and checkpoints. The best checkpoint on the validation images is tested once,
-and ``comparison.md`` and ``comparison.png`` are written anew after each loss. The same command
-resumes where it was interrupted. ::
+and ``comparison.md`` and ``comparison.png`` are written anew after each loss, with all that are
+finished. The same command resumes where it was interrupted. ::
 
     python tools/analysis_tools/compare_losses.py configs/pml_mcnn_shb.py \\
         --losses l2 bl dmc gl pml --work-dir work_dirs/mcnn_shb
@@ -15,8 +15,13 @@ from pathlib import Path
 
 import matplotlib
 import trial
+from mmengine.config import Config
 from plot_curves import read_scalars
 from trial import METRICS
+
+from mmcrowd import command_line
+from mmcrowd.engine.config import read_config
+from mmcrowd.fileio.files import read_json, write_atomic
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt
@@ -48,14 +53,14 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def evaluate(name: str, args: argparse.Namespace) -> dict:
-    """Train and test one loss, or go on with it; metrics of the test and the chosen epoch."""
-    config = Path(args.work_dir) / f'{name}.py'
-    bases = [str(LOSSES / f'{name}.py'), str(Path(args.config).resolve())]
-    changes = 'model = dict(loss=dict(_base_.loss, _delete_=True))'
-    options = trial.Options(args.amp, args.cfg_options, data_root=args.data_root)
-    trial.write_config(config, bases, changes, options, 'comparison')
-    return trial.train_and_test(config, Path(args.work_dir) / name, options)
+def write_config(name: str, cfg: Config, options: trial.Options, work_dir: Path) -> Path:
+    """Config of one loss, which inherits from the given one."""
+    loss = read_config(LOSSES / f'{name}.py').loss.to_dict()
+    if 'loss' in cfg.model:
+        loss['_delete_'] = True
+    path = work_dir / f'{name}.py'
+    trial.write_config(path, cfg, f'model = {dict(loss=loss)}', options, 'comparison')
+    return path
 
 
 def write_table(results: dict[str, dict], args: argparse.Namespace, path: Path) -> None:
@@ -70,10 +75,10 @@ def write_table(results: dict[str, dict], args: argparse.Namespace, path: Path) 
         mae, rmse, nae = (result[key] for key in METRICS)
         mae = f'**{mae:.2f}**' if mae == best else f'{mae:.2f}'
         lines.append(f'| {name} | {mae} | {rmse:.2f} | {nae:.3f} | {result["checkpoint"]} |')
-    path.write_text('\n'.join(lines) + '\n')
+    write_atomic(path, '\n'.join(lines) + '\n')
 
 
-def draw(results: dict[str, dict], args: argparse.Namespace, path: Path) -> None:
+def draw(results: dict[str, dict], path: Path) -> None:
     """Test errors by loss, and the validation error of every loss by epoch."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4), layout='constrained')
     for k, key in enumerate(METRICS[:2]):
@@ -83,7 +88,7 @@ def draw(results: dict[str, dict], args: argparse.Namespace, path: Path) -> None
     left.set_xticks([place + 0.2 for place in range(len(results))], list(results))
     left.set(ylabel='test error, persons')
     for name in results:
-        val = [e for e in read_scalars(str(Path(args.work_dir) / name)) if METRICS[0] in e]
+        val = [e for e in read_scalars(str(path.parent / name)) if METRICS[0] in e]
         right.plot([e['step'] for e in val], [e[METRICS[0]] for e in val], marker='o', label=name)
     right.set(xlabel='epoch', ylabel='validation MAE, persons')
     right.set_ylim(bottom=0)
@@ -97,18 +102,24 @@ def draw(results: dict[str, dict], args: argparse.Namespace, path: Path) -> None
 
 def main() -> None:
     args = parse_args()
+    options = trial.Options(args.amp, args.cfg_options, data_root=args.data_root)
+    cfg = options.read_config(args.config)
     work_dir = Path(args.work_dir)
     table = work_dir / 'comparison.md'
-    # The finished ones first, so that the table never loses one.
-    finished = {name for name in args.losses if (work_dir / name / 'result.json').exists()}
-    results = {}
-    for name in sorted(args.losses, key=lambda name: name not in finished):
-        results[name] = evaluate(name, args)
-        shown = {name: results[name] for name in args.losses if name in results}
-        write_table(shown, args, table)
-        draw(shown, args, table.with_suffix('.png'))
-    print(table.read_text())
+    # Those of earlier commands stay in the table, and come first here: where they are of another
+    # comparison, nothing is written.
+    known = sorted(path.stem for path in LOSSES.glob('*.py'))
+    begun = [name for name in known if (work_dir / f'{name}.py').exists()]
+    configs = {name: write_config(name, cfg, options, work_dir) for name in begun + args.losses}
+    names = dict.fromkeys(args.losses + begun)
+    for name in args.losses:
+        trial.train_and_test(configs[name], work_dir / name, options)
+        paths = {name: work_dir / name / 'result.json' for name in names}
+        results = {name: read_json(path) for name, path in paths.items() if path.exists()}
+        write_table(results, args, table)
+        draw(results, table.with_suffix('.png'))
+    print(table.read_text(encoding='utf-8'))
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

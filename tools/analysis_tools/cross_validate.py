@@ -22,12 +22,14 @@ from pathlib import Path
 
 import numpy as np
 import trial
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from trial import METRICS
 
+from mmcrowd import command_line
 from mmcrowd.datasets.ucf_cc_50 import NUM_FOLDS
-from mmcrowd.engine.loaders import LOADERS, require_batch, set_data_root
+from mmcrowd.engine.loaders import LOADERS, require_batch
+from mmcrowd.fileio.files import read_json, write_atomic
 from mmcrowd.registry import DATASETS
 
 
@@ -70,18 +72,11 @@ def load_config(args: argparse.Namespace) -> Config:
     Raises:
         ValueError: If the options set the fold.
     """
-    cfg = Config.fromfile(args.config)
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
-    given = ['--cfg-options', *args.cfg_options] if args.cfg_options else []
-    options = parser.parse_args(given).cfg_options
-    for key in options:
+    options = options_of(args)
+    for key in options.values():
         if key.startswith(LOADERS) and key.endswith('.fold'):
             raise ValueError(f'--cfg-options {key}: the folds are chosen by --folds')
-    cfg.merge_from_dict(options)
-    if args.data_root:
-        set_data_root(cfg, args.data_root)
-    return cfg
+    return options.read_config(args.config)
 
 
 def find_folds(cfg: Config) -> tuple[list[str], int | None]:
@@ -112,16 +107,17 @@ def find_folds(cfg: Config) -> tuple[list[str], int | None]:
     return list(seeds), seeds[key]
 
 
-def write_config(fold: int, keys: list[str], seed: int | None, args: argparse.Namespace) -> Path:
-    """Config of one fold. It has the seed too, so that folds of another are not mixed in."""
+def write_config(
+    fold: int, keys: list[str], seed: int | None, cfg: Config, args: argparse.Namespace
+) -> Path:
+    """Config of one fold, which inherits from the given one."""
     values = f'fold={fold}' if seed is None else f'fold={fold}, seed={seed}'
     changes = []
     for key in keys:
         loader, *inner = key.split('.')
         changes.append(f'{loader} = {"dict(dataset=" * len(inner)}dict({values}){")" * len(inner)}')
     path = Path(args.work_dir) / f'fold_{fold}.py'
-    bases = [str(Path(args.config).resolve())]
-    trial.write_config(path, bases, '\n'.join(changes), options_of(args), 'cross-validation')
+    trial.write_config(path, cfg, '\n'.join(changes), options_of(args), 'cross-validation')
     return path
 
 
@@ -181,7 +177,7 @@ def write_tables(results: dict[int, dict], seed: int | None, args: argparse.Name
     lines.append(f'| standard deviation | | {row(summary["std"])} | |')
     text = '\n'.join(lines) + '\n'
     path = Path(args.work_dir) / 'cross_validation.md'
-    trial.write(path, text)
+    write_atomic(path, text)
     content = dict(
         config=Path(args.config).name,
         options=str(options_of(args)),
@@ -189,7 +185,7 @@ def write_tables(results: dict[int, dict], seed: int | None, args: argparse.Name
         folds=[dict(fold=fold) | result for fold, result in results.items()],
         **summary,
     )
-    trial.write(path.with_suffix('.json'), json.dumps(content, indent=1))
+    write_atomic(path.with_suffix('.json'), json.dumps(content, indent=1))
     return text
 
 
@@ -212,16 +208,18 @@ def main(argv: list[str] | None = None) -> None:
         if not (work_dir / f'fold_{fold}' / 'result.json').exists()
     }
     folds = sorted(begun.union(args.folds))
-    configs = {fold: write_config(fold, keys, seed, args) for fold in folds}
+    # Where those begun are of another cross-validation, nothing is written.
+    begun_first = sorted(folds, key=lambda fold: fold not in begun)
+    configs = {fold: write_config(fold, keys, seed, cfg, args) for fold in begun_first}
 
     for fold in args.folds:
         facts = dict(images=images[fold]) if fold in images else {}
         trial.train_and_test(configs[fold], work_dir / f'fold_{fold}', options_of(args), **facts)
         paths = {fold: work_dir / f'fold_{fold}' / 'result.json' for fold in folds}
-        results = {fold: json.loads(p.read_text()) for fold, p in paths.items() if p.exists()}
+        results = {fold: read_json(p) for fold, p in paths.items() if p.exists()}
         table = write_tables(results, seed, args)
     print(table)
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

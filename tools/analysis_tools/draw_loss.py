@@ -13,10 +13,13 @@ from pathlib import Path
 
 import mmcv
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
+from mmcrowd import command_line
 from mmcrowd.analysis.loss_figures import draw_backgrounds, draw_partition, draw_targets
+from mmcrowd.engine.config import read_config
+from mmcrowd.fileio.files import printable
 from mmcrowd.registry import DATASETS
 
 
@@ -37,9 +40,7 @@ def parse_args() -> argparse.Namespace:
 
 def main():
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmcrowd'))
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     if not 0 <= args.index < len(dataset):
@@ -61,8 +62,8 @@ def main():
     for name, picture in pictures.items():
         path = Path(args.out_dir) / f'{name}.png'
         mmcv.imwrite(picture[..., ::-1], str(path))
-        print(path)
+        print(printable(str(path)))
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

@@ -13,8 +13,12 @@ from pathlib import Path
 
 import matplotlib
 
+from mmcrowd import command_line
+
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt
+
+from mmcrowd.fileio.files import printable
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,7 +46,7 @@ def read_scalars(work_dir: str) -> list[dict]:
         raise FileNotFoundError(f'no log */vis_data/scalars.json in {work_dir}')
     by_step = {}
     for file in files:
-        for number, line in enumerate(file.read_text().splitlines(), start=1):
+        for number, line in enumerate(file.read_text(encoding='utf-8').splitlines(), start=1):
             try:
                 entry = json.loads(line)
             except json.JSONDecodeError as error:
@@ -57,7 +61,7 @@ def draw(runs: dict[str, list[dict]], metrics: list[str], out: str) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout='constrained')
     for name, scalars in runs.items():
         train = [entry for entry in scalars if 'loss' in entry]
-        left.plot([e['step'] for e in train], [e['loss'] for e in train], label=name)
+        left.plot([e['step'] for e in train], [e['loss'] for e in train], label=printable(name))
         for metric, style in zip(metrics, cycle(('-', '--', ':', '-.')), strict=False):
             val = [entry for entry in scalars if metric in entry]
             right.plot(
@@ -65,7 +69,7 @@ def draw(runs: dict[str, list[dict]], metrics: list[str], out: str) -> None:
                 [e[metric] for e in val],
                 style,
                 marker='o',
-                label=f'{name}: {metric}' if len(runs) > 1 else metric,
+                label=printable(f'{name}: {metric}') if len(runs) > 1 else metric,
             )
     left.set(xlabel='iteration', ylabel='training loss')
     right.set(xlabel='epoch', ylabel='validation error, persons')
@@ -81,8 +85,8 @@ def main() -> None:
     args = parse_args()
     runs = {work_dir: read_scalars(work_dir) for work_dir in args.work_dirs}
     draw(runs, args.metrics, args.out)
-    print(args.out)
+    print(printable(args.out))
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

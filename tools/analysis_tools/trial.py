@@ -4,6 +4,8 @@ A work dir has for every run its config ``NAME.py`` and a folder ``NAME`` with i
 and, when it is finished, ``result.json``.
 """
 
+import argparse
+import hashlib
 import json
 import os
 import signal
@@ -11,6 +13,11 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from mmcrowd.engine.config import read_config
+from mmcrowd.fileio.files import read_json, write_atomic
 
 REPO = Path(__file__).resolve().parents[2]
 TOOLS = REPO / 'tools'
@@ -39,31 +46,48 @@ class Options:
         data_root = ['--data-root', self.data_root] if self.data_root else []
         return ['--amp'] * self.amp + data_root + cfg_options
 
+    def values(self) -> dict:
+        """``cfg_options`` as values by key."""
+        parser = argparse.ArgumentParser()
+        parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
+        given = ['--cfg-options', *self.cfg_options] if self.cfg_options else []
+        return parser.parse_args(given).cfg_options
+
+    def read_config(self, path: str | Path) -> Config:
+        """The config that all runs of a work dir begin with, under these options."""
+        return read_config(path, self.values(), self.data_root)
+
     def __str__(self) -> str:
         gpus = [] if self.gpus is None else [f'--gpus {self.gpus}']
         data_root = [f'--data-root {self.data_root}'] if self.data_root else []
         return ' '.join(gpus + ['--amp'] * self.amp + data_root + self.cfg_options) or 'none'
 
 
-def write_config(path: Path, bases: list[str], changes: str, options: Options, what: str) -> None:
+def write_config(path: Path, cfg: Config, changes: str, options: Options, what: str) -> None:
     """Write the config of a run, or find it as it was written before.
+
+    Its first lines keep the options, although they go to the tools, and a hash of all settings that
+    it begins with, so that a run is not gone on with, nor its result taken, when they have changed.
 
     Args:
         path: The file.
-        bases: Configs that it inherits from.
+        cfg: Config that it inherits from, under the options.
         changes: Its own lines.
-        options: Kept in its first line, although they go to the tools, so that a run is not gone
-            on with under other options.
+        options: Those of all runs.
         what: What the work dir is for, to be named in the error.
 
     Raises:
-        ValueError: If the file is of another config or of other options.
+        ValueError: If the file is of another config, of other options or settings.
     """
-    text = f'# Options: {options}\n_base_ = {bases}\n\n{changes}\n'
-    if path.exists() and path.read_text() != text:
-        raise ValueError(f'{path} is of another {what}; choose another --work-dir')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write(path, text)
+    settings = hashlib.sha256(repr(cfg.to_dict()).encode()).hexdigest()[:16]
+    base = str(Path(cfg.filename).resolve())
+    text = f'# Options: {options}\n# Settings: {settings}\n_base_ = {base!r}\n\n{changes}\n'
+    if path.exists() and path.read_text(encoding='utf-8') != text:
+        raise ValueError(
+            f'{path} is of another {what}: the options, {base}, what it inherits or '
+            'MMCROWD_DATA_ROOT have changed since it was begun; choose another --work-dir'
+        )
+    write_atomic(path, text)
 
 
 def train_and_test(config: Path, folder: Path, options: Options, **facts) -> dict:
@@ -84,7 +108,7 @@ def train_and_test(config: Path, folder: Path, options: Options, **facts) -> dic
     """
     result = folder / 'result.json'
     if result.exists():
-        return json.loads(result.read_text())
+        return read_json(result)
     arguments = options.arguments()
     run('train', [config], ['--work-dir', folder, '--resume', *arguments], options.gpus)
     best = list(folder.glob('best_*.pth'))
@@ -95,9 +119,9 @@ def train_and_test(config: Path, folder: Path, options: Options, **facts) -> dic
             'delete the folder to train it anew'
         )
     run('test', [config, best[0]], ['--work-dir', folder / 'test', *arguments], options.gpus)
-    metrics = json.loads(max((folder / 'test').glob('*/*.json')).read_text())
+    metrics = read_json(max((folder / 'test').glob('*/*.json')))
     metrics = {key: metrics[key] for key in METRICS} | dict(checkpoint=best[0].stem) | facts
-    write(result, json.dumps(metrics, indent=1))
+    write_atomic(result, json.dumps(metrics, indent=1))
     return metrics
 
 
@@ -128,10 +152,3 @@ def run(name: str, inputs: list, options: list, gpus: int | None = None) -> None
         raise
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file that is there as a whole or not at all."""
-    unfinished = path.with_name(path.name + '.tmp')
-    unfinished.write_text(text)
-    unfinished.replace(path)

@@ -14,9 +14,10 @@ then nothing is written.
 
 import argparse
 import os
+import re
 import uuid
 from collections import Counter
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 from label_formats import (
@@ -29,12 +30,13 @@ from label_formats import (
     read_labelme,
     read_table,
 )
-from PIL import Image
 
+from mmcrowd import command_line
 from mmcrowd.datasets.annotation_json import FILE_NAME, GIVEN_SPLITS, write_annotations
 from mmcrowd.datasets.base_crowd_dataset import clip_points, natural_key
 from mmcrowd.datasets.crowd_dataset import CrowdDataset
-from mmcrowd.fileio.images import read_image_shape, read_orientation
+from mmcrowd.fileio.files import list_tree, printable
+from mmcrowd.fileio.images import read_image_header
 
 # Where a format counts pixels from: labelling tools from the corner of the image, so that the
 # centre of the first pixel is (0.5, 0.5); a CSV file, like mmcrowd, from that centre.
@@ -117,8 +119,9 @@ def convert(args: argparse.Namespace) -> str:
     problems: list[str] = []
     labelled = read_labels(args, problems)
     kept, left_out = select_labels(labelled, args.label, args.annotations)
-    paths = find_images(labelled, args, problems)
-    splits = read_splits(paths, args, problems)
+    by_name: set[Path] = set()
+    paths = find_images(labelled, args, problems, by_name)
+    splits = read_splits(paths, args, problems, by_name)
 
     shapes = [shape for image in paths.values() for shape in image.shapes]
     only_boxes = bool(shapes) and all(len(shape.values) == 4 for shape in shapes)
@@ -138,7 +141,7 @@ def convert(args: argparse.Namespace) -> str:
     if problems:
         report(problems)
     write(entries, args.out)
-    return summary(entries, kept, left_out, moved, args.out)
+    return summary(entries, kept, left_out, moved, len(by_name), args.out)
 
 
 def check_paths(args: argparse.Namespace) -> None:
@@ -191,23 +194,27 @@ def select_labels(
 
 
 def find_images(
-    labelled: list[LabelledImage], args: argparse.Namespace, problems: list[str]
+    labelled: list[LabelledImage],
+    args: argparse.Namespace,
+    problems: list[str],
+    by_name: set[Path],
 ) -> dict[Path, LabelledImage]:
-    """The file of each image that is to be written."""
+    """The file of each image that is to be written; ``by_name`` as for :func:`find_image`."""
     paths: dict[Path, LabelledImage] = {}
     for image in labelled:
-        path = find_image(image.name, args.images, image.folder)
+        path = find_image(image.name, args.images, by_name, image.folder)
         if path is None:
-            problems.append(f'{image.where}: no image {image.name!r} in {args.images}')
+            problems.append(f'{image.where}: {no_image(image.name, args.images)}')
         elif path in paths:
             problems.append(f'{image.where}: {path} is there twice, also in {paths[path].where}')
         else:
             paths[path] = image
 
     if not args.skip_unlabelled:
-        unlisted = sorted(
-            image_files(args.images) - set(paths), key=lambda path: natural_key(str(path))
-        )
+        # A photo may have several paths, by links.
+        listed = {os.path.realpath(path) for path in paths}
+        unlisted = [p for p in image_files(args.images) if os.path.realpath(p) not in listed]
+        unlisted.sort(key=lambda path: natural_key(str(path)))
         problems += [f'{path}: image without labels; see --skip-unlabelled' for path in unlisted]
     empty = [path for path, image in paths.items() if not image.shapes and not image.says_nobody]
     for path in [] if args.empty_is_nobody else empty:
@@ -227,31 +234,58 @@ def find_images(
     return paths
 
 
-def image_files(folder: Path) -> set[Path]:
+def image_files(folder: Path) -> list[Path]:
     """All images of the tree but hidden ones, such as ``._IMG_1.jpg`` and ``.thumbs/IMG_1.jpg``."""
-    return {
-        path
-        for path in folder.rglob('*')
-        if path.suffix.lower() in IMAGE_ENDINGS
-        and path.is_file()
-        and not any(part.startswith('.') for part in path.relative_to(folder).parts)
-    }
+    return [path for path in list_tree(folder) if path.suffix.lower() in IMAGE_ENDINGS]
 
 
-def find_image(name: str, images: Path, folder: Path | None = None) -> Path | None:
-    """The file below ``images`` that ``name`` means: relative to ``folder`` (of the labels) or to
-    ``images``, else the file of the same name directly in ``images``."""
+def find_image(
+    name: str, images: Path, by_name: set[Path], folder: Path | None = None
+) -> Path | None:
+    """The file below ``images`` that a name in the labels means.
+
+    The name is a path, with slashes of either kind, relative to the folder of the labels, to
+    ``images`` or to a folder above. If it cannot be below ``images``, being absolute or out of
+    them by ``..``, the labels were made elsewhere, and it means the file of the same last name
+    directly in ``images``.
+
+    Args:
+        name: As the labels have it.
+        images: Folder of the images.
+        by_name: To add the files to that were found by their last name alone.
+        folder: Folder of the labels, if they may be relative to it.
+    """
     name = name.replace('\\', '/')
-    bases = [folder / name] if folder else []
-    for candidate in (*bases, images / name, images / Path(name).name):
-        path = Path(os.path.abspath(candidate))
-        if path.is_relative_to(images) and path.is_file():
+    for base in (*([folder] if folder else []), images, *images.parents):
+        path = Path(os.path.abspath(base / name))
+        if path.is_relative_to(images) and os.path.isfile(path):
             return path
+    path = images / PureWindowsPath(name).name
+    if is_elsewhere(name) and os.path.isfile(path):
+        by_name.add(path)
+        return path
     return None
 
 
+def is_elsewhere(name: str) -> bool:
+    """Whether a path with slashes leads out of every folder that it may be relative to."""
+    drive_or_scheme = re.match(r'[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://', name)
+    return bool(drive_or_scheme) or name.startswith('/') or os.path.normpath(name)[:3] == '../'
+
+
+def no_image(name: str, images: Path) -> str:
+    """The problem of a name that :func:`find_image` does not find."""
+    base = PureWindowsPath(name).name
+    there = base and os.path.isfile(images / base)
+    hint = f'; {base} there is not in the folder that the labels name' if there else ''
+    return f'no image {name!r} in {images}{hint}'
+
+
 def read_splits(
-    paths: dict[Path, LabelledImage], args: argparse.Namespace, problems: list[str]
+    paths: dict[Path, LabelledImage],
+    args: argparse.Namespace,
+    problems: list[str],
+    by_name: set[Path],
 ) -> dict[Path, str]:
     """The split of each image as ``--split-by`` says; empty without it."""
     splits: dict[Path, str] = {}
@@ -265,7 +299,7 @@ def read_splits(
         return splits
     splits = dict.fromkeys(paths, 'train')
     for where, row in read_table(Path(args.split_by), ('image', 'split'), problems):
-        path = find_image(row['image'], args.images)
+        path = find_image(row['image'], args.images, by_name)
         if path not in splits:
             problems.append(f'{where}: {row["image"]!r} is no labelled image')
         elif row['split'] not in GIVEN_SPLITS:
@@ -286,9 +320,7 @@ def measure(
     """
     shapes = [shape for shape in image.shapes if is_sound(shape, problems)]
     try:
-        height, width = read_image_shape(str(path))
-        with Image.open(path) as header:
-            orientation = read_orientation(header)
+        _, (height, width), orientation = read_image_header(str(path))
     except (ValueError, OSError) as problem:
         problems.append(str(problem))
         return [], [], 0
@@ -395,7 +427,9 @@ def write(entries: list[dict], out: Path) -> None:
         unchecked.unlink(missing_ok=True)
 
 
-def summary(entries: list[dict], kept: Counter, left_out: Counter, moved: int, out: Path) -> str:
+def summary(
+    entries: list[dict], kept: Counter, left_out: Counter, moved: int, by_name: int, out: Path
+) -> str:
     counts = [len(entry['points']) for entry in entries]
     nobody = [entry['img_path'] for entry in entries if not entry['points']]
     lines = [
@@ -409,6 +443,10 @@ def summary(entries: list[dict], kept: Counter, left_out: Counter, moved: int, o
         if any(labels):
             names = (f'{name or "(none)"} {number}' for name, number in labels.most_common())
             lines.append(f'{title}: {", ".join(names)}')
+    if by_name:
+        lines.append(
+            f'{by_name} images were found by their names alone: the labels name folders elsewhere'
+        )
     if moved:
         lines.append(f'{moved} points up to {TOLERANCE:g} pixel outside were moved inside')
     splits = Counter(entry.get('split', 'train') for entry in entries)
@@ -428,8 +466,8 @@ def _rounded(values: np.ndarray) -> list:
 
 
 def main(argv: list[str] | None = None) -> None:
-    print(convert(parse_args(argv)))
+    print(printable(convert(parse_args(argv))))
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

@@ -6,14 +6,14 @@ does not fit the format is appended to ``problems``, one line each; a file that 
 all is a ``ValueError``.
 """
 
-import contextlib
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from mmcrowd.fileio.files import read_json
+from mmcrowd.fileio.files import list_tree, read_json
+from mmcrowd.fileio.numerals import is_number, parse_number
 
 
 @dataclass
@@ -135,8 +135,11 @@ def _set_coco_values(
 
 
 def read_labelme(folder: Path, problems: list[str]) -> list[LabelledImage]:
-    """A folder, or a tree of folders, with one LabelMe JSON for each image."""
-    files = sorted(folder.rglob('*.json'))
+    """A folder, or a tree of folders, with one LabelMe JSON for each image.
+
+    Hidden files are none, and links are followed, see :func:`mmcrowd.fileio.files.list_tree`.
+    """
+    files = [path for path in list_tree(folder) if path.suffix == '.json']
     if not files:
         raise ValueError(f'{folder}: no folder with .json files of LabelMe')
     images = []
@@ -186,7 +189,7 @@ def read_cvat(path: Path, problems: list[str]) -> list[LabelledImage]:
     """XML of "CVAT for images 1.1"; an element ``points`` may hold several persons."""
     try:
         root = ElementTree.parse(path).getroot()
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # or an unknown encoding
         raise ValueError(f'{path}: not valid XML ({error})') from error
     if root.tag != 'annotations' or root.find('track') is not None:
         raise ValueError(f'{path}: expected the export "CVAT for images 1.1", without tracks')
@@ -199,7 +202,8 @@ def read_cvat(path: Path, problems: list[str]) -> list[LabelledImage]:
             where, label = f'{image.where} ({name}), {child.tag}[{k}]', child.get('label', '')
             if child.tag == 'points':
                 for pair in child.get('points', '').split(';'):
-                    image.shapes.append(Shape(where, label, tuple(map(_number, pair.split(',')))))
+                    values = tuple(_number(value.strip()) for value in pair.split(','))
+                    image.shapes.append(Shape(where, label, values))
             elif child.tag == 'box':
                 corners = ('xtl', 'ytl', 'xbr', 'ybr')
                 values = tuple(_number(child.get(corner)) for corner in corners)
@@ -272,10 +276,7 @@ def _has(entry, **types) -> bool:
 
 def _number(text: str | None) -> int | float | str | None:
     """The number that the text says, else the text, for the message."""
-    for kind in (int, float):
-        with contextlib.suppress(TypeError, ValueError):
-            return kind(text)
-    return text
+    return text if text is None or not is_number(text) else parse_number(text)
 
 
 def _size(width, height) -> tuple | None:

@@ -11,8 +11,9 @@ of the images as downloaded. ::
 
 By default the folder that the configs name is read, and ``prepared/NAME`` beside it is written,
 which is what the configs of UCF-QNRF, JHU-CROWD++ and NWPU-Crowd train on. An image that need not
-change is copied byte by byte. The same command goes on where it was interrupted;
-``annotations.json`` comes last.
+change is copied byte by byte. The same command goes on where it was interrupted, and copies again
+what has another size or time of modification than when it was copied; ``annotations.json`` comes
+last.
 """
 
 import argparse
@@ -27,12 +28,13 @@ import cv2
 import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.utils import ProgressBar
-from PIL import Image
 
+from mmcrowd import command_line
 from mmcrowd.datasets.annotation_json import FILE_NAME, write_annotations
+from mmcrowd.datasets.base_crowd_dataset import natural_key
 from mmcrowd.datasets.transforms.processing import LimitSide
-from mmcrowd.fileio.files import read_json, write_atomic
-from mmcrowd.fileio.images import load_image, read_image_shape, read_orientation, resize_image
+from mmcrowd.fileio.files import is_hidden, path_below, printable, read_json, write_atomic
+from mmcrowd.fileio.images import load_image, read_image_header, read_image_shape, resize_image
 from mmcrowd.registry import DATASETS
 from mmcrowd.structures.point_fields import POINT_FIELDS
 
@@ -145,19 +147,24 @@ def load_splits(benchmark: Benchmark, root: Path) -> dict[str, BaseDataset]:
 
 
 def list_jobs(splits: dict[str, BaseDataset], out: Path, folds: bool) -> list[dict]:
-    """For each image its entry, the file to read and the file to write, in the order to be kept."""
+    """For each image its entry, the file to read and the file to write, in the order to be kept.
+
+    Raises:
+        ValueError: An id, of a source that is a copy itself, would lead out of the new copy.
+    """
     of_val = {info['img_id'] for info in entries(splits['val'])}
     jobs = []
     for part in ('trainval', 'test'):
         for info in entries(splits[part]):
             split = 'test' if part == 'test' else 'val' if info['img_id'] in of_val else 'train'
             # Ids are unique in a part only.
-            name = f'{"images" if folds else part}/{info["img_id"]}.jpg'
+            folder = 'images' if folds else part
+            target = path_below(out / folder, f'{info["img_id"]}.jpg')
+            name = f'{folder}/{info["img_id"]}.jpg'
             given = {} if folds else dict(split=split)
-            target = str(out / name)
-            jobs.append(dict(info=info, name=name, given=given, target=target))
+            jobs.append(dict(info=info, name=name, given=given, target=str(target)))
     if folds:  # numbered in natural order
-        jobs.sort(key=lambda job: int(job['info']['img_id']))
+        jobs.sort(key=lambda job: natural_key(job['info']['img_id']))
     return jobs
 
 
@@ -180,20 +187,20 @@ def prepare_image(job: tuple[str, str], limits: dict, quality: int):
     try:
         before = read_image_shape(str(source))
         after = LimitSide(**limits).size_for(*before)
-        if not _is_current(target, source, after):
+        if not _is_there(target, after):
             _write_image(source, target, before, after, quality)
     except (ValueError, OSError) as error:
         return error
     return before, after
 
 
-def _is_current(target: Path, source: Path, size: tuple[int, int]) -> bool:
-    # Files get their names when they are complete, so one with the right header is complete.
-    return (
-        target.is_file()
-        and target.stat().st_mtime_ns >= source.stat().st_mtime_ns
-        and read_image_shape(str(target)) == size
-    )
+def _is_there(target: Path, size: tuple[int, int]) -> bool:
+    # Files get their names when they are complete, so one with the right header is complete. It
+    # was made of this source, see begin().
+    try:
+        return read_image_shape(str(target)) == size
+    except (ValueError, OSError):
+        return False
 
 
 def _write_image(source: Path, target: Path, before: tuple, after: tuple, quality: int) -> None:
@@ -215,8 +222,8 @@ def _write_image(source: Path, target: Path, before: tuple, after: tuple, qualit
 
 def _is_plain_jpeg(path: Path) -> bool:
     """Whether the file has its pixels as they are seen, not to be turned first."""
-    with Image.open(path) as header:
-        return header.format == 'JPEG' and read_orientation(header) == 1
+    header = read_image_header(str(path))
+    return header.format == 'JPEG' and header.orientation == 1
 
 
 def make_entry(job: dict, before: tuple[int, int], after: tuple[int, int]) -> dict:
@@ -263,35 +270,64 @@ def verify(splits: dict[str, BaseDataset], copies: dict[str, BaseDataset], out: 
     return lines
 
 
-def check_manifest(out: Path, manifest: dict) -> None:
-    """Refuse to mix two rules or two sources in one folder."""
+def begin(out: Path, manifest: dict, sources: dict[str, str]) -> int:
+    """Write down what the copy is made of; what was made of anything else is removed first.
+
+    A file of the copy is there only if it was made of a source with the size and the time of
+    modification that ``prepare.json`` has. In a copy whose ``prepare.json`` has none of them, as
+    older versions wrote it, nothing is known to be current.
+
+    Args:
+        out: Folder of the copy.
+        manifest: The rule and the source, which are one for a folder.
+        sources: By the name of each file to write the file to read.
+
+    Returns:
+        How many files of a copy that was begun were not current.
+
+    Raises:
+        ValueError: The folder has another copy, or something else.
+    """
     path = out / 'prepare.json'
-    if path.exists():
-        found = read_json(path)
-        if found != manifest:
-            raise ValueError(f'{path} says {found}, not {manifest}; choose another --out')
-    elif out.exists() and any(out.iterdir()):
+    found = read_json(path) if path.exists() else None
+    if found is None and out.exists() and not all(is_hidden(p.name) for p in out.iterdir()):
         raise ValueError(f'{out} is not empty and no copy that was begun; choose another --out')
-    else:
-        write_atomic(path, json.dumps(manifest, indent=1))
+    recorded = found.pop('sources', {}) if isinstance(found, dict) else {}
+    if found not in (None, manifest):
+        raise ValueError(f'{path} says {found}, not {manifest}; choose another --out')
+    states = {name: _state(source) for name, source in sources.items()}
+    outdated = [out / name for name, state in states.items() if recorded.get(name) != state]
+    removed = sum(target.exists() for target in outdated)
+    if removed:
+        (out / FILE_NAME).unlink(missing_ok=True)  # it says "complete"
+    for target in outdated:
+        target.unlink(missing_ok=True)
+    write_atomic(path, json.dumps(dict(manifest, sources=states), indent=1))
+    return removed
+
+
+def _state(path: str) -> list[int]:
+    """Size and time of modification of a file."""
+    stat = os.stat(path)
+    return [stat.st_size, stat.st_mtime_ns]
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     benchmark = BENCHMARKS[args.benchmark]
-    root = Path(os.environ.get('MMCROWD_DATA_ROOT', 'data'))
+    root = Path(os.environ.get('MMCROWD_DATA_ROOT') or 'data')
     source = Path(args.data_root or root / benchmark.folder)
     out = Path(args.out or root / 'prepared' / benchmark.folder)
     splits = load_splits(benchmark, source)
-    check_manifest(
-        out,
-        dict(
-            source=str(source.resolve()),
-            limits=json.loads(json.dumps(args.limits)),
-            quality=args.quality,
-        ),
-    )
     jobs = list_jobs(splits, out, folds=args.benchmark == 'ucf_cc_50')
+    manifest = dict(
+        source=str(source.resolve()),
+        limits=json.loads(json.dumps(args.limits)),
+        quality=args.quality,
+    )
+    removed = begin(out, manifest, {job['name']: job['info']['img_path'] for job in jobs})
+    if removed:
+        print(f'{removed} images were copied from other files than these: they are copied again.')
     pairs = [(job['info']['img_path'], job['target']) for job in jobs]
     bar, sizes = ProgressBar(len(pairs)), []
     # One image, one core.
@@ -324,8 +360,8 @@ def main(argv: list[str] | None = None) -> None:
     if number != benchmark.images:
         print(f'Note: {number} images for training and test, published are {benchmark.images}.')
     resized = sum(before != after for before, after in sizes)
-    print(f'{resized} of {len(sizes)} images resized. Complete: {out}')
+    print(printable(f'{resized} of {len(sizes)} images resized. Complete: {out}'))
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

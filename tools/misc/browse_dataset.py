@@ -16,12 +16,14 @@ from pathlib import Path
 
 import mmcv
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
+from mmcrowd import command_line
 from mmcrowd.analysis.pipeline_figure import arrange, draw_stage
 from mmcrowd.datasets import SeededSamples
-from mmcrowd.engine.loaders import set_data_root
+from mmcrowd.engine.config import read_config
+from mmcrowd.fileio.files import printable
 from mmcrowd.registry import DATASETS
 
 MODES = ('pipeline', 'transformed', 'original')
@@ -122,11 +124,7 @@ def record(samples: SeededSamples, index: int, mode: str) -> Recorder:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
-    if args.data_root:
-        set_data_root(cfg, args.data_root)
+    cfg = read_config(args.config, args.cfg_options, args.data_root)
     init_default_scope(cfg.get('default_scope', 'mmcrowd'))
     loader = cfg.get(f'{args.split}_dataloader')
     if loader is None:
@@ -150,10 +148,12 @@ def main(argv: list[str] | None = None) -> None:
         name = re.sub(r'[^\w.-]+', '_', f'{args.split}_{index:05d}_{done.img_id}')
         mmcv.imwrite(picture[..., ::-1], str(Path(args.out_dir) / f'{name}.jpg'))
     print(
-        f'{args.out_dir}: {len(indices)} of {len(dataset)} images of {args.split}_dataloader, '
-        f'mode {args.mode}, seed {seed}, epoch {args.epoch}'
+        printable(
+            f'{args.out_dir}: {len(indices)} of {len(dataset)} images of {args.split}_dataloader, '
+            f'mode {args.mode}, seed {seed}, epoch {args.epoch}'
+        )
     )
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

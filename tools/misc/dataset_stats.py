@@ -27,13 +27,15 @@ from typing import NamedTuple
 
 import mmcv
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.progress import track
 
+from mmcrowd import command_line
 from mmcrowd.analysis.dataset_figure import CLASSES, draw_dataset
-from mmcrowd.engine.loaders import set_data_root
+from mmcrowd.engine.config import read_config
+from mmcrowd.fileio.files import printable, write_atomic
 from mmcrowd.fileio.images import load_image, read_image_shape
 from mmcrowd.ops.neighbours import nearest_neighbour_distances
 from mmcrowd.registry import DATASETS
@@ -83,10 +85,7 @@ def read_configs(args: argparse.Namespace) -> dict[str, list[dict]]:
         ValueError: If the config has none of the data loaders.
     """
     if args.config:
-        cfg = Config.fromfile(args.config)
-        cfg.merge_from_dict(args.cfg_options)
-        if args.data_root:
-            set_data_root(cfg, args.data_root)
+        cfg = read_config(args.config, args.cfg_options, args.data_root)
         init_default_scope(cfg.get('default_scope', 'mmcrowd'))
         loaders = {name: cfg.get(f'{name}_dataloader') for name in args.splits}
         given = {name: list(leaves(loader.dataset)) for name, loader in loaders.items() if loader}
@@ -325,7 +324,7 @@ def main(argv: list[str] | None = None) -> None:
         if problems:
             print(f'{len(problems)} problem{"s" if len(problems) > 1 else ""}:')
             for problem, names in problems.items():
-                print(f'- {", ".join(names)}: {problem}')
+                print(printable(f'- {", ".join(names)}: {problem}'))
             raise SystemExit(1)
         names = ', '.join(configs)
         print(f'No problems: all annotations read and {number:,} images decoded of {names}.')
@@ -343,12 +342,11 @@ def main(argv: list[str] | None = None) -> None:
         groups=group(splits),
     )
     table = write_table(stats)
-    print(table)
+    print(printable(table))
     if args.out_dir:
         out = Path(args.out_dir)
-        out.mkdir(parents=True, exist_ok=True)
-        (out / 'stats.md').write_text(table + '\n', encoding='utf-8')
-        (out / 'stats.json').write_text(json.dumps(stats, indent=1), encoding='utf-8')
+        write_atomic(out / 'stats.md', table + '\n')
+        write_atomic(out / 'stats.json', json.dumps(stats, indent=1))
         picture = draw_dataset(
             {
                 name: np.array([len(i.points) for i in images if i.points is not None], int)
@@ -359,11 +357,11 @@ def main(argv: list[str] | None = None) -> None:
                 name: np.concatenate([i.distances for i in images])
                 for name, images in splits.items()
             },
-            stats['title'],
+            printable(stats['title']),
         )
         mmcv.imwrite(picture[..., ::-1], str(out / 'stats.png'))
-        print(f'\n{out}: stats.md, stats.json, stats.png')
+        print(printable(f'\n{out}: stats.md, stats.json, stats.png'))
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

@@ -9,11 +9,11 @@ import torch
 
 
 def open_weights(path: str | Path) -> h5py.File:
-    """Open an HDF5 file, or raise a ``ValueError`` that names it."""
+    """Open an HDF5 file, or raise a ``FileNotFoundError`` or ``ValueError`` that names it."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'no file {path}')
     try:
         return h5py.File(path, 'r')
-    except FileNotFoundError:
-        raise
     except OSError as error:
         raise ValueError(f'{path}: not a readable HDF5 file ({error})') from error
 

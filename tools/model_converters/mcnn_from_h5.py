@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from checkpoint import open_weights, read_array, save_checkpoint
 
+from mmcrowd import command_line
 from mmcrowd.models.backbones import MCNN
 
 GRAY_LEVELS = 255  # std of the MCNN configs
@@ -63,4 +64,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

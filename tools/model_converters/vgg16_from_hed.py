@@ -25,6 +25,8 @@ import torch
 from checkpoint import open_weights, read_array, save_checkpoint
 from torch.nn import functional
 
+from mmcrowd import command_line
+
 HED_SHA256 = '4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f'
 HED_MEAN = (122.67892, 116.66877, 104.00699)  # RGB, grey levels
 
@@ -169,4 +171,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

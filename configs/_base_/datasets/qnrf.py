@@ -5,14 +5,12 @@ data_root = '{{$MMCROWD_DATA_ROOT:data}}/prepared/UCF-QNRF_ECCV18'
 
 longest = 1536  # the authors' longest side in training and test
 crop_size = 512
-stride = 2  # input pixels per density cell, the head's out_stride
 
 train_pipeline = [
     dict(type='LoadCrowdImage', lazy=True),
     dict(type='LimitSide', longest=longest),
     dict(type='RandomScaleCrop', crop_size=crop_size, scale_range=(0.5, 1.5)),
     dict(type='RandomHorizontalFlip'),
-    dict(type='PartitionByNearestPoint', stride=stride),
     dict(type='PackCrowdInputs'),
 ]
 test_pipeline = [

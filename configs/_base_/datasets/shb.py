@@ -2,13 +2,11 @@ dataset_type = 'ShanghaiTechDataset'
 data_root = '{{$MMCROWD_DATA_ROOT:data}}/ShanghaiTech/part_B'
 
 crop_size = 512
-stride = 2  # input pixels per density cell, the head's out_stride
 
 train_pipeline = [
     dict(type='LoadCrowdImage'),
     dict(type='RandomScaleCrop', crop_size=crop_size, scale_range=(0.5, 1.5)),
     dict(type='RandomHorizontalFlip'),
-    dict(type='PartitionByNearestPoint', stride=stride),
     dict(type='PackCrowdInputs'),
 ]
 test_pipeline = [dict(type='LoadCrowdImage'), dict(type='PackCrowdInputs')]

@@ -6,7 +6,6 @@ img_size = (384, 288)  # width, height
 train_pipeline = [
     dict(type='LoadCrowdImage'),
     dict(type='RandomHorizontalFlip'),
-    dict(type='PartitionByNearestPoint', stride=2),
     dict(type='PackCrowdInputs'),
 ]
 test_pipeline = [dict(type='LoadCrowdImage'), dict(type='PackCrowdInputs')]

@@ -1,5 +1,6 @@
 from .augmentation_seed_hook import AugmentationSeedHook
 from .crowd_visualization_hook import CrowdVisualizationHook
+from .logger_hook import LoggerHook
 from .resume_validation_hook import ResumeValidationHook
 
-__all__ = ['AugmentationSeedHook', 'CrowdVisualizationHook', 'ResumeValidationHook']
+__all__ = ['AugmentationSeedHook', 'CrowdVisualizationHook', 'LoggerHook', 'ResumeValidationHook']

@@ -22,8 +22,10 @@ import numpy as np
 
 from mmcrowd.evaluation.image_result import ImageResult
 from mmcrowd.fileio.files import write_atomic
+from mmcrowd.fileio.numerals import is_number
+from mmcrowd.ops.heads import HEAD_LEVELS
 
-LEVELS = range(6)  # of the head area
+LEVELS = range(len(HEAD_LEVELS))  # of the head area
 MAX_PROBLEMS = 10  # that one error message lists
 
 T = TypeVar('T')
@@ -283,22 +285,10 @@ def _parse_items(values: list[str], width: int) -> np.ndarray:
 
 
 def _numbers(values: list[str]) -> np.ndarray:
-    try:
-        numbers = np.array(values, np.float64)
-    except ValueError:
-        raise ValueError(f'{next(v for v in values if not _is_number(v))!r} is no number') from None
-    bad = ~np.isfinite(numbers)
-    if bad.any():
-        raise ValueError(f'{values[bad.argmax()]} is not a finite number')
-    return numbers
-
-
-def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True
+    bad = next((value for value in values if not is_number(value)), None)
+    if bad is not None:
+        raise ValueError(f'{bad!r} is no finite number')
+    return np.array(values, np.float64)
 
 
 def _list(items: list[str], separator: str) -> str:

@@ -1,6 +1,8 @@
 from .counting import (
     ATTRIBUTE_CLASSES,
     COUNT_CLASSES,
+    class_members,
+    class_name,
     count_errors,
     count_errors_by_attribute,
     count_errors_by_class,
@@ -21,6 +23,8 @@ __all__ = [
     'ATTRIBUTE_CLASSES',
     'COUNT_CLASSES',
     'blurred_truth',
+    'class_members',
+    'class_name',
     'count_errors',
     'count_errors_by_attribute',
     'count_errors_by_class',

@@ -83,8 +83,7 @@ def count_errors_by_class(
     """
     pred, gt = _validated(pred, gt)
     members = {
-        name: (gt >= lowest) & (gt <= (np.inf if highest is None else highest))
-        for name, (lowest, highest) in classes.items()
+        name: class_members(gt, lowest, highest) for name, (lowest, highest) in classes.items()
     }
     return _errors_of(members, pred, gt)
 
@@ -129,6 +128,44 @@ def count_errors_by_attribute(
     return _errors_of(members, pred, gt)
 
 
+def class_members(gt: Sequence[float], lowest: float, highest: float | None) -> np.ndarray:
+    """Which images are in a class of the true count, see :data:`COUNT_CLASSES`.
+
+    Args:
+        gt: ``(n,)`` true counts.
+        lowest: Lowest count of the class.
+        highest: Highest count of the class, None for no upper end.
+
+    Returns:
+        ``(n,)`` bool.
+
+    Examples:
+        >>> class_members([0, 1, 100, 101], 1, 100)
+        array([False,  True,  True, False])
+    """
+    gt = np.asarray(gt)
+    return (gt >= lowest) & (gt <= (np.inf if highest is None else highest))
+
+
+def class_name(lowest: int, highest: int | None, separator: str = '') -> str:
+    """Name of a class of the true count for people.
+
+    Args:
+        lowest: Lowest count of the class.
+        highest: Highest count of the class, None for no upper end.
+        separator: What separates thousands, ``','`` or ``'_'``. Defaults to nothing.
+
+    Examples:
+        >>> class_name(0, 0), class_name(501, 5000), class_name(5001, None, ',')
+        ('0', '501–5000', '> 5,000')
+    """
+    if highest is None:
+        return f'> {lowest - 1:{separator}}'
+    if lowest == highest:
+        return f'{lowest:{separator}}'
+    return f'{lowest:{separator}}–{highest:{separator}}'
+
+
 def mean_over_classes(errors: Mapping[str, float], names: Iterable[str]) -> dict[str, float]:
     """Plain mean of each error over classes, as the NWPU leaderboard's "Avg." prints it.
 
@@ -145,7 +182,7 @@ def mean_over_classes(errors: Mapping[str, float], names: Iterable[str]) -> dict
     Examples:
         >>> errors = count_errors_by_class([12, 90], [10, 100], COUNT_CLASSES['jhu'])
         >>> mean_over_classes(errors, ['low', 'medium', 'high'])  # 2 and 10, nobody is 'high'
-        {'MAE': 6.0, 'RMSE': 6.0, 'NAE': 0.15}
+        {'MAE': 6.0, 'RMSE': 6.0, 'NAE': 0.15...}
     """
     names = list(names)
     means = {}

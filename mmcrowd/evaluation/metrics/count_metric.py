@@ -1,10 +1,10 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import torch
 from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
 
 from mmcrowd.evaluation.functional.counting import (
     ATTRIBUTE_CLASSES,
@@ -12,16 +12,33 @@ from mmcrowd.evaluation.functional.counting import (
     count_errors,
     count_errors_by_attribute,
     count_errors_by_class,
-    density_by_region,
-    game,
     mean_over_classes,
-    points_by_region,
 )
-from mmcrowd.evaluation.image_result import original_truth
+from mmcrowd.evaluation.metrics.game_metric import GAMEMetric, errors_of_sample, mean_errors
 from mmcrowd.registry import METRICS
+from mmcrowd.structures import SampleReader
 
 CountClasses = Mapping[str, tuple[int, int | None]]
 AttributeClasses = Mapping[str, tuple[str, Iterable]]
+
+
+@dataclass(kw_only=True)
+class ImageCounts:
+    """What :class:`CountMetric` keeps of one image.
+
+    Attributes:
+        img_id: Name of the image.
+        pred: Predicted count.
+        gt: True count.
+        attributes: Labels of the image, those that the classes ask for.
+        game_errors: Errors of its regions at each of ``game_levels``.
+    """
+
+    img_id: str
+    pred: float
+    gt: float
+    attributes: dict[str, Any]
+    game_errors: tuple[float, ...] = ()
 
 
 @METRICS.register_module()
@@ -33,21 +50,19 @@ class CountMetric(BaseMetric):
     - ``count/MAE``, ``count/RMSE`` (papers of this field print the latter as "MSE") and
       ``count/NAE`` (over images with somebody in them, ``nan`` if there is none), see
       :func:`~mmcrowd.evaluation.functional.count_errors`.
-    - ``count/selection`` = 4 MAE + RMSE, the score by which Lin et al. (ICLR 2025) pick their best
-      checkpoint: ``CheckpointHook(save_best='count/selection', rule='less')``.
+    - ``count/selection`` = 4 MAE + RMSE, the score by which Lin et al. (ICLR 2025) select a
+      checkpoint: ``CheckpointHook(save_best='count/selection', rule='less')``. The formula is
+      written to the log once, with the first numbers.
     - ``count/MAE_{class}``, ``count/RMSE_{class}``, ``count/NAE_{class}`` for each class by true
       count and by attribute; ``nan`` for a class without images.
     - ``count/MAE_by_count`` (RMSE, NAE), if there are several classes by true count, and
       ``count/MAE_by_{attribute}``, if there are several classes of an attribute: the plain mean
       over these classes, "Avg." of the NWPU leaderboard. Classes with ``nan`` are left out.
-    - ``count/GAME{L}`` for each of ``game_levels``, see
-      :func:`~mmcrowd.evaluation.functional.game`. If the model predicts a density, the regions are
-      parts of the un-padded image in the input frame; if it only predicts points, parts of the
-      image in the original frame.
+    - ``count/GAME{L}`` for each of ``game_levels``.
 
-    Every rank keeps one tuple ``(img_id, pred_count, gt_count, attributes, game_errors)`` per image
-    in ``self.results``; in distributed evaluation MMEngine interleaves them and cuts off the images
-    that pad the last round, so that each image counts once.
+    Every rank keeps one :class:`ImageCounts` per image in ``self.results``; in distributed
+    evaluation MMEngine interleaves them and cuts off the images that pad the last round, so that
+    each image counts once.
 
     Args:
         count_classes: Classes by true count: name to ``(lowest, highest)``, both included,
@@ -58,7 +73,8 @@ class CountMetric(BaseMetric):
             values)``, the images of which that attribute has one of the values; or the name of a
             benchmark in :data:`~mmcrowd.evaluation.functional.ATTRIBUTE_CLASSES`, ``'jhu'`` or
             ``'nwpu'``. Defaults to None, no classes.
-        game_levels: Levels L of GAME. Defaults to none.
+        game_levels: Levels of :class:`GAMEMetric`, which prints the same keys and is the place for
+            them; this argument works for one more release. Defaults to none.
         collect_device: ``'cpu'`` or ``'gpu'``, see :class:`mmengine.evaluator.BaseMetric`.
         prefix: Replaces ``count`` in the printed keys.
         collect_dir: Shared folder through which ``collect_device='cpu'`` collects.
@@ -68,9 +84,8 @@ class CountMetric(BaseMetric):
             given twice or a negative level; while processing, for a count that is not finite or a
             negative truth, naming the image.
         KeyError: While processing, for a sample without ``gt_count`` or ``pred_count``, without an
-            attribute that ``attribute_classes`` asks for, or without what GAME needs:
-            ``gt_instances`` and either ``pred_density`` with ``density_stride`` or
-            ``pred_instances``.
+            attribute that ``attribute_classes`` asks for, or without what :class:`GAMEMetric`
+            needs.
 
     Examples:
         In a config:
@@ -103,41 +118,39 @@ class CountMetric(BaseMetric):
         self.count_classes, self.attribute_classes = _resolve_classes(
             count_classes, attribute_classes
         )
-        for level in game_levels:
-            if not isinstance(level, int) or level < 0:
-                raise ValueError(f'game_levels={game_levels!r}: expected whole numbers >= 0')
-        self.game_levels = tuple(game_levels)
+        self.game_levels = GAMEMetric(game_levels).levels
+        self._formula_is_logged = False
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep image id, counts, attributes and regional errors of each sample."""
+        """Keep counts and attributes of each sample."""
         for sample in data_samples:
-            img_id = sample.get('img_id', len(self.results))
-            for key in ('pred_count', 'gt_count'):
-                if key not in sample:
-                    raise KeyError(f'image {img_id!r}: CountMetric needs {key}, sample has none')
-            pred, gt = float(sample['pred_count']), float(sample['gt_count'])
+            read = SampleReader(sample, 'CountMetric', sample.get('img_id', len(self.results)))
+            pred, gt = float(read.value('pred_count')), float(read.value('gt_count'))
             # Checked here, where the image is known, and on every rank alike.
             if not math.isfinite(pred):
-                raise ValueError(f'image {img_id!r}: pred_count is {pred}, expected a number')
+                raise ValueError(f'image {read.img_id!r}: pred_count is {pred}, expected a number')
             if not math.isfinite(gt) or gt < 0:
-                raise ValueError(f'image {img_id!r}: gt_count is {gt}, expected a number >= 0')
-            attributes = self._attributes_of(img_id, sample)
-            game_errors = self._game_errors_of(img_id, sample) if self.game_levels else ()
-            self.results.append((img_id, pred, gt, attributes, game_errors))
+                raise ValueError(f'image {read.img_id!r}: gt_count is {gt}, expected a number >= 0')
+            counts = ImageCounts(
+                img_id=str(read.img_id), pred=pred, gt=gt, attributes=self._attributes_of(read)
+            )
+            if self.game_levels:
+                counts.game_errors = errors_of_sample(sample, self.game_levels)
+            self.results.append(counts)
 
-    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
-        """Errors over the collected tuples of all ranks."""
+    def compute_metrics(self, results: list[ImageCounts]) -> dict[str, float]:
+        """Errors over the collected counts of all ranks."""
+        if not self._formula_is_logged:
+            print_log(f'{self.prefix}/selection is 4 MAE + RMSE.', logger='current')
+            self._formula_is_logged = True
         errors = self.calculate(
-            [pred for _, pred, *_ in results],
-            [gt for _, _, gt, *_ in results],
+            [result.pred for result in results],
+            [result.gt for result in results],
             self.count_classes,
             self.attribute_classes,
-            [attributes for *_, attributes, _ in results],
+            [result.attributes for result in results],
         )
-        for k, level in enumerate(self.game_levels):
-            values = [game_errors[k] for *_, game_errors in results]
-            errors[f'GAME{level}'] = float(np.mean(values)) if values else float('nan')
-        return errors
+        return errors | mean_errors([result.game_errors for result in results], self.game_levels)
 
     @staticmethod
     def calculate(
@@ -148,9 +161,6 @@ class CountMetric(BaseMetric):
         attributes: Sequence[Mapping[str, Any]] = (),
     ) -> dict[str, float]:
         """The same numbers on plain arrays, without the engine.
-
-        Only GAME is not among them, since it needs more than the counts: see
-        :func:`~mmcrowd.evaluation.functional.game`.
 
         Args:
             pred: ``(n,)`` predicted counts.
@@ -177,51 +187,17 @@ class CountMetric(BaseMetric):
                     errors[f'{key}_by_{group}'] = value
         return errors
 
-    def _attributes_of(self, img_id: str, sample: Mapping) -> dict[str, Any]:
+    def _attributes_of(self, read: SampleReader) -> dict[str, Any]:
         """The attributes that the classes ask for."""
-        labels = sample.get('attributes') or {}
+        labels = read.get('attributes', {})
         needed = {attribute for attribute, _ in self.attribute_classes.values()}
         missing = sorted(needed - labels.keys())
         if missing:
             raise KeyError(
-                f'image {img_id!r}: attribute_classes need the attribute {missing[0]!r}, '
+                f'image {read.img_id!r}: attribute_classes need the attribute {missing[0]!r}, '
                 f'the sample has only {sorted(labels)}'
             )
         return {attribute: labels[attribute] for attribute in sorted(needed)}
-
-    def _game_errors_of(self, img_id: str, sample: Mapping) -> tuple[float, ...]:
-        """Error of this image at each level."""
-        truth = _numpy(_needed(sample, 'gt_instances', img_id)['points']).reshape(-1, 2)
-        if 'pred_density' in sample:
-            density = _numpy(sample['pred_density']['density'])[0]
-            stride = _needed(sample, 'density_stride', img_id)
-            shape = _needed(sample, 'img_shape', img_id)
-
-            def predicted(level: int) -> np.ndarray:
-                return density_by_region(density, shape, stride, level)
-
-        else:
-            points = _numpy(_needed(sample, 'pred_instances', img_id)['points'])
-            shape = _needed(sample, 'ori_shape', img_id)
-            truth = original_truth(sample)['points']
-
-            def predicted(level: int) -> np.ndarray:
-                return points_by_region(points, shape, level)
-
-        return tuple(
-            game([predicted(level)], [points_by_region(truth, shape, level)])
-            for level in self.game_levels
-        )
-
-
-def _needed(sample: Mapping, key: str, img_id: str) -> Any:
-    if key not in sample:
-        raise KeyError(f'image {img_id!r}: game_levels need {key}, the sample has none')
-    return sample[key]
-
-
-def _numpy(values: torch.Tensor | np.ndarray) -> np.ndarray:
-    return torch.as_tensor(values).detach().cpu().double().numpy()
 
 
 def _resolve_classes(

@@ -2,11 +2,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.evaluator import BaseMetric
 
 from mmcrowd.evaluation.functional.density_quality import blurred_truth, density_quality
 from mmcrowd.registry import METRICS
+from mmcrowd.structures import SampleReader
 
 
 @METRICS.register_module()
@@ -32,6 +32,18 @@ class DensityQualityMetric(BaseMetric):
         KeyError: While processing, for a sample without ``pred_density``, ``density_stride`` or
             ``gt_instances``.
         ImportError: While processing, without scikit-image.
+
+    Examples:
+        In a config:
+
+        .. code:: python
+
+            test_evaluator = [dict(type='CountMetric'), dict(type='DensityQualityMetric')]
+
+        On the numbers of three images, one without anybody:
+
+        >>> DensityQualityMetric.calculate([20, 30, float('nan')], [0.5, 0.75, float('nan')])
+        {'PSNR': 25.0, 'SSIM': 0.625}
     """
 
     default_prefix = 'quality'
@@ -51,20 +63,11 @@ class DensityQualityMetric(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the two numbers of each sample."""
         for sample in data_samples:
-            for key in ('pred_density', 'density_stride', 'gt_instances'):
-                if key not in sample:
-                    raise KeyError(
-                        f'image {sample.get("img_id")!r}: DensityQualityMetric needs {key}, sample '
-                        'has none'
-                    )
-            density = _numpy(sample['pred_density']['density'])[0]
-            truth = blurred_truth(
-                _numpy(sample['gt_instances']['points']),
-                density.shape,
-                sample['density_stride'],
-                self.sigma,
-            )
-            self.results.append(tuple(density_quality(density, truth).values()))
+            read = SampleReader(sample, 'DensityQualityMetric')
+            read.require('gt_instances')
+            stride = read.stride()
+            truth = blurred_truth(read.gt_points, read.density.shape, stride, self.sigma)
+            self.results.append(tuple(density_quality(read.density, truth).values()))
 
     def compute_metrics(self, results: list[tuple[float, float]]) -> dict[str, float]:
         """Means over the images of all ranks."""
@@ -79,7 +82,3 @@ class DensityQualityMetric(BaseMetric):
             values = values[~np.isnan(values)]
             means[key] = float(values.mean()) if values.size else float('nan')
         return means
-
-
-def _numpy(values: torch.Tensor | np.ndarray) -> np.ndarray:
-    return torch.as_tensor(values).detach().cpu().double().numpy()

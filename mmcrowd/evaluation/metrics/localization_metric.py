@@ -16,6 +16,7 @@ from mmcrowd.evaluation.functional.localization import (
 from mmcrowd.evaluation.image_result import ImageResult
 from mmcrowd.ops.heads import HEAD_LEVELS, HEAD_RADII
 from mmcrowd.registry import METRICS
+from mmcrowd.structures import SampleReader
 
 # Radii at which the benchmarks compare.
 LOCALIZATION_PROTOCOLS = {
@@ -118,17 +119,10 @@ class LocalizationMetric(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Match the points of each sample and keep the counts."""
         for sample in data_samples:
-            image = ImageResult.from_sample(sample)
-            if image.pred_points is None:
-                raise KeyError(
-                    f'image {image.img_id!r}: LocalizationMetric needs pred_instances.points, '
-                    'sample has none; give the counter a localizer'
-                )
-            if image.gt_points is None:
-                raise KeyError(
-                    f'image {image.img_id!r}: LocalizationMetric needs gt_instances.points, '
-                    'sample has none'
-                )
+            read = SampleReader(sample, 'LocalizationMetric')
+            read.require('pred_instances', hint='give the counter a localizer')
+            read.require('gt_instances')
+            image = ImageResult.from_sample(sample, 'LocalizationMetric')
             self.results.append(
                 _match_image(
                     image.img_id,
@@ -212,7 +206,7 @@ def _resolve_radii(
         radii = (radii,)
     resolved = {}
     for radius in radii:
-        ends = re.fullmatch(r'(\d+)-(\d+)', radius) if isinstance(radius, str) else None
+        ends = re.fullmatch(r'([0-9]+)-([0-9]+)', radius) if isinstance(radius, str) else None
         if ends and int(ends[1]) <= int(ends[2]):
             resolved[radius] = tuple(float(r) for r in range(int(ends[1]), int(ends[2]) + 1))
         elif radius in HEAD_RADII:

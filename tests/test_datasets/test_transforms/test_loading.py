@@ -1,4 +1,5 @@
 import io
+import struct
 import zlib
 
 import cv2
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mmcrowd.datasets.transforms.loading import LoadCrowdImage
-from mmcrowd.fileio.images import load_image, read_image_shape
+from mmcrowd.fileio.images import load_image, read_image_header, read_image_shape
 from mmcrowd.fileio.jpeg import EncodedImage, open_image
 
 
@@ -335,8 +336,7 @@ def test_lazy_pixels_are_the_same(tmp_path, picture, name):
     lazy = LoadCrowdImage(lazy=True)(dict(img_path=str(path)))
     for key in ('ori_shape', 'img_shape', 'scale_factor', 'crop_offset', 'flip'):
         assert lazy[key] == plain[key]
-    encoded = name.endswith('.jpg') and name != 'damaged_exif.jpg'
-    assert isinstance(lazy['img'], EncodedImage) == encoded
+    assert isinstance(lazy['img'], EncodedImage) == name.endswith('.jpg')
     assert lazy['img'].shape == plain['img'].shape
     np.testing.assert_array_equal(np.asarray(lazy['img']), plain['img'])
     if name in ('sixteen_bits.png', 'alpha.png'):
@@ -348,6 +348,79 @@ def test_size_from_the_header_is_that_of_the_pixels(tmp_path, picture, name):
     path = tmp_path / name
     path.write_bytes(READABLE[name](picture))
     assert read_image_shape(path) == load_image(path).shape[:2]
+
+
+def exif_block(byte_order, value, kind=3, count=1):
+    """EXIF data with nothing but an orientation, of TIFF type ``kind``."""
+    order = '<' if byte_order == b'II' else '>'
+    field = {1: 'B3x', 2: 'B3x', 3: 'H2x', 4: 'I', 7: 'B3x', 8: 'h2x', 11: 'f'}[kind]
+    head = struct.pack(f'{order}HIHHHI', 42, 8, 1, 0x0112, kind, count)
+    return byte_order + head + struct.pack(order + field, value) + bytes(4)
+
+
+@pytest.mark.parametrize('byte_order', [b'II', b'MM'])
+@pytest.mark.parametrize('orientation', [0, 9, 42, 65535])
+def test_other_orientations_count_as_one(tmp_path, picture, byte_order, orientation):
+    plain, path = jpeg(picture), tmp_path / 'a.jpg'
+    path.write_bytes(jpeg(picture, exif=b'Exif\0\0' + exif_block(byte_order, orientation)))
+    wanted = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_COLOR)
+    assert read_image_header(path) == ('JPEG', (40, 60), 1)
+    for img in (load_image(path), open_image(path)):
+        np.testing.assert_array_equal(np.asarray(img), wanted)
+    # Nor does it spoil what upright images are spared.
+    assert open_image(path).header.height_at is not None
+
+
+@pytest.mark.filterwarnings('ignore')  # Pillow's
+@pytest.mark.parametrize('byte_order', [b'II', b'MM'])
+@pytest.mark.parametrize('kind', [1, 2, 3, 4, 7, 8, 11])
+@pytest.mark.parametrize('count', [1, 2])
+@pytest.mark.parametrize('orientation', [2, 6, 8])
+def test_one_orientation_whatever_its_type(tmp_path, picture, byte_order, kind, count, orientation):
+    """OpenCV and Pillow differ in these: EXIF's orientation is one number of type 3."""
+    block = exif_block(byte_order, orientation, kind, count)
+    path = tmp_path / 'a.jpg'
+    path.write_bytes(jpeg(picture, exif=b'Exif\0\0' + block))
+    header, plain = read_image_header(path), load_image(path)
+    assert header.orientation in (1, orientation) and header.size == plain.shape[:2]
+    np.testing.assert_array_equal(np.asarray(open_image(path)), plain)
+    stored = cv2.imdecode(np.frombuffer(jpeg(picture), np.uint8), cv2.IMREAD_COLOR)
+    turned = {1: stored, 2: stored[:, ::-1], 6: np.rot90(stored, -1), 8: np.rot90(stored)}
+    np.testing.assert_array_equal(plain, turned[header.orientation])
+
+
+@pytest.mark.parametrize('blocks, orientation', [((6, 1), 6), ((1, 6), 1), ((None, 6), 6)])
+def test_the_first_of_several_exif_segments(tmp_path, picture, blocks, orientation):
+    content = jpeg(picture)
+    segments = [b'Exif\0\0' + (exif_block(b'MM', b) if b else b'') for b in blocks]
+    marked = b''.join(b'\xff\xe1' + struct.pack('>H', len(s) + 2) + s for s in segments)
+    path = tmp_path / 'a.jpg'
+    path.write_bytes(content[:2] + marked + content[2:])
+    assert read_image_header(path).orientation == orientation
+    plain = load_image(path)
+    assert plain.shape[:2] == read_image_shape(path)
+    np.testing.assert_array_equal(np.asarray(open_image(path)), plain)
+
+
+@pytest.mark.parametrize('place', ['before', 'behind', 'text', 'compressed'])
+def test_orientation_of_a_png(tmp_path, picture, place):
+    """In its own chunk it counts; in the text that ImageMagick writes, OpenCV does not look."""
+
+    def chunk(kind, content):
+        check = struct.pack('>I', zlib.crc32(kind + content))
+        return struct.pack('>I', len(content)) + kind + content + check
+
+    content, block = png(picture), exif_block(b'MM', 6)
+    profile = b'\nexif\n%8d\n' % (len(block) + 6) + (b'Exif\0\0' + block).hex().encode() + b'\n'
+    added = {
+        'text': chunk(b'tEXt', b'Raw profile type exif\0' + profile),
+        'compressed': chunk(b'zTXt', b'Raw profile type exif\0\0' + zlib.compress(profile)),
+    }.get(place, chunk(b'eXIf', block))
+    at = content.index(b'IEND' if place == 'behind' else b'IDAT') - 4
+    path = tmp_path / 'a.png'
+    path.write_bytes(content[:at] + added + content[at:])
+    orientation = 1 if place in ('text', 'compressed') else 6
+    assert read_image_header(path) == ('PNG', load_image(path).shape[:2], orientation)
 
 
 @pytest.mark.parametrize('orientation', [3, 6])

@@ -47,8 +47,9 @@ def _config(value):
     return dict(type=value) if isinstance(value, type) else value
 
 
-def make_batch(model, *shapes, points=([[5, 5]],), training=False):
+def make_batch(model, *shapes, points=None, training=False):
     """Images of value 1, of these shapes."""
+    points = points or [[[5, 5]]]
     images = [torch.ones(3, *shape, dtype=torch.uint8) for shape in shapes]
     samples = []
     for i, shape in enumerate(shapes):

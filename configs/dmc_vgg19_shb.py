@@ -1,3 +1,0 @@
-_base_ = ['_base_/losses/dmc.py', 'pml_vgg19_shb.py']
-
-model = dict(loss=dict(_base_.loss, _delete_=True))

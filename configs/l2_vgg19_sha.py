@@ -1,3 +1,0 @@
-_base_ = ['_base_/losses/l2.py', 'pml_vgg19_sha.py']
-
-model = dict(loss=dict(_base_.loss, _delete_=True))

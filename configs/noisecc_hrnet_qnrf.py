@@ -1,3 +1,0 @@
-_base_ = ['_base_/losses/noisecc.py', 'pml_hrnet_qnrf.py']
-
-model = dict(loss=dict(_base_.loss, _delete_=True))

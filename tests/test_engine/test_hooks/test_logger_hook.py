@@ -1,0 +1,78 @@
+import json
+from types import SimpleNamespace
+
+import mmengine.dist.utils
+import numpy as np
+import pytest
+from mmengine.hooks import LoggerHook as MMEngineLoggerHook
+from mmengine.registry import HOOKS, DefaultScope
+
+from mmcrowd.registry import HOOKS as OURS
+
+
+@pytest.fixture(params=[0, 1])
+def rank(request, monkeypatch):
+    """As in the first and in the second of two processes."""
+    monkeypatch.setattr(mmengine.dist.utils, 'get_rank', lambda group=None: request.param)
+    return request.param
+
+
+@pytest.fixture
+def runner(tmp_path):
+    metrics = {'count/MAE': 2.5, 'curve': np.array([1, 2]), 'note': object()}
+    done = []
+    return SimpleNamespace(
+        log_processor=SimpleNamespace(
+            get_log_after_epoch=lambda *args, **kwargs: (metrics, 'text')
+        ),
+        logger=SimpleNamespace(info=done.append, handlers=[]),
+        visualizer=SimpleNamespace(close=lambda: done.append('closed')),
+        test_dataloader=[None],
+        work_dir=str(tmp_path / 'run'),
+        log_dir=str(tmp_path / 'run' / '1'),
+        _log_dir=str(tmp_path / 'run' / '1'),
+        timestamp='1',
+        done=done,
+    )
+
+
+def build(**kwargs):
+    """As MMEngine's runner builds it."""
+    with DefaultScope.overwrite_default_scope('mmcrowd'):
+        return HOOKS.build(dict(type='LoggerHook', **kwargs))
+
+
+def test_it_takes_the_place_of_that_of_mmengine():
+    hook = build(interval=7)
+    assert type(hook) is OURS.get('mmcrowd.LoggerHook') is not MMEngineLoggerHook
+    assert isinstance(hook, MMEngineLoggerHook)
+    assert (hook.interval, hook.priority) == (7, MMEngineLoggerHook.priority)
+
+
+def test_the_first_process_writes_the_metrics(rank, runner, tmp_path):
+    hook = build()
+    hook.before_run(runner)
+    hook.after_test_epoch(runner)
+    files = [path for path in tmp_path.rglob('*') if path.is_file()]
+    if rank:
+        assert not files
+    else:
+        assert files == [tmp_path / 'run' / '1' / '1.json']
+        assert json.loads(files[0].read_bytes()) == {
+            'count/MAE': 2.5,
+            'curve': [1, 2],
+            'note': None,
+        }
+    assert 'text' in runner.done
+
+
+def test_the_first_process_moves_the_logs(rank, runner, tmp_path):
+    log = tmp_path / 'run' / '1' / '1.log'
+    log.parent.mkdir(parents=True)
+    log.write_text('text')
+    hook = build(out_dir=str(tmp_path / 'copies'), keep_local=False)
+    hook.before_run(runner)
+    hook.after_run(runner)
+    assert log.exists() == bool(rank)
+    assert (tmp_path / 'copies' / 'run' / '1.log').exists() == (not rank)
+    assert 'closed' in runner.done

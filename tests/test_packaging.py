@@ -1,0 +1,96 @@
+"""The wheel, installed into another folder, has the configs, the tools and their index."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPO = Path(__file__).parents[1]
+CONFIGS = REPO / 'configs'
+
+USE = """
+import sys
+sys.path.insert(0, {site!r})
+import mmcrowd
+assert mmcrowd.__file__.startswith({site!r}), mmcrowd.__file__
+from mmengine.config import Config
+from mmengine.hub import get_config
+from mmcrowd.engine.config import read_config
+from mmcrowd.registry import DATA_SAMPLERS
+top = read_config('mmcrowd::pml_hrnet_qnrf')
+assert top.model.loss.type == 'PMLLoss' and {site!r} in top.filename
+assert read_config('mmcrowd::bl/bl_vgg19_sha.py').model.loss.type == 'BayesianLoss'
+assert get_config('mmcrowd::bl/bl_vgg19_sha.py').model.loss.type == 'BayesianLoss'
+open('mine.py', 'w').write("_base_ = 'mmcrowd::gl/gl_vgg19_sha.py'")
+assert Config.fromfile('mine.py').model.loss.type == 'GeneralizedLoss'
+DATA_SAMPLERS.get('DefaultSampler')
+"""
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory):
+    """The package as a wheel, built from a copy of what the source distribution has."""
+    folder = tmp_path_factory.mktemp('wheel')
+    source = folder / 'source'
+    skipped = shutil.ignore_patterns('__pycache__', '.mim', '*.egg-info')
+    for name in ('mmcrowd', 'configs', 'tools', 'requirements'):
+        shutil.copytree(REPO / name, source / name, ignore=skipped)
+    for name in ('setup.py', 'README.md', 'LICENSE', 'MANIFEST.in', 'model-index.yml'):
+        shutil.copy(REPO / name, source)
+    build = [sys.executable, 'setup.py', '-q', 'bdist_wheel', '--dist-dir', str(folder)]
+    done = subprocess.run(build, cwd=source, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    (path,) = folder.glob('*.whl')
+    return path
+
+
+def test_the_wheel_has_what_it_needs(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {'mmcrowd/py.typed', 'mmcrowd/.mim/model-index.yml'} <= names
+    for folder in ('configs', 'tools'):
+        for path in (REPO / folder).rglob('*'):
+            if path.suffix in ('.py', '.sh', '.md', '.yml'):
+                assert f'mmcrowd/.mim/{path.relative_to(REPO).as_posix()}' in names
+
+
+def test_an_installed_package_has_its_configs(wheel, tmp_path):
+    site = tmp_path / 'site'
+    install = [sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--no-index']
+    subprocess.run([*install, '--target', str(site), str(wheel)], check=True, timeout=300)
+    work = tmp_path / 'work'
+    work.mkdir()
+    environment = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
+    done = subprocess.run(
+        [sys.executable, '-W', 'error::UserWarning', '-c', USE.format(site=str(site))],
+        cwd=work,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert 'WARNING' not in done.stdout + done.stderr
+
+
+def test_every_config_is_in_the_index_of_models():
+    index = yaml.safe_load((REPO / 'model-index.yml').read_text(encoding='utf-8'))
+    listed = set()
+    for path in index['Import']:
+        content = yaml.safe_load((REPO / path).read_text(encoding='utf-8'))
+        collections = {entry['Name'] for entry in content['Collections']}
+        for entry in content['Collections']:
+            assert (REPO / entry['README']).is_file()
+        for model in content['Models']:
+            assert model['In Collection'] in collections
+            listed.add(model['Config'])
+    configs = {
+        path.relative_to(REPO).as_posix()
+        for path in CONFIGS.rglob('*.py')
+        if '_base_' not in path.parts
+    }
+    assert listed == configs
