@@ -75,6 +75,7 @@ def draw_backgrounds(
         ValueError: No points, or an unknown cost.
     """
     partition = _partition(image, points, stride)
+    size = tuple(partition.index.shape[1:])
     cases = PointCases([torch.as_tensor(points)], partition)
     c = _cost(cases, cost)
     weights = {

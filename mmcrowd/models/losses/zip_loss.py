@@ -19,7 +19,7 @@ from .output_loss import OutputLoss
 # Joins probabilities and rates before their logarithm. It is part of the published loss: a block of
 # which the network is sure and wrong costs at most 18, and then has no gradient.
 GUARD = 1e-8
-TRANSPORT = dict(reg=10.0, iterations=100)  # as DM-Count has it
+OT_REG, OT_ITERATIONS = 10.0, 100  # of the transport term, as DM-Count has them
 
 
 def block_counts(
@@ -239,7 +239,7 @@ class ZIPLoss(OutputLoss):
             if self.weights['ot']:
                 images = zip(density.squeeze(1), points, strict=True)
                 terms['ot'] = torch.stack(
-                    [dm_count_loss(d, p, stride, **TRANSPORT)[1] for d, p in images]
+                    [dm_count_loss(*image, stride, OT_REG, OT_ITERATIONS)[1] for image in images]
                 )
             if self.weights['tv']:
                 images = zip(density, counts, points, strict=True)
