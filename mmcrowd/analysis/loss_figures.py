@@ -83,6 +83,7 @@ def draw_backgrounds(
         'GL: $c$': c,
         r'PML: $c - \bar{c}$': centered_background(cases, c),
     }
+    size = tuple(partition.index.shape[1:])
     figure, every = _figure(image, weights)
     for axes, weight in zip(every, weights.values(), strict=True):
         weight = weight.view(size).numpy()
