@@ -16,6 +16,7 @@ import numpy as np
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
+from mmcrowd import command_line
 from mmcrowd.datasets.count_bins import bin_centres, dataset_histogram
 from mmcrowd.engine.config import set_data_root
 from mmcrowd.registry import DATASETS, TRANSFORMS
@@ -64,4 +65,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)
