@@ -1,13 +1,17 @@
 """Fixtures shared by all tests."""
 
-import gc
 import os
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import settings
+from mmengine.dataset import base_dataset
 from mmengine.utils import ManagerMixin
 
+TOOLS = Path(__file__).resolve().parents[1] / 'tools'
 # Where the images lie when MMCROWD_DATA_ROOT does not say: beside the repository.
 DEFAULT_DATA_ROOT = Path(__file__).resolve().parents[2] / 'shared' / 'data'
 
@@ -53,7 +57,7 @@ def no_garbage_collection():
     """MMEngine collects garbage for every dataset that is made, which takes long among all the
     modules of a test run; Python does it by itself when needed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gc, 'collect', lambda *args: 0)
+        patch.setattr(base_dataset, 'gc', SimpleNamespace(collect=lambda: 0))
         yield
 
 
@@ -66,3 +70,20 @@ def no_mmengine_state():
     for manager in managers:
         manager._instance_dict.clear()
         managers.extend(manager.__subclasses__())
+
+
+@pytest.fixture
+def load_tool(monkeypatch):
+    """Function that imports a script of ``tools/`` by its path there."""
+    # The tools set it for MMEngine; here it would outlive the test.
+    monkeypatch.setenv('LOCAL_RANK', '0')
+
+    def load(name: str):
+        spec = spec_from_file_location(f'tools_{Path(name).stem}', TOOLS / name)
+        module = module_from_spec(spec)
+        # Worker processes find its functions by the name of the module.
+        monkeypatch.setitem(sys.modules, spec.name, module)
+        spec.loader.exec_module(module)
+        return module
+
+    return load

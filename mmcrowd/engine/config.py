@@ -208,7 +208,7 @@ def _read_file(path: Path, heir: Path | None = None) -> _File:
         elif isinstance(node, ast.Attribute) and _is_base(node.value):
             file.read_of_bases.add(node.attr)
         elif isinstance(node, ast.Subscript) and _is_base(node.value):
-            file.read_of_bases.add(getattr(node.slice, 'value', None))
+            file.read_of_bases.add(str(getattr(node.slice, 'value', '')))
     file.read_of_bases.update(re.findall(r'\{\{\s*_base_\.(\w+)', text))
     for base in _bases(tree):
         if (

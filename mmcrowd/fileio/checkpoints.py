@@ -2,7 +2,6 @@
 
 import io
 import os
-import pickle
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,9 @@ def load_state_dict(path: str | Path, key: str = 'state_dict') -> dict[str, torc
     """
     try:
         checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # the bytes of another kind of file end in any error
         raise ValueError(f'{path}: not a readable checkpoint ({error})') from error
     state_dict = checkpoint.get(key, checkpoint) if isinstance(checkpoint, dict) else None
     if not state_dict or not all(isinstance(value, torch.Tensor) for value in state_dict.values()):

@@ -88,7 +88,7 @@ def read_image_header(path: str) -> ImageHeader:
         raise ValueError(f'{path}: not a readable image ({error})') from error
     orientation = exif_orientation(exif)
     size = (width, height) if orientation >= TRANSPOSED else (height, width)
-    return ImageHeader(header.format, size, orientation)
+    return ImageHeader(str(header.format), size, orientation)
 
 
 def exif_orientation(exif: bytes) -> int:

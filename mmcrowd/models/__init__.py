@@ -5,6 +5,7 @@ from .heads import DensityHead, MapHead, PointHead, ZIPHead
 from .localizers import LocalMaximum, OTMinimization, ProposalThreshold
 from .losses import (
     BayesianLoss,
+    CHFLoss,
     ChfLoss,
     DensityLoss,
     DMCountLoss,
@@ -16,6 +17,9 @@ from .losses import (
     NoiseCCLoss,
     OutputLoss,
     P2PLoss,
+    PMLEntropicLoss,
+    PMLKLLoss,
+    PMLL2Loss,
     PMLLoss,
     UOTLoss,
     ZIPLoss,
@@ -25,6 +29,7 @@ from .necks import ResizeConcat, SeparableRefiner, TopDownFusion
 __all__ = [
     'BaseCounter',
     'BayesianLoss',
+    'CHFLoss',
     'CSRNet',
     'ChfLoss',
     'CrowdDataPreprocessor',
@@ -45,6 +50,9 @@ __all__ = [
     'OTMinimization',
     'OutputLoss',
     'P2PLoss',
+    'PMLEntropicLoss',
+    'PMLKLLoss',
+    'PMLL2Loss',
     'PMLLoss',
     'PointCounter',
     'PointHead',

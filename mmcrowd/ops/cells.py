@@ -4,9 +4,9 @@ Integer coordinates are pixel centres, so pixel 0 covers ``[-0.5, 0.5)`` and cel
 ``stride`` pixels, ``[-0.5, stride - 0.5)``.
 """
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
-T = TypeVar('T')
+T = TypeVar('T', bound=Any)
 
 
 def cell_centre(cell: T, stride: int) -> T:

@@ -68,31 +68,34 @@ class SeparableKernel(NamedTuple):
     rows: Tensor
     columns: Tensor
 
-    def to_cells(self, values: Tensor) -> Tensor:
-        """Sum a value per point over the points, ``(m,) -> (h, w)``."""
-        return (self.rows * values) @ self.columns.T
+    def to_cells(self, values: Tensor | None = None) -> Tensor:
+        """Sum a value per point, by default 1, over the points, ``(m,) -> (h, w)``."""
+        rows = self.rows if values is None else self.rows * values
+        return rows @ self.columns.T
 
     def to_points(self, values: Tensor) -> Tensor:
         """Sum a value per cell over the cells, ``(h, w) -> (m,)``."""
-        return (self.rows * (values @ self.columns)).sum(0)
+        # Several times as fast on a CPU as (rows * (values @ columns)).sum(0).
+        return ((self.rows.T @ values) * self.columns.T).sum(1)
 
 
+@torch.no_grad()
 def gaussian_kernel(
     points: Tensor, size: tuple[int, int], stride: int, scale: float
 ) -> SeparableKernel:
     """Kernel ``exp(-d**2 / scale)`` of the distance d from each cell to each point.
 
     Args:
-        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
-        size (tuple[int, int]): Height and width ``(h, w)`` in cells.
-        stride (int): Input pixels per cell.
-        scale (float): In input pixels squared.
+        points: ``(m, 2)`` positions ``(x, y)`` in input pixels.
+        size: Height and width ``(h, w)`` in cells.
+        stride: Input pixels per cell.
+        scale: In input pixels squared.
 
     Returns:
-        SeparableKernel: The kernel.
+        The kernel, without gradient.
     """
     columns, rows = (
-        torch.exp(-(centres[:, None] - p).square() / scale)
+        (centres - p[:, None]).square_().div_(-scale).exp_().T
         for centres, p in zip(cell_centres(size, stride, points), points.T, strict=True)
     )
     return SeparableKernel(rows, columns)

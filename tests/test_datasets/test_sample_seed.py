@@ -82,6 +82,18 @@ def test_copies_of_a_dataset_go_on_from_epoch_to_epoch(num_workers):
     assert seen(copy.deepcopy(dataset), (0, 1, 2), num_workers) == first
 
 
+def test_a_copy_of_an_attached_dataset_has_its_own_epoch():
+    dataset = Draws()
+    samples = SeededSamples(dataset, 3)
+    samples.attach()
+    samples.set_epoch(1)
+    twin = copy.deepcopy(dataset)
+    assert twin.__getitems__.dataset is twin
+    twin.__getitems__.set_epoch(2)
+    assert dataset.__getitems__([0]) == [seen(Draws(), (1,))[0]]
+    assert twin.__getitems__([0]) == [seen(Draws(), (2,))[0]]
+
+
 def generators():
     return random.random(), np.random.rand(), torch.rand(()).item()
 

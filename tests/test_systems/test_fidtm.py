@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 from scipy.ndimage import maximum_filter
 
 from mmcrowd.models import FIDTMLoss, HRNetBilinear, LocalMaximum, MapHead
+from mmcrowd.models.converters.fidtm import convert, convert_back
 from mmcrowd.models.losses.fidtm_loss import fidt_map, head_pixels
 from mmcrowd.ops.partition import partition_batch
 from mmcrowd.registry import MODELS, TASK_UTILS
@@ -32,14 +33,14 @@ def state_dict(fidtm):
 
 
 @pytest.fixture(scope='module')
-def counter(converter, state_dict):
+def counter(state_dict):
     """The counter of a config with the published weights, in float64."""
     cfg = Config.fromfile(CONFIGS / 'fidtm' / 'fidtm_hrnet_w48_sha.py')
     init_default_scope(cfg.default_scope)
     with torch.device('meta'):  # nothing to initialise
         model = MODELS.build(cfg.model)
     model.data_preprocessor = MODELS.build(cfg.model.data_preprocessor)
-    model.load_state_dict(converter('fidtm_from_published').convert(state_dict), assign=True)
+    model.load_state_dict(convert(state_dict), assign=True)
     return model.eval()
 
 
@@ -104,16 +105,15 @@ def test_network_notices_other_upsampling(fidtm, network):
     assert np.abs(actual - fidtm['map']).max() > 1e-3 * np.abs(fidtm['map']).max()
 
 
-def test_converter_there_and_back(converter, state_dict):
-    tool = converter('fidtm_from_published')
-    back = tool.convert_back(tool.convert(state_dict))
+def test_converter_there_and_back(state_dict):
+    back = convert_back(convert(state_dict))
     assert list(back) == [f'module.{name}' for name in state_dict]
     assert all(back[f'module.{name}'] is value for name, value in state_dict.items())
 
 
-def test_converter_files(converter, monkeypatch, tmp_path):
+def test_converter_files(load_tool, monkeypatch, tmp_path):
     """The tool strips what several GPUs add, and reads what it writes."""
-    tool = converter('fidtm_from_published')
+    tool = load_tool('model_converters/fidtm_from_published.py')
     with torch.device('meta'):
         parts = dict(backbone=HRNetBilinear('w48'), head=MapHead())
     ours = {
@@ -121,7 +121,7 @@ def test_converter_files(converter, monkeypatch, tmp_path):
         for part in parts
         for name, value in parts[part].state_dict().items()
     }
-    theirs = tool.convert_back(ours)
+    theirs = convert_back(ours)
     torch.save(dict(epoch=3, state_dict=theirs, best_prec1=57.0), tmp_path / 'model_best.pth')
     monkeypatch.chdir(tmp_path)
     for arguments in (['model_best.pth', 'ours.pth'], ['ours.pth', 'theirs.pth', '--back']):
@@ -131,10 +131,10 @@ def test_converter_files(converter, monkeypatch, tmp_path):
     assert set(torch.load(tmp_path / 'theirs.pth')['state_dict']) == set(theirs)
 
 
-def test_converter_names_what_is_wrong(converter, monkeypatch, tmp_path):
-    tool = converter('fidtm_from_published')
+def test_converter_names_what_is_wrong(load_tool, monkeypatch, tmp_path):
+    tool = load_tool('model_converters/fidtm_from_published.py')
     with pytest.raises(ValueError, match=r'1 are unknown \[.backbone\.classifier\.weight.\]'):
-        tool.convert({'classifier.weight': torch.zeros(1)})
+        convert({'classifier.weight': torch.zeros(1)})
     path = tmp_path / 'text.pth'
     path.write_text('no weights')
     monkeypatch.setattr(sys, 'argv', ['tool', str(path), str(tmp_path / 'out.pth')])

@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
 from mmcrowd.models import ZIPLoss
+from mmcrowd.models.converters.zip import convert, convert_back
 from mmcrowd.models.losses.zip_loss import block_counts
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
@@ -44,11 +45,11 @@ def build(cfg):
 
 
 @pytest.fixture(scope='module')
-def network(zip_, converter, state_dict):
+def network(zip_, state_dict):
     name = 'p' if str(zip_['backbone_name']).endswith('_050') else 'n'
     cfg = Config.fromfile(CONFIGS / 'zip' / f'zip_{name}_sha.py')
     network = build(cfg)
-    network.load_state_dict(converter('zip_from_published').convert(state_dict))
+    network.load_state_dict(convert(state_dict))
     return network.eval()
 
 
@@ -146,17 +147,15 @@ def test_loss(zip_, samples, case, settings):
             assert leaves[ours].grad is None
 
 
-def test_converter_there_and_back(converter, state_dict):
-    tool = converter('zip_from_published')
-    back = tool.convert_back(tool.convert(state_dict))
+def test_converter_there_and_back(state_dict):
+    back = convert_back(convert(state_dict))
     assert set(back) == set(state_dict)
     for name, value in state_dict.items():
         torch.testing.assert_close(back[name], value, rtol=0, atol=0)
 
 
-def test_converter_of_other_block_sizes(converter):
+def test_converter_of_other_block_sizes():
     """Blocks of 32 pixels have no refiner, blocks of 8 two."""
-    tool = converter('zip_from_published')
     zero = torch.zeros(1)
     names = [
         'backbone.refiner.0.refine.conv1.weight',
@@ -165,7 +164,7 @@ def test_converter_of_other_block_sizes(converter):
         'backbone.decoder.1.conv2.weight',
     ]
     theirs = dict({name: zero for name in names}, bin_centers=torch.zeros(1, 3, 1, 1))
-    ours = tool.convert(theirs)
+    ours = convert(theirs)
     assert set(ours) == {
         'head.bin_centres',
         'neck.doublings.0.depthwise.conv.weight',
@@ -173,11 +172,11 @@ def test_converter_of_other_block_sizes(converter):
         'neck.narrowings.0.shortcut.bn.running_mean',
         'neck.narrowings.1.pointwise.conv.weight',
     }
-    assert set(tool.convert_back(ours)) == set(theirs)
+    assert set(convert_back(ours)) == set(theirs)
 
 
-def test_converter_files(converter, state_dict, monkeypatch, tmp_path):
-    tool = converter('zip_from_published')
+def test_converter_files(load_tool, state_dict, monkeypatch, tmp_path):
+    tool = load_tool('model_converters/zip_from_published.py')
     config = dict(model_name='mobilenetv4_conv_small', bins=[(0.0, 0.0), (1.0, float('inf'))])
     torch.save(dict(config=config, weights=state_dict), tmp_path / 'best_mae.pth')
     monkeypatch.chdir(tmp_path)
@@ -188,12 +187,12 @@ def test_converter_files(converter, state_dict, monkeypatch, tmp_path):
     assert all(torch.equal(back[name], value) for name, value in state_dict.items())
 
 
-def test_converter_names_what_is_wrong(converter, monkeypatch, tmp_path):
-    tool = converter('zip_from_published')
+def test_converter_names_what_is_wrong(load_tool, monkeypatch, tmp_path):
+    tool = load_tool('model_converters/zip_from_published.py')
     with pytest.raises(ValueError, match='no buffer "bin_centers"'):
-        tool.convert({'pi_head.weight': torch.zeros(1)})
+        convert({'pi_head.weight': torch.zeros(1)})
     with pytest.raises(ValueError, match='no buffer "head.bin_centres"'):
-        tool.convert_back({'head.predict_pi.weight': torch.zeros(1)})
+        convert_back({'head.predict_pi.weight': torch.zeros(1)})
     path = tmp_path / 'clip.pth'
     weights = {'bin_centers': torch.zeros(1, 2, 1, 1), 'text_encoder.weight': torch.zeros(1)}
     torch.save(dict(weights=weights), path)

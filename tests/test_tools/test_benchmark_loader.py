@@ -4,6 +4,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import init_default_scope
+
+from mmcrowd.analysis.benchmarks.loader import make_forms
+from mmcrowd.engine.config import read_config
+
+from .cli import REPO
+
+CONFIG = REPO / 'configs' / 'pml_hrnet_qnrf.py'
 
 
 @pytest.fixture
@@ -44,16 +52,16 @@ def test_ratios_and_memory(tool, images, monkeypatch, capsys):
     assert all(float(row[2]) > 1 for row in rows) and all(len(row) == 5 for row in rows[1::2])
 
 
-def test_forms_see_the_same_crop(tool, images):
+def test_forms_see_the_same_crop(images):
     """What is timed side by side does the same: crops differ by the way of resizing only."""
-    cfg = tool.read_config(tool.CONFIG)
-    tool.init_default_scope('mmcrowd')
+    cfg = read_config(CONFIG)
+    init_default_scope('mmcrowd')
     path = images / 'photo.jpg'
     y, x = np.mgrid[:2000, :3000] / 100
     photo = np.stack([np.sin(x), np.cos(y), np.sin(x + y)], -1) * 90 + 120
     cv2.imwrite(str(path), photo.astype(np.uint8))
     points = np.random.default_rng(0).uniform(0, (2999, 1999), (50, 2)).astype(np.float32)
-    forms = tool.make_forms(cfg)
+    forms = make_forms(cfg)
     for form in ('whole', 'lazy'):
         load = forms[form].keywords['pipeline'].transforms[0]
         assert load.lazy == (form == 'lazy')

@@ -121,7 +121,7 @@ def test_files_that_are_not_there(load_tool, monkeypatch, tmp_path, tool, argv, 
 
     monkeypatch.setenv('no_proxy', '127.0.0.1')
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
-    monkeypatch.syspath_prepend((TOOLS / tool).parent)
+    monkeypatch.syspath_prepend((TOOLS / tool).parent)  # convert_annotations has a sibling
     main = load_tool(tool).main
     assert filled(sentence) in told(monkeypatch, main, *map(filled, argv))
     assert not (tmp_path / 'work').exists()

@@ -1,6 +1,5 @@
 """Each converter against a forward pass that is written from the source's own convention."""
 
-import importlib
 import sys
 from pathlib import Path
 
@@ -24,17 +23,12 @@ STD_RGB = (58.395, 57.12, 57.375)
 
 
 @pytest.fixture
-def converter(monkeypatch):
-    """Import a converter as Python finds it when it is run as a script."""
-    monkeypatch.syspath_prepend(REPO / 'tools' / 'model_converters')
-    return importlib.import_module
+def run(load_tool, monkeypatch):
+    """Function that runs a converter, by its name and its arguments."""
 
-
-@pytest.fixture
-def run(converter, monkeypatch):
     def run(name, *args):
         monkeypatch.setattr(sys, 'argv', [name, *map(str, args)])
-        converter(name).main()
+        load_tool(f'model_converters/{name}.py').main()
 
     return run
 

@@ -13,12 +13,12 @@ part of it here.
 import argparse
 
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from mmcrowd import command_line
 from mmcrowd.datasets.count_bins import bin_centres, dataset_histogram
-from mmcrowd.engine.config import set_data_root
+from mmcrowd.engine.config import read_config
 from mmcrowd.registry import DATASETS, TRANSFORMS
 
 
@@ -43,10 +43,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
-    if args.data_root:
-        set_data_root(cfg, args.data_root)
+    cfg = read_config(args.config, args.cfg_options, args.data_root)
     init_default_scope(cfg.get('default_scope', 'mmcrowd'))
     side = args.side or cfg.model.head.out_stride
     bins = args.bins or cfg.model.loss.bins

@@ -12,50 +12,9 @@ The program (github.com/dk-liang/FIDTM) trains HRNet-W48 with a head of transpos
 import argparse
 from pathlib import Path
 
-import torch
-from checkpoint import save_checkpoint
-from published import backwards, read_state_dict, rename
-
-from mmcrowd.models.backbones import HRNetBilinear
-from mmcrowd.models.heads import MapHead
-
-# Beginnings of the names: theirs, ours. The first that fits counts.
-NAMES = [
-    ('last_layer.0.', 'head.mix.0.'),
-    ('last_layer.1.', 'head.mix.1.'),
-    ('last_layer.3.', 'head.enlarge.0.'),
-    ('last_layer.5.', 'head.predict.'),
-    ('', 'backbone.'),
-]
-
-
-def convert(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Give the published parameters the names of a counter of ``configs/fidtm``.
-
-    Raises:
-        ValueError: They are not those of HRNet-W48 with its head; the message names some that are
-            missing or unknown.
-    """
-    result = {rename(name, NAMES): value for name, value in state_dict.items()}
-    with torch.device('meta'):
-        parts = dict(backbone=HRNetBilinear('w48'), head=MapHead())
-    expected = {f'{part}.{name}' for part in parts for name in parts[part].state_dict()}
-    missing, unknown = sorted(expected - set(result)), sorted(set(result) - expected)
-    if missing or unknown:
-        raise ValueError(
-            f'not HRNet-W48 with the head of FIDTM: {len(missing)} parameters are missing '
-            f'{missing[:3]}, {len(unknown)} are unknown {unknown[:3]}'
-        )
-    return result
-
-
-def convert_back(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Give the parameters of a counter of ``configs/fidtm`` the published names.
-
-    Their program loads nothing, and says nothing, unless each begins with ``module.``.
-    """
-    pairs = backwards(NAMES)
-    return {f'module.{rename(name, pairs)}': value for name, value in state_dict.items()}
+from mmcrowd import command_line
+from mmcrowd.fileio.checkpoints import load_state_dict, save_checkpoint
+from mmcrowd.models.converters.fidtm import convert, convert_back
 
 
 def main() -> None:
@@ -64,7 +23,7 @@ def main() -> None:
     parser.add_argument('dst', help='checkpoint to write, .pth')
     parser.add_argument('--back', action='store_true', help='from ours to theirs')
     args = parser.parse_args()
-    state_dict = read_state_dict(args.src, 'state_dict')
+    state_dict = load_state_dict(args.src, 'state_dict')
     try:
         state_dict = convert_back(state_dict) if args.back else convert(state_dict)
     except ValueError as error:
@@ -75,4 +34,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main)

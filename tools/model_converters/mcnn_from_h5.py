@@ -13,39 +13,9 @@ by 255 in return. The result holds all parameters of the ``DensityCounter`` of t
 import argparse
 from pathlib import Path
 
-import torch
-from checkpoint import open_weights, read_array, save_checkpoint
-
 from mmcrowd import command_line
-from mmcrowd.models.backbones import MCNN
-
-GRAY_LEVELS = 255  # std of the MCNN configs
-
-
-def convert(path: str | Path) -> dict[str, torch.Tensor]:
-    """Read the three columns and the 1x1 convolution under the names of a counter.
-
-    Args:
-        path: Weight file with arrays ``DME.branch{1,2,3}.*`` and ``DME.fuse.0.*``.
-
-    Returns:
-        Parameters ``backbone.*`` and ``head.predict.*``.
-
-    Raises:
-        ValueError: If an array is missing or has another shape.
-    """
-    state_dict = {}
-    with open_weights(path) as file:
-        for name, value in MCNN(in_channels=1).state_dict().items():
-            # Both count the pooling layers: column1.2 and branch1.2 are the second convolution.
-            array = read_array(file, f'DME.{name.replace("column", "branch")}', tuple(value.shape))
-            if name.endswith('.0.conv.weight'):
-                array *= GRAY_LEVELS
-            state_dict[f'backbone.{name}'] = torch.from_numpy(array)
-        for name, shape in (('weight', (1, 30, 1, 1)), ('bias', (1,))):
-            array = read_array(file, f'DME.fuse.0.conv.{name}', shape)
-            state_dict[f'head.predict.{name}'] = torch.from_numpy(array)
-    return state_dict
+from mmcrowd.fileio.checkpoints import save_checkpoint
+from mmcrowd.models.converters.mcnn import GRAY_LEVELS, convert
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """The worst images as pictures with marks."""
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,7 @@ def make_case(image: ImageErrors, number: int, image_root: str | Path | None) ->
         number: Its number on the page.
         image_root: See :func:`~mmcrowd.analysis.error_page.build_error_page`.
     """
-    picture, problem = _read(image.result, image_root)
+    picture, note = _read(image.result, image_root)
     size = _size(image.result, picture)
     scale = SIDE / max(size)
     # The edge of the image, not the centre of its first pixel, is 0 here.
@@ -105,7 +106,7 @@ def make_case(image: ImageErrors, number: int, image_root: str | Path | None) ->
         dot=1.5 * point_radius(every, SIDE),
         marks={kind: at for kind, at in marks.items() if len(at)},
         counts=_counts(image),
-        lines=_lines(image, problem),
+        lines=_lines(image, note),
     )
 
 
@@ -138,14 +139,14 @@ def _counts(image: ImageErrors) -> str:
     return counts
 
 
-def _lines(image: ImageErrors, problem: str | None) -> list[str]:
+def _lines(image: ImageErrors, note: str | None) -> list[str]:
     lines = []
     if image.located:
         tp, fp, fn = image.matches
         scores = f'{tp:,} found · {fn:,} missed · {fp:,} false alarms'
         lines.append(scores if image.f1 is None else f'{scores} · F1 {image.f1:.3f}')
-    if problem:
-        lines.append(f'No picture: {problem}')
+    if note:
+        lines.append(note)
     return lines
 
 
@@ -165,25 +166,35 @@ def _points(image: ImageErrors) -> dict[str, np.ndarray]:
 def _read(
     result: ImageResult, image_root: str | Path | None
 ) -> tuple[np.ndarray | None, str | None]:
-    """The image, or what keeps it from being read."""
-    path = result.img_path
+    """The image, or None, and what is to be said of it."""
+    path, note = result.img_path, None
     if image_root is not None:
-        path = _find(Path(path or f'{result.img_id}.jpg'), Path(image_root))
+        path, is_sure = _find(path or f'{result.img_id}.jpg', Path(image_root))
+        if not is_sure:
+            note = 'Picture found by its name alone'
     if path is None:
-        return None, 'the result names no image file'
+        return None, 'No picture: the result names no image file'
     try:
-        return load_image(str(path)), None
+        picture = load_image(str(path))
     except FileNotFoundError:
-        return None, f'no image file {path}'
+        return None, f'No picture: no image file {path}'
     except ValueError as error:
-        return None, str(error)
+        return None, f'No picture: {error}'
+    if note and result.ori_shape is not None and picture.shape[:2] != tuple(result.ori_shape):
+        return None, f'No picture: {path} has the name alone, and another size'
+    return picture, note
 
 
-def _find(path: Path, root: Path) -> Path:
-    """The file below ``root`` whose path ends as this one, in as many folders as can be."""
-    parts = path.parts[bool(path.anchor) :]
+def _find(path: str, root: Path) -> tuple[Path, bool]:
+    """The file below ``root`` whose path ends as this one, in as many folders as can be.
+
+    The path may be of another system. The other value is False where only the name of the file is
+    the same although the path has folders: it may be another image.
+    """
+    parts = [part for part in re.split(r'[/\\]', path) if part]
     places = [root.joinpath(*parts[start:]) for start in range(len(parts))]
-    return next((place for place in places if place.is_file()), places[-1])
+    found = next((place for place in places if place.is_file()), places[-1])
+    return found, len(parts) == 1 or found != places[-1]
 
 
 def _size(result: ImageResult, picture: np.ndarray | None) -> tuple[float, float]:

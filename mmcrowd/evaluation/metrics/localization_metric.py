@@ -206,7 +206,7 @@ def _resolve_radii(
         radii = (radii,)
     resolved = {}
     for radius in radii:
-        ends = re.fullmatch(r'(\d+)-(\d+)', radius) if isinstance(radius, str) else None
+        ends = re.fullmatch(r'([0-9]+)-([0-9]+)', radius) if isinstance(radius, str) else None
         if ends and int(ends[1]) <= int(ends[2]):
             resolved[radius] = tuple(float(r) for r in range(int(ends[1]), int(ends[2]) + 1))
         elif radius in HEAD_RADII:

@@ -264,16 +264,22 @@ class FIDTMLoss(DensityLoss):
         points: list[Tensor],
         stride: int,
         partition: Partition | None = None,
+        image_sides: list[float] | Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Compute the loss of a batch, see :meth:`DensityLoss.forward`."""
         if self.to_pixels:
             size = tuple(side * stride for side in density.shape[2:])
             points = [head_pixels(p, size, self.first_pixel, self.drop_shared) for p in points]
             partition = None  # the loader's knows the heads as they are annotated
-        return super().forward(density, points, stride, partition)
+        return super().forward(density, points, stride, partition, image_sides)
 
     def image_loss(
-        self, density: Tensor, points: Tensor, stride: int, nearest: Partition
+        self,
+        density: Tensor,
+        points: Tensor,
+        stride: int,
+        nearest: Partition,
+        side: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Terms of one image, ``loss_mse`` and ``loss_ssim`` if its weight is not 0; see the base
         class.

@@ -339,12 +339,18 @@ def test_pictures_of_one_name_in_several_folders(tmp_path):
         cv2.imwrite(str(tmp_path / name / '1.jpg'), np.full((*size, 3), 128, np.uint8))
         aspects[name] = f'--aspect:{900 * size[1] / max(size):.1f}/{900 * size[0] / max(size):.1f}'
     results = [
-        make_result(f'{name}/1', [], [LEFT], path=f'/gone/images/{name}/1.jpg')
-        for name in ('cam1', 'cam2', 'cam3')
+        make_result('cam1/1', [], [LEFT], path='/gone/images/cam1/1.jpg'),
+        make_result('cam2/1', [], [LEFT], path='D:\\images\\cam2\\1.jpg'),
+        make_result('cam3/1', [], [LEFT], path='/gone/images/cam3/1.jpg'),
     ]
     page = build(results, image_root=tmp_path)
-    # The third is found by its name alone.
     assert all(aspect in page for aspect in aspects.values())
+    assert page.count('Picture found by its name alone') == 1  # the third
+    # An image of another size is another image.
+    results[2].ori_shape = (10, 91)
+    page = build(results, image_root=tmp_path)
+    assert '1.jpg has the name alone, and another size' in page
+    assert 'Picture found by its name alone' not in page
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,18 @@
-"""What the converters share: reading arrays of an HDF5 file, writing a checkpoint."""
+"""Arrays of HDF5 files, in which some programs publish their weights."""
 
-import os
 from pathlib import Path
 
 import h5py
 import numpy as np
-import torch
 
 
 def open_weights(path: str | Path) -> h5py.File:
-    """Open an HDF5 file, or raise a ``FileNotFoundError`` or ``ValueError`` that names it."""
+    """Open an HDF5 file for reading.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        ValueError: If it is no HDF5 file.
+    """
     if not Path(path).is_file():
         raise FileNotFoundError(f'no file {path}')
     try:
@@ -35,19 +38,3 @@ def read_array(file: h5py.File, key: str, shape: tuple[int, ...]) -> np.ndarray:
     if value.shape != shape:
         raise ValueError(f'{file.filename}: "{key}" has shape {value.shape}, expected {shape}')
     return value
-
-
-def save_checkpoint(state_dict: dict[str, torch.Tensor], meta: dict, path: str | Path) -> None:
-    """Write a checkpoint in one step, so that an interrupted run leaves no half-written file.
-
-    Args:
-        state_dict: Parameters by name.
-        meta: Where they come from; plain Python values only, so that ``torch.load`` reads the file
-            with ``weights_only=True``.
-        path: File to write. Missing folders are made.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + '.part')
-    torch.save(dict(state_dict=state_dict, meta=meta), partial)
-    os.replace(partial, path)

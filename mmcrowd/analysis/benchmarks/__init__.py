@@ -1,0 +1,1 @@
+"""What the benchmarks of the command line time; nothing else imports it."""
