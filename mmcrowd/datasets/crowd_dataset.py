@@ -34,6 +34,17 @@ class CrowdDataset(BaseCrowdDataset):
 
     Raises:
         ValueError: For JSON that does not parse or does not fit the format, naming file and entry.
+
+    Examples:
+        >>> import json, tempfile
+        >>> from PIL import Image
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> Image.new('RGB', (64, 48)).save(folder / '1.png')
+        >>> row = dict(img_path='1.png', points=[[10, 20], [30, 25.5]])
+        >>> _ = (folder / 'annotations.json').write_text(json.dumps(dict(data_list=[row])))
+        >>> dataset = CrowdDataset(data_root=str(folder), split='trainval', cache=False)
+        >>> dataset.get_data_info(0)['points'].tolist()
+        [[10.0, 20.0], [30.0, 25.5]]
     """
 
     LAYOUT = """

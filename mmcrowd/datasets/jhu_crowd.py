@@ -34,6 +34,11 @@ class JHUCrowdDataset(BaseCrowdDataset):
     like a crowd and is none).
 
     The rule for points outside is that of :class:`BaseCrowdDataset`.
+
+    Examples:
+        >>> dataset = JHUCrowdDataset(data_root='data/jhu', split='test')  # doctest: +SKIP
+        >>> len(dataset)  # doctest: +SKIP
+        1600
     """
 
     LAYOUT = """

@@ -34,6 +34,11 @@ class NWPUCrowdDataset(BaseCrowdDataset):
     file. ``mats`` are read only where there is no folder ``jsons``.
 
     The rule for points outside is that of :class:`BaseCrowdDataset`.
+
+    Examples:
+        >>> dataset = NWPUCrowdDataset(data_root='data/nwpu', split='val')  # doctest: +SKIP
+        >>> len(dataset)  # doctest: +SKIP
+        500
     """
 
     LAYOUT = """

@@ -21,6 +21,11 @@ class ShanghaiTechDataset(BaseCrowdDataset):
     kept as it is.
 
     Splits and the rule for points outside are those of :class:`BaseCrowdDataset`.
+
+    Examples:
+        >>> dataset = ShanghaiTechDataset(data_root='data/part_A', split='test')  # doctest: +SKIP
+        >>> len(dataset)  # doctest: +SKIP
+        182
     """
 
     LAYOUT = """

@@ -40,6 +40,11 @@ class UCFCC50Dataset(BaseCrowdDataset):
 
     Raises:
         ValueError: For another fold or seed, or fewer than five images.
+
+    Examples:
+        >>> dataset = UCFCC50Dataset(data_root='data/ucf', split='test')  # doctest: +SKIP
+        >>> len(dataset)  # doctest: +SKIP
+        10
     """
 
     LAYOUT = """

@@ -16,6 +16,11 @@ class UCFQNRFDataset(BaseCrowdDataset):
     The folders are those of :attr:`LAYOUT`.
 
     Splits and the rule for points outside are those of :class:`BaseCrowdDataset`.
+
+    Examples:
+        >>> dataset = UCFQNRFDataset(data_root='data/qnrf', split='test')  # doctest: +SKIP
+        >>> len(dataset)  # doctest: +SKIP
+        334
     """
 
     LAYOUT = """

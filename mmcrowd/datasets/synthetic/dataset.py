@@ -43,7 +43,7 @@ class SyntheticCrowdDataset(BaseCrowdDataset):
     Raises:
         ValueError: For an argument outside its range.
 
-    Example:
+    Examples:
         >>> dataset = SyntheticCrowdDataset(num_images=2, split='test')
         >>> dataset.get_data_info(1)['img'].shape
         (288, 384, 3)
