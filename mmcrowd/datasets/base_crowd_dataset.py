@@ -192,7 +192,8 @@ class BaseCrowdDataset(BaseDataset, ABC):
     def list_entries(self, problems: Problems) -> list[ImageEntry]:
         """The images of the split, from the folder as downloaded or from a prepared copy."""
         path = Path(self.data_root) / ANNOTATION_FILE
-        if self.ann_file or not path.is_file():
+        # Without a folder (drawn crowds) a file of this name beside the caller is another's.
+        if self.ann_file or not self.data_root or not path.is_file():
             return [ImageEntry.from_dict(given) for given in self.list_images(problems)]
         entries = self.list_from_file(path, problems)
         prepared = self._metainfo.get('dataset_type')

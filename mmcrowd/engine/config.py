@@ -25,6 +25,9 @@ PACKAGE = Path(__file__).resolve().parents[1]
 # Environment variables that configs take a folder from.
 ROOTS = ('MMCROWD_DATA_ROOT', 'MMCROWD_CUSTOM_ROOT')
 
+# Stands for an environment variable in MMEngine's form, in the text and in a string of it.
+BY_VARIABLE = '0x7A7A7A'
+
 # What a config may have beside the arguments of the runner: MMEngine or a tool looks for it.
 OTHER_KEYS = {
     'activation_checkpointing',
@@ -193,7 +196,7 @@ def _read_file(path: Path, heir: Path | None = None) -> _File:
     try:
         text = path.read_text(encoding='utf-8')
         # An environment variable in MMEngine's form is no Python before it is replaced.
-        tree = ast.parse(re.sub(r'\{\{\s*\$.*?\}\}', '0', text))
+        tree = ast.parse(re.sub(r'\{\{\s*\$.*?\}\}', BY_VARIABLE, text))
     except SyntaxError as error:
         raise ValueError(f'{path}, line {error.lineno}: {error.msg}') from None
     except ValueError as error:
@@ -211,9 +214,8 @@ def _read_file(path: Path, heir: Path | None = None) -> _File:
             file.read_of_bases.add(str(getattr(node.slice, 'value', '')))
     file.read_of_bases.update(re.findall(r'\{\{\s*_base_\.(\w+)', text))
     for base in _bases(tree):
-        if (
-            '::' not in base and '{{' not in base
-        ):  # of another library, or by a variable of MMEngine
+        # Others are of another library, or named by a variable that MMEngine replaces.
+        if not any(mark in base for mark in ('::', '{{', BY_VARIABLE)):
             file.bases.append(_read_file(path.parent / base, heir=path))
     return file
 
@@ -287,8 +289,16 @@ def _quoted(folder: str) -> str:
     if sys.platform == 'win32':
         folder = PurePath(folder).as_posix()
     # Twice: for the string in the file, and for the regular expression that puts it there.
-    in_string = re.sub(r'([\\\'"])', r'\\\1', folder)
+    # Control characters and what UTF-8 cannot encode, in names of files, as Python's escapes.
+    in_string = ''.join(
+        f'\\{char}' if char in '\\\'"' else char if char.isprintable() else _escape(char)
+        for char in folder
+    )
     return in_string.replace('\\', '\\\\')
+
+
+def _escape(char: str) -> str:
+    return f'\\U{ord(char):08x}'
 
 
 # ------------------------------------------------------------------------ what reaches nothing

@@ -1,4 +1,8 @@
-"""Distances between points of one image, by a KD-tree on the host."""
+"""Distances between points of one image, by a KD-tree on the host.
+
+Time grows as m log m with the number of points, but for many at one place: 20,000 equal points
+take a second.
+"""
 
 import numpy as np
 from scipy.spatial import cKDTree

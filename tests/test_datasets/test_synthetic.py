@@ -29,6 +29,12 @@ def same(a: dict, b: dict) -> bool:
     return a['img_id'] == b['img_id'] and all(np.array_equal(a[k], b[k]) for k in keys)
 
 
+def test_a_file_of_the_current_folder_is_not_taken_for_a_copy(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'annotations.json').write_text('{"data_list": []}')
+    assert len(SyntheticCrowdDataset(num_images=2, img_size=(64, 64))) == 2
+
+
 def test_image_k_is_the_same_in_every_instance_order_and_subset():
     dataset = SyntheticCrowdDataset(num_images=6)
     images = [dataset.get_data_info(k) for k in range(6)]

@@ -270,6 +270,16 @@ def test_labels_below_links_and_hidden_ones(convert, tmp_path):
     assert convert('labelme', 'labels') == {'a.png': [[1, 1]], 'b.png': [[2, 2]]}
 
 
+def test_labels_in_subfolders_mean_the_images_in_theirs(convert, tmp_path, capsys):
+    photos(tmp_path, 'a.png', 'cam2/a.png', 'b.png')
+    for name, x in (('a', 1.5), ('cam2/a', 2.5), ('cam2/b', 3.5)):
+        path = tmp_path / 'labels' / f'{name}.json'
+        labelme(path, [('point', 'x', [[x, 1.5]])], f'{name[-1]}.png')
+    expected = {'a.png': [[1, 1]], 'cam2/a.png': [[2, 1]], 'b.png': [[3, 1]]}
+    assert convert('labelme', 'labels') == expected
+    assert '1 images were found by their names alone' in capsys.readouterr().out  # b
+
+
 def test_a_hidden_folder_that_is_given_is_read(tool, tmp_path):
     root = tmp_path / '.cache' / '__MACOSX'
     photos(root, 'a.png')

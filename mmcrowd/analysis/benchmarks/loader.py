@@ -209,7 +209,9 @@ def measure_memory(
         ``private`` and ``proportional`` memory of one worker (mean) and the proportional memory of
         all processes together, in MiB.
     """
-    loader: DataLoader = DataLoader(dataset, batch_size, num_workers=num_workers, collate_fn=pseudo_collate)
+    loader: DataLoader = DataLoader(
+        dataset, batch_size, num_workers=num_workers, collate_fn=pseudo_collate
+    )
     iterator = iter(loader)
     for _ in range(min(batches * num_workers, len(loader))):
         next(iterator)

@@ -1,6 +1,7 @@
 """The image files that labels are about."""
 
 import os
+import posixpath
 import re
 from pathlib import Path, PureWindowsPath
 
@@ -22,7 +23,7 @@ def find_images(
     """The file of each image that is to be written; ``by_name`` as for :func:`find_image`."""
     paths: dict[Path, LabelledImage] = {}
     for image in labelled:
-        path = find_image(image.name, options.images, by_name, image.folder)
+        path = find_image(image.name, options.images, by_name, image.folder, options.annotations)
         if path is None:
             problems.append(f'{image.where}: {no_image(image.name, options.images)}')
         elif path in paths:
@@ -61,25 +62,39 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def find_image(
-    name: str, images: Path, by_name: set[Path], folder: Path | None = None
+    name: str,
+    images: Path,
+    by_name: set[Path],
+    folder: Path | None = None,
+    root: Path | None = None,
 ) -> Path | None:
     """The file below ``images`` that a name in the labels means.
 
-    The name is a path, with slashes of either kind, relative to the folder of the labels, to
-    ``images`` or to a folder above. If it cannot be below ``images``, being absolute or out of
-    them by ``..``, the labels were made elsewhere, and it means the file of the same last name
-    directly in ``images``.
+    The name is a path, with slashes of either kind, relative to the folder of the labels, to the
+    folder in ``images`` that mirrors it, to ``images`` or to a folder above. If it cannot be below
+    ``images``, being absolute or out of them by ``..``, the labels were made elsewhere, and it
+    means the file of the same last name directly in ``images``.
 
     Args:
         name: As the labels have it.
         images: Folder of the images.
         by_name: To add the files to that were found by their last name alone.
-        folder: Folder of the labels, if they may be relative to it.
+        folder: Folder of the labels, if they may be relative to it. Defaults to None.
+        root: Folder of all labels, which ``folder`` is, or lies in. Defaults to None.
     """
     name = name.replace('\\', '/')
-    for base in (*([folder] if folder else []), images, *images.parents):
+    bases = [images, *images.parents]
+    nested = Path()
+    if folder is not None:
+        if root is not None and folder.is_relative_to(root):
+            nested = folder.relative_to(root)
+        bases = [folder, images / nested, *bases]
+    for base in bases:
         path = Path(os.path.abspath(base / name))
         if path.is_relative_to(images) and os.path.isfile(path):
+            # Of labels in a subfolder a bare name may mean another image than that in the root.
+            if base == images and nested.parts and '/' not in name:
+                by_name.add(path)
             return path
     path = images / PureWindowsPath(name).name
     if is_elsewhere(name) and os.path.isfile(path):
@@ -91,7 +106,7 @@ def find_image(
 def is_elsewhere(name: str) -> bool:
     """Whether a path with slashes leads out of every folder that it may be relative to."""
     drive_or_scheme = re.match(r'[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://', name)
-    return bool(drive_or_scheme) or name.startswith('/') or os.path.normpath(name)[:3] == '../'
+    return bool(drive_or_scheme) or name.startswith('/') or posixpath.normpath(name)[:3] == '../'
 
 
 def no_image(name: str, images: Path) -> str:
