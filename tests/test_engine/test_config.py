@@ -82,6 +82,7 @@ def test_a_folder_whose_name_is_not_utf8(write, monkeypatch):
 
 
 def test_a_base_that_a_variable_names(write, monkeypatch):
+    monkeypatch.delenv('MMCROWD_DATA_ROOT', raising=False)
     base = write("_base_ = 'base.py'", 'middle.py')
     monkeypatch.setenv('MY_CONFIGS', str(base.parent))
     cfg = read_config(write("_base_ = '{{$MY_CONFIGS:nowhere}}/middle.py'"))

@@ -275,8 +275,13 @@ def test_labels_in_subfolders_mean_the_images_in_theirs(convert, tmp_path, capsy
     for name, x in (('a', 1.5), ('cam2/a', 2.5), ('cam2/b', 3.5)):
         path = tmp_path / 'labels' / f'{name}.json'
         labelme(path, [('point', 'x', [[x, 1.5]])], f'{name[-1]}.png')
-    expected = {'a.png': [[1, 1]], 'cam2/a.png': [[2, 1]], 'b.png': [[3, 1]]}
-    assert convert('labelme', 'labels') == expected
+    convert('labelme', 'labels')
+    entries = json.loads((tmp_path / 'out' / 'annotations.json').read_text())['data_list']
+    assert {entry['img_path']: entry['points'] for entry in entries} == {
+        '../images/a.png': [[1, 1]],
+        '../images/cam2/a.png': [[2, 1]],
+        '../images/b.png': [[3, 1]],
+    }
     assert '1 images were found by their names alone' in capsys.readouterr().out  # b
 
 
