@@ -28,7 +28,7 @@ class LoadCrowdImage(BaseTransform):
             its crop needs: for training on large photos, where the crop follows these two. The
             pixels differ a little from those of resizing twice; the points are where the pixels
             are. Where neither a plan nor the crop shrinks the image, nothing differs. Other formats
-            are decoded at once. Default False.
+            are decoded at once. Defaults to False.
 
     Raises:
         FileNotFoundError: If there is no such file.

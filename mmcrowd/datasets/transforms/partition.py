@@ -13,7 +13,8 @@ class PartitionByNearestPoint(BaseTransform):
     see :mod:`mmcrowd.ops.partition`.
 
     Args:
-        stride: Input pixels per density cell; the output stride of the counter's head. Default 2.
+        stride: Input pixels per density cell; the output stride of the counter's head. Defaults to
+            2.
 
     Raises:
         ValueError: If the sides of the image are no multiples of the stride.

@@ -34,8 +34,8 @@ class RandomScaleCrop(BaseTransform):
     window are dropped.
 
     Args:
-        crop_size: Size of the crop in pixels, ``(h, w)`` or one number for both. Default 512.
-        scale_range: Range of the uniformly drawn scale. Default (0.5, 1.5), the authors'.
+        crop_size: Size of the crop in pixels, ``(h, w)`` or one number for both. Defaults to 512.
+        scale_range: Range of the uniformly drawn scale. Defaults to (0.5, 1.5), the authors'.
     """
 
     def __init__(self, crop_size: int | tuple[int, int] = 512, scale_range=(0.5, 1.5)):
@@ -94,11 +94,11 @@ class LimitSide(BaseTransform):
     """Resize so that the sides of the image keep to limits; the aspect ratio is kept.
 
     Args:
-        longest: The longer side is reduced to this many pixels if it is larger. Default None.
+        longest: The longer side is reduced to this many pixels if it is larger. Defaults to None.
         shortest: The shorter side is raised to this many pixels if it is smaller, without regard
             to ``longest``. A pair ``(low, high)`` brings it into this range, both ways: the
             published rule for UCF-QNRF of the Bayesian loss and DM-Count is (512, 2048).
-            Default None.
+            Defaults to None.
     """
 
     def __init__(self, longest: int | None = None, shortest: int | tuple[int, int] | None = None):
@@ -152,7 +152,7 @@ class ResizeToMultiple(BaseTransform):
     (divisor 4). The sides are rounded one by one, so the aspect ratio changes by a few pixels.
 
     Args:
-        divisor: Default 32.
+        divisor: Defaults to 32.
     """
 
     def __init__(self, divisor: int = 32):
@@ -205,10 +205,10 @@ class PhotometricDistortion(BaseTransform):
     """Random brightness, contrast and saturation, and sometimes grey.
 
     Args:
-        brightness: Largest change, as a share of the full range. Default 0.15.
-        contrast: Largest relative change about the mean. Default 0.25.
-        saturation: Largest relative change of the distance to grey. Default 0.25.
-        gray_prob: Probability of a grey image. Default 0.05.
+        brightness: Largest change, as a share of the full range. Defaults to 0.15.
+        contrast: Largest relative change about the mean. Defaults to 0.25.
+        saturation: Largest relative change of the distance to grey. Defaults to 0.25.
+        gray_prob: Probability of a grey image. Defaults to 0.05.
     """
 
     def __init__(self, brightness=0.15, contrast=0.25, saturation=0.25, gray_prob=0.05):
@@ -251,8 +251,8 @@ class PadToMultiple(BaseTransform):
     test time the data preprocessor pads the batch and the prediction leaves its padding out.
 
     Args:
-        divisor: Default 32.
-        pad_value: Value of the new pixels, BGR. Default 0.
+        divisor: Defaults to 32.
+        pad_value: Value of the new pixels, BGR. Defaults to 0.
     """
 
     def __init__(self, divisor: int = 32, pad_value: int | tuple = 0):

@@ -18,10 +18,10 @@ class CSRNet(VGG):
     distribution of standard deviation 0.01, as in the paper, and biases of 0.
 
     Args:
-        frozen_stages: This many stages of the front end are not trained. Default -1, none.
-        norm_cfg: Normalisation after each convolution. Default None, as in the paper.
-        norm_eval: Keep the running statistics of BN as they are. Default False.
-        init_cfg: Default None: see above for the back end, :class:`VGG` for the front end.
+        frozen_stages: This many stages of the front end are not trained. Defaults to -1, none.
+        norm_cfg: Normalisation after each convolution. Defaults to None, as in the paper.
+        norm_eval: Keep the running statistics of BN as they are. Defaults to False.
+        init_cfg: Defaults to None: see above for the back end, :class:`VGG` for the front end.
 
     Raises:
         ValueError: If ``frozen_stages`` is not between -1 and 4.
