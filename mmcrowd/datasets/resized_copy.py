@@ -23,7 +23,7 @@ from mmcrowd.registry import DATASETS
 from mmcrowd.structures.point_fields import POINT_FIELDS
 
 from .annotation_json import ANNOTATION_FILE, write_annotation_file
-from .transforms.processing import LimitSide
+from .transforms.processing import ResizeToLimits
 
 SPLITS = ('val', 'trainval', 'test')
 
@@ -90,7 +90,7 @@ def prepare(
         benchmark: What to copy.
         source: Its folder as downloaded, or another copy.
         out: Folder of the copy.
-        limits: Arguments of :class:`~mmcrowd.datasets.transforms.LimitSide`.
+        limits: Arguments of :class:`~mmcrowd.datasets.transforms.ResizeToLimits`.
         quality: Quality of the JPEG files, 1 to 100. Defaults to 95.
         workers: Number of processes. Defaults to 1.
 
@@ -199,7 +199,7 @@ def prepare_image(job: tuple[str, str], limits: dict, quality: int):
 
     Args:
         job: The file to read and the file to write.
-        limits: Arguments of ``LimitSide``.
+        limits: Arguments of ``ResizeToLimits``.
         quality: Of the JPEG.
 
     Returns:
@@ -208,7 +208,7 @@ def prepare_image(job: tuple[str, str], limits: dict, quality: int):
     source, target = (Path(path) for path in job)
     try:
         before = read_image_shape(str(source))
-        after = LimitSide(**limits).size_for(*before)
+        after = ResizeToLimits(**limits).size_for(*before)
         if not _is_there(target, after):
             _write_image(source, target, before, after, quality)
     except (ValueError, OSError) as error:

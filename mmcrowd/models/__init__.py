@@ -1,4 +1,4 @@
-from .backbones import MCNN, VGG, CSRNet, HRNetBilinear
+from .backbones import MCNN, CSRNet, HRNetBilinear, VGGFeatures
 from .counters import BaseCounter, DensityCounter, PointCounter
 from .data_preprocessor import CrowdDataPreprocessor
 from .heads import DensityHead, MapHead, PointHead, ZIPHead
@@ -61,7 +61,7 @@ __all__ = [
     'SeparableRefiner',
     'TopDownFusion',
     'UOTLoss',
-    'VGG',
+    'VGGFeatures',
     'ZIPHead',
     'ZIPLoss',
 ]

@@ -30,8 +30,8 @@ def test_a_new_field_goes_from_file_to_sample(tmp_path, new_fields):
     write_annotation_file(tmp_path / 'annotations.json', [entry])
     pipeline = [
         transforms.LoadCrowdImage(),
-        transforms.LimitSide(longest=30),
-        transforms.RandomHorizontalFlip(1.0),
+        transforms.ResizeToLimits(longest=30),
+        transforms.RandomFlip(1.0),
         transforms.PackCrowdInputs(),
     ]
     dataset = CrowdDataset(data_root=str(tmp_path), pipeline=pipeline)

@@ -16,8 +16,8 @@ randomness = dict(seed=5)
 pipeline = [
     dict(type='LoadCrowdImage'),
     dict(type='RandomScaleCrop', crop_size=32),
-    dict(type='RandomHorizontalFlip'),
-    dict(type='PhotometricDistortion'),
+    dict(type='RandomFlip'),
+    dict(type='PhotoMetricDistortion'),
     dict(type='PartitionByNearestPoint', stride=2),
     dict(type='PackCrowdInputs'),
 ]
@@ -29,8 +29,8 @@ test_dataloader = dict(
 STAGES = [
     'LoadCrowdImage',
     'RandomScaleCrop',
-    'RandomHorizontalFlip',
-    'PhotometricDistortion',
+    'RandomFlip',
+    'PhotoMetricDistortion',
     'PartitionByNearestPoint',
     'PackCrowdInputs',
 ]

@@ -19,7 +19,7 @@ from mmcrowd.datasets import (
     UCFQNRFDataset,
     resized_copy,
 )
-from mmcrowd.datasets.transforms import LimitSide, LoadCrowdImage, PackCrowdInputs
+from mmcrowd.datasets.transforms import LoadCrowdImage, PackCrowdInputs, ResizeToLimits
 from mmcrowd.engine.config import read_config, set_data_root
 from mmcrowd.evaluation import ImageResult
 from mmcrowd.registry import DATASETS
@@ -93,7 +93,7 @@ def test_pixels_are_those_of_the_transform(tmp_path, prepare):
     source = UCFQNRFDataset(data_root=str(tmp_path / 'data'), split='test')
     for k in range(10):
         got = LoadCrowdImage()(copy.get_data_info(k))
-        wanted = LimitSide(longest=40)(LoadCrowdImage()(source.get_data_info(k)))
+        wanted = ResizeToLimits(longest=40)(LoadCrowdImage()(source.get_data_info(k)))
         assert got['img'].shape == wanted['img'].shape
         # But for JPEG's losses: noise is what it does worst.
         assert np.abs(got['img'].astype(int) - wanted['img']).mean() < 16
@@ -348,7 +348,7 @@ def test_bad_options(prepare, capsys, args, message):
 def test_rules(load_tool, args, size):
     tool = load_tool('dataset_converters/prepare.py')
     limits = tool.parse_args(['qnrf', *args]).limits
-    assert LimitSide(**limits).size_for(3000, 4000) == size
+    assert ResizeToLimits(**limits).size_for(3000, 4000) == size
 
 
 def test_a_folder_of_hidden_files_is_empty(tmp_path, prepare):

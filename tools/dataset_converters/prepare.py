@@ -22,7 +22,7 @@ from pathlib import Path
 
 from mmcrowd import command_line
 from mmcrowd.datasets.resized_copy import AS_IS, BENCHMARKS, prepare
-from mmcrowd.datasets.transforms import LimitSide
+from mmcrowd.datasets.transforms import ResizeToLimits
 from mmcrowd.fileio.files import printable
 
 
@@ -69,7 +69,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error(f'--workers {args.workers}: expected 1 or more')
     args.limits = own or rules[args.rule or next(iter(rules))]
     try:
-        LimitSide(**args.limits)
+        ResizeToLimits(**args.limits)
     except ValueError as error:
         parser.error(str(error))
     return args

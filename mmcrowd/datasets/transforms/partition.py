@@ -31,7 +31,7 @@ class PartitionByNearestPoint(BaseTransform):
             raise ValueError(
                 f'PartitionByNearestPoint: image of {height}x{width} pixels '
                 f'({results.get("img_path")}) is no multiple of stride {self.stride}; put '
-                'PadToMultiple before it'
+                'Pad before it'
             )
         index, distance = nearest_point_partition(
             results['points'], (height // self.stride, width // self.stride), self.stride

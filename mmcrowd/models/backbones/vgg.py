@@ -7,8 +7,8 @@ from torch import nn
 from mmcrowd.registry import MODELS
 
 
-@MODELS.register_module()
-class VGG(MMPretrainVGG):
+@MODELS.register_module(name=['VGGFeatures', 'VGG'])
+class VGGFeatures(MMPretrainVGG):
     """VGG (Simonyan and Zisserman, ICLR 2015) with its feature maps before the pooling layers.
 
     Stage ``i`` is the ``i``-th group of convolutions between pooling layers, counted from 0. Its
@@ -89,7 +89,7 @@ class VGG(MMPretrainVGG):
             x = layer(x)
         return (*outs, x)
 
-    def train(self, mode: bool = True) -> 'VGG':
+    def train(self, mode: bool = True) -> 'VGGFeatures':
         """Set the mode; frozen stages, and BN under ``norm_eval``, stay in evaluation mode."""
         super().train(mode)  # returns None in mmpretrain
         return self

@@ -192,7 +192,7 @@ def check_batch(
         raise ValueError(
             f'{type(loss).__name__}: the partition has the shape {tuple(partition.index.shape)}, '
             f'but the density map needs {(num_images, h, w)}; end the pipeline with '
-            f'PadToMultiple(divisor: the pad_size_divisor of the data preprocessor) and '
+            f'Pad(size_divisor: the pad_size_divisor of the data preprocessor) and '
             f'PartitionByNearestPoint(stride: the stride of the head, {stride})'
         )
 

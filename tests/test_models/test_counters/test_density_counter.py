@@ -14,7 +14,7 @@ from mmcrowd.structures import CrowdDataSample
 
 BACKBONES = {
     'vgg': dict(
-        backbone=dict(type='VGG', depth=11),
+        backbone=dict(type='VGGFeatures', depth=11),
         neck=dict(type='TopDownFusion', in_channels=[512, 512], out_channels=16),
         head=dict(type='DensityHead', in_channels=16, mid_channels=(8,)),
     ),
@@ -222,10 +222,10 @@ def test_image_sides_of_a_pipeline_with_a_crop(tmp_path, original, lazy):
         results = dict(img_path=path, ori_shape=original, points=np.float32([[30, 30]]))
         for step in (
             transforms.LoadCrowdImage(lazy=lazy),
-            transforms.LimitSide(longest=60),
+            transforms.ResizeToLimits(longest=60),
             *steps,
-            transforms.PadToMultiple(16),
-            transforms.RandomHorizontalFlip(1.0),
+            transforms.Pad(16),
+            transforms.RandomFlip(1.0),
             transforms.PackCrowdInputs(),
         ):
             results = step(results)
