@@ -12,9 +12,9 @@ model = dict(backbone=dict(init_cfg=None))
 
 train_pipeline = _base_.train_pipeline
 train_pipeline[0].update(lazy=True)
-train_pipeline.insert(1, dict(type='LimitSide', longest=longest))
+train_pipeline.insert(1, dict(type='ResizeToLimits', longest=longest))
 test_pipeline = _base_.test_pipeline
-test_pipeline.insert(1, dict(type='LimitSide', longest=longest))
+test_pipeline.insert(1, dict(type='ResizeToLimits', longest=longest))
 
 train_dataloader = dict(
     drop_last=False,

@@ -20,8 +20,8 @@ model = dict(
 train_pipeline = [
     dict(type='LoadCrowdImage'),
     dict(type='RandomScaleCrop', crop_size=512, scale_range=(0.8, 1.25)),
-    dict(type='RandomHorizontalFlip'),
-    dict(type='PhotometricDistortion'),
+    dict(type='RandomFlip'),
+    dict(type='PhotoMetricDistortion'),
     dict(type='PackCrowdInputs'),
 ]
 train_dataloader = dict(

@@ -1,5 +1,7 @@
 """How the tools of the command line end."""
 
+import io
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -19,6 +21,10 @@ def run(main: Callable[[], None]) -> None:
     Args:
         main: Function of the tool's script.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # Redirected, it may have an encoding that lacks what a name or a table has.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
     try:
         main()
     except Exception as error:
@@ -32,11 +38,22 @@ def run(main: Callable[[], None]) -> None:
 
 def _is_of_input(error: Exception, tools: Path) -> bool:
     if isinstance(error, OSError) and error.filename is not None:
-        file = str(error.filename)
-        # Of a file to be written its folder, too, or the temporary name that begins like it.
-        if any(file in given or given and file.startswith(given) for given in sys.argv[1:]):
+        given = [part for word in sys.argv[1:] for part in (word, word.partition('=')[2])]
+        if any(_belong_together(str(error.filename), part) for part in given if part):
             return True
     origin = traceback.extract_tb(error.__traceback__)[-1]
     path = Path(origin.filename).resolve()
     is_own = path.is_relative_to(PACKAGE) or path.is_relative_to(tools)
     return is_own and (origin.line or '').startswith('raise')
+
+
+def _belong_together(file: str, given: str) -> bool:
+    """Whether a file is the one that is given, its folder, in it, or begins like it.
+
+    The last is the temporary name of a file to be written.
+    """
+    file, given = os.path.abspath(file), os.path.abspath(given)
+    if os.path.dirname(file) == file or os.path.dirname(given) == given:  # all is below a root
+        return False
+    in_other = Path(file).is_relative_to(given) or Path(given).is_relative_to(file)
+    return in_other or file.startswith(given)

@@ -10,14 +10,14 @@ shortest = 512
 
 train_pipeline = [
     dict(type='LoadCrowdImage', lazy=True),
-    dict(type='LimitSide', longest=longest, shortest=shortest),
+    dict(type='ResizeToLimits', longest=longest, shortest=shortest),
     dict(type='RandomScaleCrop', crop_size=512, scale_range=(1.0, 1.0)),
-    dict(type='RandomHorizontalFlip'),
+    dict(type='RandomFlip'),
     dict(type='PackCrowdInputs'),
 ]
 test_pipeline = [
     dict(type='LoadCrowdImage'),
-    dict(type='LimitSide', longest=longest, shortest=shortest),
+    dict(type='ResizeToLimits', longest=longest, shortest=shortest),
     dict(type='PackCrowdInputs'),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -11,14 +11,14 @@ longest = 2048
 
 train_pipeline = [
     dict(type='LoadCrowdImage', lazy=True),
-    dict(type='LimitSide', longest=longest, shortest=512),
+    dict(type='ResizeToLimits', longest=longest, shortest=512),
     dict(type='RandomScaleCrop', crop_size=512, scale_range=(1.0, 1.0)),
-    dict(type='RandomHorizontalFlip'),
+    dict(type='RandomFlip'),
     dict(type='PackCrowdInputs'),
 ]
 test_pipeline = [
     dict(type='LoadCrowdImage'),
-    dict(type='LimitSide', longest=longest, shortest=1024),
+    dict(type='ResizeToLimits', longest=longest, shortest=1024),
     dict(type='PackCrowdInputs'),
 ]
 train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))

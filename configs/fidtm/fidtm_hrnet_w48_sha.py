@@ -8,7 +8,7 @@ _base_ = [
 train_pipeline = [
     dict(type='LoadCrowdImage'),
     dict(type='RandomScaleCrop', crop_size=256, scale_range=(1.0, 1.0)),
-    dict(type='RandomHorizontalFlip'),
+    dict(type='RandomFlip'),
     dict(type='PackCrowdInputs'),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

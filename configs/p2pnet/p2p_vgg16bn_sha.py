@@ -10,7 +10,7 @@ model = dict(loss=dict(type='P2PLoss', matcher=dict(type='HungarianMatcher', sco
 train_pipeline = [
     dict(type='LoadCrowdImage'),
     dict(type='RandomScaleCrop', crop_size=128, scale_range=(0.7, 1.3)),
-    dict(type='RandomHorizontalFlip'),
+    dict(type='RandomFlip'),
     dict(type='PackCrowdInputs'),
 ]
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))

@@ -18,17 +18,17 @@ data_root = '{{$MMCROWD_DATA_ROOT:data}}/NWPU-Crowd'
 
 train_pipeline = [
     dict(type='LoadCrowdImage', lazy=True),
-    dict(type='LimitSide', longest=3072, shortest=672),
+    dict(type='ResizeToLimits', longest=3072, shortest=672),
     dict(type='RandomScaleCrop', crop_size=672, scale_range=(0.5, 4 / 3)),
-    dict(type='RandomHorizontalFlip'),
+    dict(type='RandomFlip'),
     dict(
-        type='PhotometricDistortion', brightness=0.2, contrast=0.2, saturation=0.15, gray_prob=0.0
+        type='PhotoMetricDistortion', brightness=0.2, contrast=0.2, saturation=0.15, gray_prob=0.0
     ),
     dict(type='PackCrowdInputs'),
 ]
 test_pipeline = [
     dict(type='LoadCrowdImage'),
-    dict(type='LimitSide', longest=3072, shortest=672),
+    dict(type='ResizeToLimits', longest=3072, shortest=672),
     dict(type='PackCrowdInputs'),
 ]
 train_dataloader = dict(batch_size=8, dataset=dict(data_root=data_root, pipeline=train_pipeline))

@@ -16,17 +16,17 @@ model = dict(
 # The published images, by their number of pixels, have shorter sides of 672 pixels or more.
 train_pipeline = [
     dict(type='LoadCrowdImage'),
-    dict(type='LimitSide', shortest=672),
+    dict(type='ResizeToLimits', shortest=672),
     dict(type='RandomScaleCrop', crop_size=448, scale_range=(0.5, 4 / 3)),
-    dict(type='RandomHorizontalFlip'),
+    dict(type='RandomFlip'),
     dict(
-        type='PhotometricDistortion', brightness=0.15, contrast=0.15, saturation=0.1, gray_prob=0.0
+        type='PhotoMetricDistortion', brightness=0.15, contrast=0.15, saturation=0.1, gray_prob=0.0
     ),
     dict(type='PackCrowdInputs'),
 ]
 test_pipeline = [
     dict(type='LoadCrowdImage'),
-    dict(type='LimitSide', shortest=672),
+    dict(type='ResizeToLimits', shortest=672),
     dict(type='PackCrowdInputs'),
 ]
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))

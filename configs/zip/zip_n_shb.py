@@ -16,9 +16,9 @@ model = dict(
 train_pipeline = [
     dict(type='LoadCrowdImage'),
     dict(type='RandomScaleCrop', crop_size=448, scale_range=(0.4, 4 / 3)),
-    dict(type='RandomHorizontalFlip'),
+    dict(type='RandomFlip'),
     dict(
-        type='PhotometricDistortion', brightness=0.15, contrast=0.15, saturation=0.1, gray_prob=0.0
+        type='PhotoMetricDistortion', brightness=0.15, contrast=0.15, saturation=0.1, gray_prob=0.0
     ),
     dict(type='PackCrowdInputs'),
 ]

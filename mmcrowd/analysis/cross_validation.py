@@ -20,7 +20,7 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from mmcrowd.engine.config import LOADERS, iter_datasets
+from mmcrowd.engine.config import LOADERS, iter_loader_datasets
 from mmcrowd.engine.experiments import METRICS, RunOptions, train_and_test, write_config
 from mmcrowd.engine.launch import require_batch
 from mmcrowd.fileio.files import read_json, write_atomic
@@ -101,7 +101,7 @@ def find_folds(cfg: Config) -> tuple[list[str], int | None]:
         ValueError: If there is no ``fold`` for one of the three, or they differ in ``seed``.
     """
     # In a config that inherits, entries of a list cannot be set one by one.
-    single = {key: each for key, each in iter_datasets(cfg) if '.datasets.' not in key}
+    single = {key: each for key, each in iter_loader_datasets(cfg) if '.datasets.' not in key}
     seeds: dict[str, int | None] = {}
     for loader in LOADERS:
         own = {key: each for key, each in single.items() if key.startswith(f'{loader}.')}

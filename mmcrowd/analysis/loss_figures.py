@@ -13,7 +13,8 @@ from mmcrowd.analysis.pml_targets import (
     l2_target,
     projected_gaussian_target,
 )
-from mmcrowd.models.losses.pml_loss import background_weight, point_cases
+from mmcrowd.models.losses.pml_costs import COSTS, bayesian_background, centered_background
+from mmcrowd.models.losses.point_cases import PointCases
 from mmcrowd.ops.grid import cell_centres
 from mmcrowd.ops.partition import Partition, partition_batch
 
@@ -24,12 +25,12 @@ def draw_partition(image: np.ndarray, points: np.ndarray, stride: int = 2) -> np
     """Draw the divide stage (fig. 2): which cells go to which point.
 
     Args:
-        image (ndarray): RGB uint8 ``(H, W, 3)``.
-        points (ndarray): ``(m, 2)`` positions ``(x, y)`` in pixels of the image, m > 0.
-        stride (int): Pixels per cell. Defaults to 2.
+        image: RGB uint8 ``(H, W, 3)``.
+        points: ``(m, 2)`` positions ``(x, y)`` in pixels of the image, m > 0.
+        stride: Pixels per cell. Defaults to 2.
 
     Returns:
-        ndarray: The picture, RGB uint8.
+        The picture, RGB uint8.
 
     Raises:
         ValueError: No points.
@@ -61,29 +62,31 @@ def draw_backgrounds(
     mean over the point-neighbour case: alone it rewards mass near the point.
 
     Args:
-        image (ndarray): RGB uint8 ``(H, W, 3)``.
-        points (ndarray): ``(m, 2)`` positions ``(x, y)`` in pixels of the image, m > 0.
-        stride (int): Pixels per cell. Defaults to 2.
-        cost (str): Cost of GL and PML, see :func:`~mmcrowd.models.losses.pml_loss.pml_cost`.
+        image: RGB uint8 ``(H, W, 3)``.
+        points: ``(m, 2)`` positions ``(x, y)`` in pixels of the image, m > 0.
+        stride: Pixels per cell. Defaults to 2.
+        cost: Cost of GL and PML, see :class:`~mmcrowd.models.losses.PMLLoss`.
             Defaults to ``'clamped'``.
 
     Returns:
-        ndarray: The picture, RGB uint8.
+        The picture, RGB uint8.
 
     Raises:
         ValueError: No points, or an unknown cost.
     """
     partition = _partition(image, points, stride)
-    cases = point_cases([torch.as_tensor(points)], partition, torch.float64)
-    size = partition.index.shape[1:]
-    kinds = {
-        'BL: $q$': 'bayesian',
-        'GL: $c$': 'cost',
-        r'PML: $c - \bar{c}$': 'centered',
+    size = tuple(partition.index.shape[1:])
+    cases = PointCases([torch.as_tensor(points)], partition)
+    c = _cost(cases, cost)
+    weights = {
+        'BL: $q$': bayesian_background(cases, sigma=8.0),
+        'GL: $c$': c,
+        r'PML: $c - \bar{c}$': centered_background(cases, c),
     }
-    figure, every = _figure(image, kinds)
-    for axes, kind in zip(every, kinds.values(), strict=True):
-        weight = background_weight(cases, cost, kind).view(size).numpy()
+    size = tuple(partition.index.shape[1:])
+    figure, every = _figure(image, weights)
+    for axes, weight in zip(every, weights.values(), strict=True):
+        weight = weight.view(size).numpy()
         span = max(np.abs(weight).max(), 1e-12)
         drawn = axes.imshow(
             weight,
@@ -114,17 +117,16 @@ def draw_targets(
     for a single cell (eq. 15).
 
     Args:
-        image (ndarray): RGB uint8 ``(H, W, 3)``.
-        points (ndarray): ``(m, 2)`` positions ``(x, y)`` in pixels of the image.
-        index (int): The point. Defaults to 0.
-        stride (int): Pixels per cell. Defaults to 2.
-        cost (str): See :func:`~mmcrowd.models.losses.pml_loss.pml_cost`. Defaults to
-            ``'clamped'``.
-        tau (float): Weight of the proximal term. Defaults to 4.0.
-        sigma (float): Of the blob, and least one of the Gaussian prior, in pixels. Defaults to 4.0.
+        image: RGB uint8 ``(H, W, 3)``.
+        points: ``(m, 2)`` positions ``(x, y)`` in pixels of the image.
+        index: The point. Defaults to 0.
+        stride: Pixels per cell. Defaults to 2.
+        cost: See :class:`~mmcrowd.models.losses.PMLLoss`. Defaults to ``'clamped'``.
+        tau: Weight of the proximal term. Defaults to 4.0.
+        sigma: Of the blob, and least one of the Gaussian prior, in pixels. Defaults to 4.0.
 
     Returns:
-        ndarray: The picture, RGB uint8.
+        The picture, RGB uint8.
 
     Raises:
         ValueError: No point of this index or no cell nearest to it, or an unknown cost.
@@ -135,8 +137,7 @@ def draw_targets(
     mine = partition.index[0] == index
     if not mine.any():
         raise ValueError(f'point {index} is nearest to no cell; choose another')
-    cases = point_cases([torch.as_tensor(points)], partition, torch.float64)
-    c = background_weight(cases, cost, 'cost').view(mine.shape)[mine]
+    c = _cost(PointCases([torch.as_tensor(points)], partition), cost).view(mine.shape)[mine]
     x, y = cell_centres(tuple(mine.shape), stride, c)
     cells = torch.stack(torch.meshgrid(y, x, indexing='ij')[::-1], -1)[mine]
     # The blob stands half way between the point and the middle of its cells, or a little aside.
@@ -181,6 +182,13 @@ def _partition(image: np.ndarray, points: np.ndarray, stride: int) -> Partition:
         raise ValueError('the figures of the loss need an image with points, but got 0 points')
     size = [-(-side // stride) for side in image.shape[:2]]
     return partition_batch([torch.as_tensor(points, dtype=torch.float64)], size, stride)
+
+
+def _cost(cases: PointCases, cost: str) -> torch.Tensor:
+    """Cost of each cell, by its name."""
+    if cost not in COSTS:
+        raise ValueError(f'cost must be one of {tuple(COSTS)}, but got {cost!r}')
+    return COSTS[cost](cases)
 
 
 def _extent(size: tuple[int, int], stride: int) -> dict:

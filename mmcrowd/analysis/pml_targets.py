@@ -4,7 +4,7 @@ Chan, ICLR 2025).
 Each function looks at one point-neighbour case: the density ``a`` of its cells and the cost ``c``
 of moving mass from each cell to the point, both ``(n,)``. It returns the proximal mapping, the mass
 ``(n,)`` that minimises :math:`c^\top p + \tau D(p, a)` among those with the sum 1, for its own
-choice of D. Training needs none of them: :func:`~mmcrowd.models.losses.pml_loss.pml_loss` has the
+choice of D. Training needs none of them: the loss, :class:`~mmcrowd.models.losses.PMLLoss`, has the
 targets inside. They are here to be looked at, and for the tests.
 """
 
@@ -19,12 +19,12 @@ def l2_target(a: Tensor, c: Tensor, tau: float) -> Tensor:
     :math:`p^* = a - c / \tau + \eta`, where :math:`\eta` makes the sum 1. It may be negative.
 
     Args:
-        a (Tensor): ``(n,)`` density of the cells.
-        c (Tensor): ``(n,)`` cost of the cells.
-        tau (float): Weight of D, positive.
+        a: ``(n,)`` density of the cells.
+        c: ``(n,)`` cost of the cells.
+        tau: Weight of D, positive.
 
     Returns:
-        Tensor: ``(n,)`` target, of sum 1.
+        ``(n,)`` target, of sum 1.
     """
     p = a - c / tau
     return p + (1 - p.sum()) / len(p)
@@ -36,12 +36,12 @@ def kl_target(a: Tensor, c: Tensor, tau: float) -> Tensor:
     :math:`p^*_i = a_i e^{-c_i / \tau} / \eta`.
 
     Args:
-        a (Tensor): ``(n,)`` density of the cells, not negative and not all zero.
-        c (Tensor): ``(n,)`` cost of the cells.
-        tau (float): Weight of the divergence, positive; infinity gives ``a / a.sum()``.
+        a: ``(n,)`` density of the cells, not negative and not all zero.
+        c: ``(n,)`` cost of the cells.
+        tau: Weight of the divergence, positive; infinity gives ``a / a.sum()``.
 
     Returns:
-        Tensor: ``(n,)`` target, of sum 1.
+        ``(n,)`` target, of sum 1.
     """
     return torch.softmax(a.log() - c / tau, 0)
 
@@ -57,15 +57,15 @@ def projected_gaussian_target(
     :math:`p \ge 0`, a projection to the simplex.
 
     Args:
-        a (Tensor): ``(n,)`` density of the cells.
-        c (Tensor): ``(n,)`` cost of the cells.
-        tau (float): Weight of D, positive. Towards 0 the target becomes a Gaussian of width sigma
+        a: ``(n,)`` density of the cells.
+        c: ``(n,)`` cost of the cells.
+        tau: Weight of D, positive. Towards 0 the target becomes a Gaussian of width sigma
             around the cell of the least cost: the blurred dot of the classic L2 loss.
-        cells (Tensor): ``(n, 2)`` centres ``(x, y)`` of the cells in input pixels.
-        sigma (float): Least standard deviation in input pixels.
+        cells: ``(n, 2)`` centres ``(x, y)`` of the cells in input pixels.
+        sigma: Least standard deviation in input pixels.
 
     Returns:
-        Tensor: ``(n,)`` target, of sum 1.
+        ``(n,)`` target, of sum 1.
     """
     p = _project_to_simplex(a - c / tau)
     mean = p @ cells
@@ -88,12 +88,12 @@ def delta_target(a: Tensor, c: Tensor, tau: float) -> Tensor:
     All mass on :math:`\arg\min_i c_i - 2 \tau a_i`: how P2PNet chooses a proposal.
 
     Args:
-        a (Tensor): ``(n,)`` probability of each cell, in [0, 1].
-        c (Tensor): ``(n,)`` cost of the cells.
-        tau (float): Weight of D.
+        a: ``(n,)`` probability of each cell, in [0, 1].
+        c: ``(n,)`` cost of the cells.
+        tau: Weight of D.
 
     Returns:
-        Tensor: ``(n,)`` target: 1 in one cell (the first of the best), 0 in the others.
+        ``(n,)`` target: 1 in one cell (the first of the best), 0 in the others.
     """
     return _one_hot(c - 2 * tau * a)
 
@@ -104,12 +104,12 @@ def logit_delta_target(x: Tensor, c: Tensor, tau: float) -> Tensor:
     All mass on :math:`\arg\min_i c_i - \tau x_i`: how P2PNet\ :sup:`†` chooses a proposal.
 
     Args:
-        x (Tensor): ``(n,)`` logit of each cell.
-        c (Tensor): ``(n,)`` cost of the cells.
-        tau (float): Weight of the cross-entropy.
+        x: ``(n,)`` logit of each cell.
+        c: ``(n,)`` cost of the cells.
+        tau: Weight of the cross-entropy.
 
     Returns:
-        Tensor: ``(n,)`` target: 1 in one cell (the first of the best), 0 in the others.
+        ``(n,)`` target: 1 in one cell (the first of the best), 0 in the others.
     """
     return _one_hot(c - tau * x)
 

@@ -1,5 +1,6 @@
 from .base_crowd_dataset import BaseCrowdDataset
 from .crowd_dataset import CrowdDataset
+from .image_entry import ImageEntry
 from .jhu_crowd import JHUCrowdDataset
 from .nwpu_crowd import NWPUCrowdDataset
 from .sample_seed import SeededSamples
@@ -11,6 +12,7 @@ from .ucf_qnrf import UCFQNRFDataset
 __all__ = [
     'BaseCrowdDataset',
     'CrowdDataset',
+    'ImageEntry',
     'JHUCrowdDataset',
     'NWPUCrowdDataset',
     'SeededSamples',

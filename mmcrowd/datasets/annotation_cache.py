@@ -1,20 +1,37 @@
-import contextlib
 import dataclasses
 import hashlib
 import io
 import json
 import os
 import re
-import uuid
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from abc import ABC
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
+from mmengine.dataset import BaseDataset
 from mmengine.logging import MMLogger
 
-from mmcrowd.fileio.files import printable
+from mmcrowd.fileio.files import printable, write_atomic
+from mmcrowd.fileio.images import read_image_shape
+from mmcrowd.fileio.numerals import is_number
+
+from .annotation_checks import check_annotation
+from .annotation_json import read_annotation_file
+from .benchmark_files import load_mat
+from .image_entry import ImageEntry
+
+# What lists and parses, besides the classes of a dataset.
+PARSERS = (read_annotation_file, load_mat, is_number, check_annotation, read_image_shape)
+
+# Attributes that no annotation depends on, or that the files of the images stand for already.
+NOT_OF_ANNOTATIONS = frozenset(
+    'ann_file cache_dir data_address data_bytes data_list data_root max_refetch num_outside '
+    'pipeline serialize_data _fully_initialized _indices'.split()
+)
 
 DIGEST_SIZE = hashlib.sha256().digest_size
 
@@ -26,8 +43,8 @@ class AnnotationCache:
     modification that they had then; otherwise :meth:`load` returns None. So it does for a file that
     is damaged or cannot be read, after a line in the log: a cache is never an error.
 
-    The file appears whole or not at all, under a partial name of its own until then, so any number
-    of processes may start at once: each of them writes the same content. It holds plain arrays, no
+    The file appears whole or not at all, so any number of processes may start at once: each of them
+    writes the same content. It holds plain arrays, no
     pickled objects, and a checksum of itself.
 
     Args:
@@ -71,20 +88,82 @@ class AnnotationCache:
         buffer = io.BytesIO()
         np.savez(buffer, **_pack(annotations))
         content = self._fingerprint + buffer.getvalue()
-        partial = self.path.with_name(f'{self.path.name}.{uuid.uuid4().hex}.partial')
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(hashlib.sha256(content).digest() + content)
-            os.replace(partial, self.path)
+            write_atomic(self.path, hashlib.sha256(content).digest() + content)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                partial.unlink()
             MMLogger.get_current_instance().warning(
                 printable(
                     f'Cannot write the annotation cache ({error}): the next start will parse '
                     'anew. Choose another cache_dir, or say cache=False.'
                 )
             )
+
+
+def open_cache(dataset: BaseDataset, entries: Sequence[ImageEntry]) -> AnnotationCache | None:
+    """The cache file of the annotations of a dataset's split, under a name of its own.
+
+    The name depends on all that the annotations depend on besides the content of files: the paths
+    of images and annotations, what the list of the images says of them, and the attributes of the
+    dataset. The file is outdated by a change of any of these files, or of the code that lists and
+    parses.
+
+    Args:
+        dataset: The dataset, a :class:`~mmcrowd.datasets.BaseCrowdDataset`.
+        entries: The images of its split.
+
+    Returns:
+        None if the dataset has no ``cache_dir``. None, after a line in the log, if something that
+        the annotations depend on cannot be compared with what it will be at the next start, see
+        :func:`encode_plain` and :func:`code_files`.
+    """
+    if dataset.cache_dir is None:
+        return None
+    name = type(dataset).__name__
+    images = [entry.img_path for entry in entries]
+    annotations = [entry.ann_path for entry in entries]
+    files = [path for path in dict.fromkeys([*images, *annotations]) if path is not None]
+    if dataset.ann_file:
+        files.append(os.path.join(dataset.data_root, dataset.ann_file))
+    paths = [path and os.path.abspath(path) for path in [*images, *annotations, *files]]
+    not_ours = {*BaseDataset.__mro__, ABC}
+    classes = [one for one in type(dataset).__mro__ if one not in not_ours]
+    try:
+        code = code_files([*classes, *PARSERS, AnnotationCache])
+        key = encode_plain([list(code), paths], 'files')
+        key += encode_plain([entry.to_cache_key() for entry in entries], 'list_images()')
+        key += encode_plain(dataset.cache_key(), 'cache_key()')
+    except (TypeError, RecursionError) as error:
+        MMLogger.get_current_instance().warning(
+            printable(
+                f'{name}: the annotations are not cached, so every start parses them: {error}.'
+            )
+        )
+        return None
+    path = f'{name}-{dataset.split}-{hashlib.sha256(key).hexdigest()[:16]}'
+    return AnnotationCache(dataset.cache_dir / path, [*files, *code.values()])
+
+
+def attributes_of(dataset: BaseDataset) -> dict[str, Any]:
+    """The attributes of a dataset on which its annotations may depend."""
+    return {key: value for key, value in vars(dataset).items() if key not in NOT_OF_ANNOTATIONS}
+
+
+def code_files(code: Iterable[type | Callable]) -> dict[str, str]:
+    """The file of the code of each class or function, by its full name.
+
+    Raises:
+        TypeError: One has its code in no file, or depends on the function that made it.
+    """
+    files = {}
+    for part in code:
+        path = getattr(sys.modules.get(part.__module__), '__file__', None)
+        if path is None or not os.path.isfile(path) or '<locals>' in part.__qualname__:
+            raise TypeError(
+                f'{part.__qualname__} of {part.__module__} is defined inside a function or in '
+                'no file, so a change of it could not be noticed'
+            )
+        files[f'{part.__module__}.{part.__qualname__}'] = path
+    return files
 
 
 def user_cache_dir() -> Path | None:

@@ -4,15 +4,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmcrowd.fileio.files import read_json, write_atomic
+from mmcrowd.fileio.problems import Problems
 from mmcrowd.structures.point_fields import POINT_FIELDS
 
-FILE_NAME = 'annotations.json'
-GIVEN_SPLITS = ('train', 'val', 'test')
+from .image_entry import ImageEntry
+from .splits import GIVEN_SPLITS
+
+ANNOTATION_FILE = 'annotations.json'
 
 
-def read_annotations(
-    path: Path, root: str | Path, problems: list[Exception]
-) -> tuple[dict, list[dict]]:
+def read_annotation_file(
+    path: Path, root: str | Path, problems: Problems
+) -> tuple[dict, list[ImageEntry]]:
     """Read the annotation file that :class:`~mmcrowd.datasets.CrowdDataset` describes.
 
     Args:
@@ -21,9 +24,8 @@ def read_annotations(
         problems: To append what is wrong with single images.
 
     Returns:
-        The ``metainfo``, and for each image what
-        :meth:`~mmcrowd.datasets.BaseCrowdDataset.list_images` wants, with its ``annotation`` and,
-        if it is given, its ``split``.
+        The ``metainfo``, and the entry of each image with its ``annotation`` and, if it is given,
+        its ``split``.
 
     Raises:
         ValueError: The file as a whole is not in this format.
@@ -34,16 +36,14 @@ def read_annotations(
     metainfo = content.get('metainfo', {})
     if not isinstance(metainfo, dict):
         raise ValueError(f'{path}: "metainfo" is {metainfo!r}, expected an object')
-    data_list = []
-    for i, entry in enumerate(content['data_list']):
-        try:
-            data_list.append(_parse(entry, f'{path}: data_list[{i}]', path, Path(root)))
-        except ValueError as problem:
-            problems.append(problem)
-    return metainfo, data_list
+    entries = []
+    for i, given in enumerate(content['data_list']):
+        with problems.collect():
+            entries.append(_parse(given, f'{path}: data_list[{i}]', path, Path(root)))
+    return metainfo, entries
 
 
-def write_annotations(path: str | Path, data_list: Sequence[dict], **metainfo) -> None:
+def write_annotation_file(path: str | Path, data_list: Sequence[dict], **metainfo) -> None:
     """Write such a file; it appears whole or not at all.
 
     Args:
@@ -56,34 +56,30 @@ def write_annotations(path: str | Path, data_list: Sequence[dict], **metainfo) -
     write_atomic(path, f'{{"metainfo": {json.dumps(metainfo)},\n"data_list": [\n{lines}\n]}}\n')
 
 
-def _parse(entry, where: str, path: Path, root: Path) -> dict:
-    path_given = isinstance(entry, dict) and isinstance(entry.get('img_path'), str)
-    if not path_given or not Path(entry['img_path']).name:
+def _parse(given, where: str, path: Path, root: Path) -> ImageEntry:
+    path_given = isinstance(given, dict) and isinstance(given.get('img_path'), str)
+    if not path_given or not Path(given['img_path']).name:
         raise ValueError(f'{where}: expected an object with "img_path" and "points"')
-    where = f'{where} ({entry["img_path"]})'
-    if not _can_name_a_file(entry['img_path']):
-        raise ValueError(f'{where}: img_path={entry["img_path"]!r} cannot be the name of a file')
-    if 'points' not in entry:
+    where = f'{where} ({given["img_path"]})'
+    if not _can_name_a_file(given['img_path']):
+        raise ValueError(f'{where}: img_path={given["img_path"]!r} cannot be the name of a file')
+    if 'points' not in given:
         raise ValueError(f'{where}: no key "points"; write [] for nobody, null for not annotated')
-    if entry.get('split', 'train') not in GIVEN_SPLITS:
-        raise ValueError(f'{where}: split={entry["split"]!r}, expected "train", "val" or "test"')
-    info = dict(
-        img_path=str(root / entry['img_path']),
-        img_id=str(entry.get('img_id', Path(entry['img_path']).with_suffix('').as_posix())),
+    if given.get('split', 'train') not in GIVEN_SPLITS:
+        raise ValueError(f'{where}: split={given["split"]!r}, expected "train", "val" or "test"')
+    if not isinstance(attributes := given.get('attributes', {}), dict):
+        raise ValueError(f'{where}: attributes={attributes!r}, expected an object')
+    is_labelled = given['points'] is not None
+    return ImageEntry(
+        img_path=str(root / given['img_path']),
+        img_id=str(given.get('img_id', Path(given['img_path']).with_suffix('').as_posix())),
         ann_path=str(path),
-        annotation={},
+        annotation={key: given[key] for key in POINT_FIELDS if key in given and is_labelled},
+        attributes=attributes,
+        ori_shape=_parse_shape(given['ori_shape'], where) if 'ori_shape' in given else None,
+        split=given.get('split'),
         source=where,
     )
-    if not isinstance(attributes := entry.get('attributes', {}), dict):
-        raise ValueError(f'{where}: attributes={attributes!r}, expected an object')
-    info['attributes'] = attributes
-    if entry['points'] is not None:
-        info['annotation'] = {key: entry[key] for key in POINT_FIELDS if key in entry}
-    if 'split' in entry:
-        info['split'] = entry['split']
-    if 'ori_shape' in entry:
-        info['ori_shape'] = _parse_shape(entry['ori_shape'], where)
-    return info
 
 
 def _can_name_a_file(path: str) -> bool:

@@ -77,8 +77,8 @@ def dataset_histogram(
         dataset: A crowd dataset; its pipeline is not run.
         side: Side of a window in pixels.
         size_for: Gives the size ``(h, w)`` to which an image of height and width is resized before,
-            such as the method of that name of :class:`~.transforms.LimitSide`. Defaults to None:
-            images stay as they are.
+            such as the method of that name of :class:`~.transforms.ResizeToLimits`. Defaults to
+            None: images stay as they are.
 
     Returns:
         Number of windows that hold 0, 1, 2, ... points, int64.

@@ -3,31 +3,19 @@ from pathlib import Path
 import numpy as np
 
 from mmcrowd.fileio.numerals import is_number, parse_integer
+from mmcrowd.fileio.problems import Problems
 from mmcrowd.registry import DATASETS
 
-from .base_crowd_dataset import (
-    BaseCrowdDataset,
-    check_partners,
-    check_unique,
-    list_files,
-    pair_files,
-    read_lines,
-)
+from .base_crowd_dataset import BaseCrowdDataset
+from .benchmark_files import check_partners, check_unique, list_files, pair_files, read_lines
+from .image_entry import ImageEntry
 
 
 @DATASETS.register_module()
 class JHUCrowdDataset(BaseCrowdDataset):
-    """JHU-CROWD++ (Sindagi et al., TPAMI 2020), version 2.0 as downloaded. ::
+    """JHU-CROWD++ (Sindagi et al., TPAMI 2020), version 2.0 as downloaded.
 
-        jhu_crowd_v2.0
-        ├── train
-        │   ├── images
-        │   │   └── 0001.jpg ...
-        │   ├── gt
-        │   │   └── 0001.txt ...
-        │   └── image_labels.txt
-        ├── val
-        └── test
+    The folders are those of :attr:`LAYOUT`.
 
     The splits are the official ones, 2272 / 500 / 1600 images for training / validation / test;
     ``'trainval'`` is the first two together. Some images have nobody in them and an empty file.
@@ -46,21 +34,38 @@ class JHUCrowdDataset(BaseCrowdDataset):
     like a crowd and is none).
 
     The rule for points outside is that of :class:`BaseCrowdDataset`.
+
+    Examples:
+        >>> dataset = JHUCrowdDataset(data_root='data/jhu', split='test')  # doctest: +SKIP
+        >>> len(dataset)  # doctest: +SKIP
+        1600
+    """
+
+    LAYOUT = """
+    jhu_crowd_v2.0
+    ├── train
+    │   ├── images
+    │   │   └── 0001.jpg ...
+    │   ├── gt
+    │   │   └── 0001.txt ...
+    │   └── image_labels.txt
+    ├── val
+    └── test
     """
 
     METAINFO = dict(dataset_name='JHU-CROWD++')
 
-    def list_images(self, problems: list[Exception]) -> list[dict]:
+    def list_images(self, problems: Problems) -> list[ImageEntry]:
         names = ('train', 'val') if self.split == 'trainval' else (self.split,)
         folders = [Path(self.data_root) / name for name in names]
         for folder in folders:
-            self.require(folder / 'images', folder / 'gt', folder / 'image_labels.txt')
-        data_list = [info for folder in folders for info in self._list_folder(folder, problems)]
-        check_unique([info['img_id'] for info in data_list], self.data_root, problems)
-        return data_list
+            self.check_layout(folder / 'images', folder / 'gt', folder / 'image_labels.txt')
+        entries = [entry for folder in folders for entry in self._list_folder(folder, problems)]
+        check_unique([entry.img_id for entry in entries], self.data_root, problems)
+        return entries
 
     @staticmethod
-    def _list_folder(folder: Path, problems: list[Exception]) -> list[dict]:
+    def _list_folder(folder: Path, problems: Problems) -> list[ImageEntry]:
         labels = read_labels(folder / 'image_labels.txt', problems)
         images = list_files(folder / 'images', r'\d+\.jpg')
         annotations = {path.stem: path for path in list_files(folder / 'gt', r'\d+\.txt')}
@@ -69,18 +74,13 @@ class JHUCrowdDataset(BaseCrowdDataset):
         check_partners(ids, labels, 'images without label', folder, problems)
         check_partners(labels, ids, 'labels without image', folder, problems)
         return [
-            dict(
-                img_path=str(image),
-                img_id=image.stem,
-                ann_path=str(annotation),
-                **labels[image.stem],
-            )
+            ImageEntry(str(image), image.stem, ann_path=str(annotation), **labels[image.stem])
             for image, annotation in pairs
             if image.stem in labels
         ]
 
-    def read_annotation(self, info: dict) -> dict:
-        path = Path(info['ann_path'])
+    def read_annotation(self, entry: ImageEntry) -> dict:
+        path = Path(entry.ann_path)
         heads = [line.split() for line in read_lines(path)]
         for i, head in enumerate(heads, 1):
             if len(head) != 6:
@@ -97,7 +97,7 @@ class JHUCrowdDataset(BaseCrowdDataset):
         )
 
 
-def read_labels(path: Path, problems: list[Exception]) -> dict[str, dict]:
+def read_labels(path: Path, problems: Problems) -> dict[str, dict]:
     """``num_points`` and ``attributes`` of each image of an ``image_labels.txt``, by image id."""
     rows = []
     for i, line in enumerate(read_lines(path), 1):

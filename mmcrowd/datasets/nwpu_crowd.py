@@ -3,35 +3,23 @@ from pathlib import Path
 import numpy as np
 
 from mmcrowd.fileio.files import read_json
+from mmcrowd.fileio.problems import Problems
 from mmcrowd.ops.heads import box_sigmas
 from mmcrowd.registry import DATASETS
 
-from .base_crowd_dataset import (
-    BaseCrowdDataset,
-    check_field,
-    check_partners,
-    check_points,
-    check_unique,
-    list_files,
-    load_mat,
-    read_lines,
-)
+from .annotation_checks import check_field, check_points
+from .base_crowd_dataset import BaseCrowdDataset
+from .benchmark_files import check_partners, check_unique, list_files, load_mat, read_lines
+from .image_entry import ImageEntry
 
 LISTS = ('train', 'val', 'test')
 
 
 @DATASETS.register_module()
 class NWPUCrowdDataset(BaseCrowdDataset):
-    """NWPU-Crowd (Wang et al., TPAMI 2020), as downloaded. ::
+    """NWPU-Crowd (Wang et al., TPAMI 2020), as downloaded.
 
-        NWPU-Crowd
-        ├── images (or images_part1 ... images_part5)
-        │   └── 0001.jpg ...
-        ├── jsons (or mats)
-        │   └── 0001.json ...
-        ├── train.txt
-        ├── val.txt
-        └── test.txt
+    The folders are those of :attr:`LAYOUT`.
 
     The splits are the official ones, 3109 / 500 / 1500 images for training / validation / test, in
     the order of their lists; ``'trainval'`` is the first two together. The annotation of the test
@@ -46,11 +34,27 @@ class NWPUCrowdDataset(BaseCrowdDataset):
     file. ``mats`` are read only where there is no folder ``jsons``.
 
     The rule for points outside is that of :class:`BaseCrowdDataset`.
+
+    Examples:
+        >>> dataset = NWPUCrowdDataset(data_root='data/nwpu', split='val')  # doctest: +SKIP
+        >>> len(dataset)  # doctest: +SKIP
+        500
+    """
+
+    LAYOUT = """
+    NWPU-Crowd
+    ├── images (or images_part1 ... images_part5)
+    │   └── 0001.jpg ...
+    ├── jsons (or mats)
+    │   └── 0001.json ...
+    ├── train.txt
+    ├── val.txt
+    └── test.txt
     """
 
     METAINFO = dict(dataset_name='NWPU-Crowd')
 
-    def list_images(self, problems: list[Exception]) -> list[dict]:
+    def list_images(self, problems: Problems) -> list[ImageEntry]:
         root = Path(self.data_root)
         names = ('train', 'val') if self.split == 'trainval' else (self.split,)
         folders = [root / 'images']
@@ -60,7 +64,9 @@ class NWPUCrowdDataset(BaseCrowdDataset):
         if not truth.is_dir() and (root / 'mats').is_dir():
             truth = root / 'mats'
         labelled = self.split != 'test'
-        self.require(*folders, *(root / f'{name}.txt' for name in names), *([truth] * labelled))
+        self.check_layout(
+            *folders, *(root / f'{name}.txt' for name in names), *([truth] * labelled)
+        )
 
         lists = {
             name: read_list(root / f'{name}.txt', problems)
@@ -77,16 +83,20 @@ class NWPUCrowdDataset(BaseCrowdDataset):
         check_partners(ids, images, 'listed images not there', root, problems)
         if labelled:
             check_partners(ids, annotations, 'listed annotations not there', root, problems)
-        data_list = []
-        for img_id, attributes in rows:
-            if img_id in images and (img_id in annotations or not labelled):
-                info = dict(img_path=str(images[img_id]), img_id=img_id, attributes=attributes)
-                if labelled:
-                    info['ann_path'] = str(annotations[img_id])
-                data_list.append(info)
-        return data_list
+        return [
+            ImageEntry(
+                img_path=str(images[img_id]),
+                img_id=img_id,
+                ann_path=str(annotations[img_id]) if labelled else None,
+                attributes=attributes,
+            )
+            for img_id, attributes in rows
+            if img_id in images and (img_id in annotations or not labelled)
+        ]
 
-    def _check_lists(self, lists: dict, images: list, annotations: list, problems: list) -> None:
+    def _check_lists(
+        self, lists: dict, images: list, annotations: list, problems: Problems
+    ) -> None:
         """No image twice, in one list or in two, and none that no list has."""
         listed = [img_id for rows in lists.values() for img_id, _ in rows]
         check_unique(listed, Path(self.data_root, '*.txt'), problems)
@@ -96,10 +106,10 @@ class NWPUCrowdDataset(BaseCrowdDataset):
                 stems = [path.stem for path in files]
                 check_partners(stems, listed, f'{what} in no list', self.data_root, problems)
 
-    def read_annotation(self, info: dict) -> dict:
-        if 'ann_path' not in info:
+    def read_annotation(self, entry: ImageEntry) -> dict:
+        if entry.ann_path is None:
             return {}
-        path = Path(info['ann_path'])
+        path = Path(entry.ann_path)
         if path.suffix == '.mat':
             content = dict(points=load_mat(path, 'annPoints'), boxes=load_mat(path, 'annBoxes'))
         else:
@@ -113,8 +123,8 @@ class NWPUCrowdDataset(BaseCrowdDataset):
         boxes = np.sort(boxes.reshape(-1, 2, 2), axis=1).reshape(-1, 4)
         return dict(points=points, boxes=boxes)
 
-    def gather(self, problems: list[Exception]) -> list[dict]:
-        data_list = super().gather(problems)
+    def read_split(self, problems: Problems) -> list[dict]:
+        data_list = super().read_split(problems)
         for info in data_list:
             # Not from the cache, which does not know of a change in their formula. A resized copy
             # has those of the boxes as published.
@@ -123,7 +133,7 @@ class NWPUCrowdDataset(BaseCrowdDataset):
         return data_list
 
 
-def read_list(path: Path, problems: list[Exception]) -> list[tuple[str, dict]]:
+def read_list(path: Path, problems: Problems) -> list[tuple[str, dict]]:
     """Image id and attributes of each row of a split list; the test list has no attributes."""
     wanted = 'id' if path.stem == 'test' else 'id luminance level'
     rows = []

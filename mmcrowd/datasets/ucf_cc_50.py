@@ -4,9 +4,13 @@ import numpy as np
 from mmengine.logging import MMLogger
 
 from mmcrowd.fileio.files import printable
+from mmcrowd.fileio.problems import Problems
 from mmcrowd.registry import DATASETS
 
-from .base_crowd_dataset import BaseCrowdDataset, list_files, load_mat, pair_files
+from .base_crowd_dataset import BaseCrowdDataset
+from .benchmark_files import list_files, load_mat, pair_files
+from .image_entry import ImageEntry
+from .splits import select_by_position
 
 NUM_FOLDS = 5
 NUM_IMAGES = 50
@@ -14,13 +18,9 @@ NUM_IMAGES = 50
 
 @DATASETS.register_module()
 class UCFCC50Dataset(BaseCrowdDataset):
-    """UCF_CC_50 (Idrees et al., CVPR 2013), as downloaded: 50 grey images of dense crowds. ::
+    """UCF_CC_50 (Idrees et al., CVPR 2013), as downloaded: 50 grey images of dense crowds.
 
-        UCF_CC_50
-        ├── 1.jpg
-        ├── 1_ann.mat
-        ├── 2.jpg
-        └── ...
+    The folder is that of :attr:`LAYOUT`.
 
     The benchmark is five-fold cross-validation: five models, each tested on one fold, and the mean
     of their errors. There are no official lists of the folds, so papers differ in them. Here, with
@@ -40,6 +40,19 @@ class UCFCC50Dataset(BaseCrowdDataset):
 
     Raises:
         ValueError: For another fold or seed, or fewer than five images.
+
+    Examples:
+        >>> dataset = UCFCC50Dataset(data_root='data/ucf', split='test')  # doctest: +SKIP
+        >>> len(dataset)  # doctest: +SKIP
+        10
+    """
+
+    LAYOUT = """
+    UCF_CC_50
+    ├── 1.jpg
+    ├── 1_ann.mat
+    ├── 2.jpg
+    └── ...
     """
 
     METAINFO = dict(dataset_name='UCF_CC_50')
@@ -53,9 +66,9 @@ class UCFCC50Dataset(BaseCrowdDataset):
         self.seed = seed
         super().__init__(**kwargs)
 
-    def list_images(self, problems: list[Exception]) -> list[dict]:
+    def list_images(self, problems: Problems) -> list[ImageEntry]:
         root = Path(self.data_root)
-        self.require(root)
+        self.check_layout(root)
         images = list_files(root, r'\d+\.jpg')
         self._check_number(len(images))
         annotations = {
@@ -63,13 +76,13 @@ class UCFCC50Dataset(BaseCrowdDataset):
         }
         pairs = self._select_fold(pair_files(images, annotations, root, problems))
         return [
-            dict(img_path=str(image), img_id=image.stem, ann_path=str(annotation))
+            ImageEntry(str(image), image.stem, ann_path=str(annotation))
             for image, annotation in pairs
         ]
 
-    def select_given_split(self, data_list: list[dict]) -> list[dict]:
-        self._check_number(len(data_list))
-        return self._select_fold(data_list)
+    def select_split(self, entries: list[ImageEntry]) -> list[ImageEntry]:
+        self._check_number(len(entries))
+        return self._select_fold(entries)
 
     def _check_number(self, number: int) -> None:
         if number == 0:
@@ -90,7 +103,8 @@ class UCFCC50Dataset(BaseCrowdDataset):
         tested = set(order[self.fold :: NUM_FOLDS].tolist())
         if self.split == 'test':
             return [images[i] for i in sorted(tested)]
-        return self._select_split([image for i, image in enumerate(images) if i not in tested])
+        others = [image for i, image in enumerate(images) if i not in tested]
+        return select_by_position(others, self.split)
 
-    def read_annotation(self, info: dict) -> dict:
-        return dict(points=load_mat(Path(info['ann_path']), 'annPoints'))
+    def read_annotation(self, entry: ImageEntry) -> dict:
+        return dict(points=load_mat(Path(entry.ann_path), 'annPoints'))

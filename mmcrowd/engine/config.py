@@ -15,6 +15,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmcrowd.datasets.wrappers import iter_datasets
+
 # The loaders of a config, in the order of a run.
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -22,6 +24,9 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 # Environment variables that configs take a folder from.
 ROOTS = ('MMCROWD_DATA_ROOT', 'MMCROWD_CUSTOM_ROOT')
+
+# Stands for an environment variable in MMEngine's form, in the text and in a string of it.
+BY_VARIABLE = '0x7A7A7A'
 
 # What a config may have beside the arguments of the runner: MMEngine or a tool looks for it.
 OTHER_KEYS = {
@@ -119,7 +124,7 @@ def _bundled(name: str) -> tuple[Path, Path]:
 # --------------------------------------------------------------------- the datasets of a config
 
 
-def iter_datasets(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
+def iter_loader_datasets(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
     """Every dataset that the loaders of a config read; a wrapper comes before what is in it.
 
     Yields:
@@ -129,20 +134,12 @@ def iter_datasets(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
         >>> inner = dict(type='UCFQNRFDataset')
         >>> repeated = dict(type='RepeatDataset', times=2, dataset=inner)
         >>> cfg = Config(dict(train_dataloader=dict(dataset=repeated), val_dataloader=None))
-        >>> [key for key, _ in iter_datasets(cfg)]
+        >>> [key for key, _ in iter_loader_datasets(cfg)]
         ['train_dataloader.dataset', 'train_dataloader.dataset.dataset']
     """
     for loader in LOADERS:
         if cfg.get(loader):
-            yield from _with_inner(f'{loader}.dataset', cfg[loader].dataset)
-
-
-def _with_inner(key: str, dataset: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
-    yield key, dataset
-    if 'dataset' in dataset:  # repeated, balanced
-        yield from _with_inner(f'{key}.dataset', dataset.dataset)
-    for k, inner in enumerate(dataset.get('datasets', [])):  # concatenated
-        yield from _with_inner(f'{key}.datasets.{k}', inner)
+            yield from iter_datasets(cfg[loader].dataset, f'{loader}.dataset')
 
 
 def set_data_root(cfg: Config, data_root: str) -> None:
@@ -154,7 +151,7 @@ def set_data_root(cfg: Config, data_root: str) -> None:
     Raises:
         ValueError: If there is no dataset with a ``data_root``.
     """
-    found = [dataset for _, dataset in iter_datasets(cfg) if 'data_root' in dataset]
+    found = [dataset for _, dataset in iter_loader_datasets(cfg) if 'data_root' in dataset]
     for dataset in found:
         dataset.data_root = data_root
     if not found:
@@ -199,7 +196,7 @@ def _read_file(path: Path, heir: Path | None = None) -> _File:
     try:
         text = path.read_text(encoding='utf-8')
         # An environment variable in MMEngine's form is no Python before it is replaced.
-        tree = ast.parse(re.sub(r'\{\{\s*\$.*?\}\}', '0', text))
+        tree = ast.parse(re.sub(r'\{\{\s*\$.*?\}\}', BY_VARIABLE, text))
     except SyntaxError as error:
         raise ValueError(f'{path}, line {error.lineno}: {error.msg}') from None
     except ValueError as error:
@@ -217,9 +214,8 @@ def _read_file(path: Path, heir: Path | None = None) -> _File:
             file.read_of_bases.add(str(getattr(node.slice, 'value', '')))
     file.read_of_bases.update(re.findall(r'\{\{\s*_base_\.(\w+)', text))
     for base in _bases(tree):
-        if (
-            '::' not in base and '{{' not in base
-        ):  # of another library, or by a variable of MMEngine
+        # Others are of another library, or named by a variable that MMEngine replaces.
+        if not any(mark in base for mark in ('::', '{{', BY_VARIABLE)):
             file.bases.append(_read_file(path.parent / base, heir=path))
     return file
 
@@ -293,8 +289,16 @@ def _quoted(folder: str) -> str:
     if sys.platform == 'win32':
         folder = PurePath(folder).as_posix()
     # Twice: for the string in the file, and for the regular expression that puts it there.
-    in_string = re.sub(r'([\\\'"])', r'\\\1', folder)
+    # Control characters and what UTF-8 cannot encode, in names of files, as Python's escapes.
+    in_string = ''.join(
+        f'\\{char}' if char in '\\\'"' else char if char.isprintable() else _escape(char)
+        for char in folder
+    )
     return in_string.replace('\\', '\\\\')
+
+
+def _escape(char: str) -> str:
+    return f'\\U{ord(char):08x}'
 
 
 # ------------------------------------------------------------------------ what reaches nothing

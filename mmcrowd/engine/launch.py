@@ -7,7 +7,7 @@ files, processes on a machine without an accelerator, checkpoints that are named
 import argparse
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,10 @@ from .config import read_config
 # The variable in which each launcher tells a process its place on its machine.
 LOCAL_RANK = dict(pytorch='LOCAL_RANK', slurm='SLURM_LOCALID', mpi='OMPI_COMM_WORLD_LOCAL_RANK')
 
-# Open files of a batch of 32 images with boxes and sigmas, two of them ready from each of 4
-# workers, and as much again for whatever else the process has open.
+# Tensors of an image with boxes and sigmas that a worker hands over, each of them an open file.
+FILES_OF_SAMPLE = 10
+# Open files of a batch of 32 such images, two of them ready from each of 4 workers, and as much
+# again for whatever else the process has open.
 ENOUGH_FILES = 4096
 # Some programs visit all numbers that a file might have, so no more than this.
 PLENTY_OF_FILES = 65536
@@ -185,7 +187,7 @@ def test(cfg: Config, writers: Sequence[BaseMetric] = ()) -> None:
 
 
 def _build_runner(cfg: Config, training: bool) -> Runner:
-    allow_open_files()
+    allow_open_files(cfg)
     prepare_distributed(cfg)
     fetch_pretrained(cfg, training)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
@@ -194,7 +196,7 @@ def _build_runner(cfg: Config, training: bool) -> Runner:
 # ----------------------------------------------------------------------------------- open files
 
 
-def allow_open_files() -> None:
+def allow_open_files(cfg: Config | None = None) -> None:
     """Let the batches of many loader workers wait at the same time; call it before workers start.
 
     Each tensor of a sample that a worker hands over keeps a file open, several for each image, and
@@ -203,6 +205,10 @@ def allow_open_files() -> None:
     tensors are handed over by name, which keeps no file open.
 
     Windows has no such limit.
+
+    Args:
+        cfg: Config whose loaders say how many files that is. Defaults to None, as many as for a
+            batch of 32 images and 4 workers.
     """
     try:
         import resource
@@ -216,8 +222,15 @@ def allow_open_files() -> None:
         with contextlib.suppress(ValueError, OSError):  # macOS has a lower limit of its own
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, highest))
             limit = wanted
-    if limit < ENOUGH_FILES:
+    loaders = [] if cfg is None else [cfg.get(f'{s}_dataloader') for s in ('train', 'val', 'test')]
+    if limit < max([ENOUGH_FILES, *(_open_files(loader) for loader in loaders if loader)]):
         torch.multiprocessing.set_sharing_strategy('file_system')
+
+
+def _open_files(loader: Mapping[str, Any]) -> int:
+    """Files that the batches of a loader may keep open, while one worker is slow."""
+    batches = 1 + loader.get('num_workers', 0) * (loader.get('prefetch_factor') or 2)
+    return 1024 + FILES_OF_SAMPLE * (loader.get('batch_size') or 1) * batches
 
 
 # ------------------------------------------------------------------------------ several processes

@@ -76,6 +76,11 @@ def list_tree(folder: str | Path) -> list[Path]:
     return files
 
 
+def natural_key(text: str) -> list:
+    """Key that sorts IMG_2 before IMG_10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r'(\d+)', text)]
+
+
 def path_below(folder: Path, name: str) -> Path:
     """The path of a name that comes with data, below the folder on every system.
 

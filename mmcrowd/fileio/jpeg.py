@@ -53,7 +53,7 @@ class EncodedImage:
         content: The file.
         path: Its name, for errors.
         header: What is known of it.
-        planned: ``(h, w)`` in pixels that the image shall have. Default its own size.
+        planned: ``(h, w)`` in pixels that the image shall have. Defaults to its own size.
     """
 
     def __init__(
@@ -113,8 +113,8 @@ class EncodedImage:
 
         Args:
             reduction: 1, 2, 4 or 8.
-            window: ``(x0, y0, w, h)`` in pixels of that size. Default None, the whole image. What
-                lies below the window is not even read where the file allows it.
+            window: ``(x0, y0, w, h)`` in pixels of that size. Defaults to None, the whole image.
+                What lies below the window is not even read where the file allows it.
 
         Returns:
             ``(h, w, 3)`` uint8 BGR.

@@ -1,10 +1,11 @@
-from .backbones import MCNN, VGG, CSRNet, HRNetBilinear
+from .backbones import MCNN, CSRNet, HRNetBilinear, VGGFeatures
 from .counters import BaseCounter, DensityCounter, PointCounter
 from .data_preprocessor import CrowdDataPreprocessor
 from .heads import DensityHead, MapHead, PointHead, ZIPHead
 from .localizers import LocalMaximum, OTMinimization, ProposalThreshold
 from .losses import (
     BayesianLoss,
+    CHFLoss,
     ChfLoss,
     DensityLoss,
     DMCountLoss,
@@ -16,6 +17,9 @@ from .losses import (
     NoiseCCLoss,
     OutputLoss,
     P2PLoss,
+    PMLEntropicLoss,
+    PMLKLLoss,
+    PMLL2Loss,
     PMLLoss,
     UOTLoss,
     ZIPLoss,
@@ -25,6 +29,7 @@ from .necks import ResizeConcat, SeparableRefiner, TopDownFusion
 __all__ = [
     'BaseCounter',
     'BayesianLoss',
+    'CHFLoss',
     'CSRNet',
     'ChfLoss',
     'CrowdDataPreprocessor',
@@ -45,6 +50,9 @@ __all__ = [
     'OTMinimization',
     'OutputLoss',
     'P2PLoss',
+    'PMLEntropicLoss',
+    'PMLKLLoss',
+    'PMLL2Loss',
     'PMLLoss',
     'PointCounter',
     'PointHead',
@@ -53,7 +61,7 @@ __all__ = [
     'SeparableRefiner',
     'TopDownFusion',
     'UOTLoss',
-    'VGG',
+    'VGGFeatures',
     'ZIPHead',
     'ZIPLoss',
 ]

@@ -14,12 +14,12 @@ def cell_centres(size: tuple[int, int], stride: int, like: Tensor) -> tuple[Tens
     Cell (i, j) has its centre at ``(x[j], y[i])``, see :func:`~mmcrowd.ops.cells.cell_centre`.
 
     Args:
-        size (tuple[int, int]): Height and width ``(h, w)`` in cells.
-        stride (int): Input pixels per cell.
-        like (Tensor): Gives device and dtype.
+        size: Height and width ``(h, w)`` in cells.
+        stride: Input pixels per cell.
+        like: Gives device and dtype.
 
     Returns:
-        tuple[Tensor, Tensor]: x and y.
+        x and y.
 
     Examples:
         >>> cell_centres((1, 3), 2, torch.zeros(0))
@@ -36,12 +36,12 @@ def points_per_cell(points: Tensor, size: tuple[int, int], stride: int) -> Tenso
     """Number of points in each cell; a point outside the frame counts in the nearest border cell.
 
     Args:
-        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
-        size (tuple[int, int]): Height and width ``(h, w)`` in cells.
-        stride (int): Input pixels per cell.
+        points: ``(m, 2)`` positions ``(x, y)`` in input pixels.
+        size: Height and width ``(h, w)`` in cells.
+        stride: Input pixels per cell.
 
     Returns:
-        Tensor: ``(h, w)``, of the dtype of the points.
+        ``(h, w)``, of the dtype of the points.
 
     Examples:
         >>> points_per_cell(torch.tensor([[0.0, 0.0], [1.4, 0.0], [99.0, 0.0]]), (1, 2), 2)
@@ -61,38 +61,41 @@ class SeparableKernel(NamedTuple):
     one matrix product.
 
     Attributes:
-        rows (Tensor): ``(h, m)``.
-        columns (Tensor): ``(w, m)``.
+        rows: ``(h, m)``.
+        columns: ``(w, m)``.
     """
 
     rows: Tensor
     columns: Tensor
 
-    def to_cells(self, values: Tensor) -> Tensor:
-        """Sum a value per point over the points, ``(m,) -> (h, w)``."""
-        return (self.rows * values) @ self.columns.T
+    def to_cells(self, values: Tensor | None = None) -> Tensor:
+        """Sum a value per point, by default 1, over the points, ``(m,) -> (h, w)``."""
+        rows = self.rows if values is None else self.rows * values
+        return rows @ self.columns.T
 
     def to_points(self, values: Tensor) -> Tensor:
         """Sum a value per cell over the cells, ``(h, w) -> (m,)``."""
-        return (self.rows * (values @ self.columns)).sum(0)
+        # Several times as fast on a CPU as (rows * (values @ columns)).sum(0).
+        return ((self.rows.T @ values) * self.columns.T).sum(1)
 
 
+@torch.no_grad()
 def gaussian_kernel(
     points: Tensor, size: tuple[int, int], stride: int, scale: float
 ) -> SeparableKernel:
     """Kernel ``exp(-d**2 / scale)`` of the distance d from each cell to each point.
 
     Args:
-        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
-        size (tuple[int, int]): Height and width ``(h, w)`` in cells.
-        stride (int): Input pixels per cell.
-        scale (float): In input pixels squared.
+        points: ``(m, 2)`` positions ``(x, y)`` in input pixels.
+        size: Height and width ``(h, w)`` in cells.
+        stride: Input pixels per cell.
+        scale: In input pixels squared.
 
     Returns:
-        SeparableKernel: The kernel.
+        The kernel, without gradient.
     """
     columns, rows = (
-        torch.exp(-(centres[:, None] - p).square() / scale)
+        (centres - p[:, None]).square_().div_(-scale).exp_().T
         for centres, p in zip(cell_centres(size, stride, points), points.T, strict=True)
     )
     return SeparableKernel(rows, columns)

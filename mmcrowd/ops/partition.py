@@ -21,9 +21,9 @@ class Partition(NamedTuple):
     """Nearest point of every cell, for a batch.
 
     Attributes:
-        index (Tensor): ``(N, h, w)`` int64, place of the nearest point in its image's list; -1
+        index: ``(N, h, w)`` int64, place of the nearest point in its image's list; -1
             everywhere in an image without points.
-        distance (Tensor): ``(N, h, w)`` float32 (float64 for float64 points), from the cell's
+        distance: ``(N, h, w)`` float32 (float64 for float64 points), from the cell's
             centre to that point in input pixels; +inf everywhere in an image without points.
     """
 
@@ -37,13 +37,13 @@ def nearest_point_partition(
     """Find the nearest point of every cell of one image.
 
     Args:
-        points (Tensor | ndarray): ``(m, 2)`` positions ``(x, y)`` in input pixels. They may lie
+        points: ``(m, 2)`` positions ``(x, y)`` in input pixels. They may lie
             outside the frame or coincide, and m may be 0.
-        size (tuple[int, int]): Height and width ``(h, w)`` of the density map, in cells.
-        stride (int): Input pixels per cell.
+        size: Height and width ``(h, w)`` of the density map, in cells.
+        stride: Input pixels per cell.
 
     Returns:
-        tuple: ``index`` and ``distance``, each ``(h, w)``, as in :class:`Partition`; tensors on the
+        ``index`` and ``distance``, each ``(h, w)``, as in :class:`Partition`; tensors on the
         device of the points, or arrays if the points are an array.
 
     Raises:
@@ -64,13 +64,13 @@ def partition_batch(points: list[Tensor], size: tuple[int, int], stride: int) ->
     index. Time and memory grow with the cells plus the points, not with their product.
 
     Args:
-        points (list[Tensor]): For each image the ``(m_i, 2)`` positions ``(x, y)`` in input pixels.
-        size (tuple[int, int]): Height and width ``(h, w)`` of the density maps, in cells.
-        stride (int): Input pixels per cell. Cell (i, j) has its centre at
+        points: For each image the ``(m_i, 2)`` positions ``(x, y)`` in input pixels.
+        size: Height and width ``(h, w)`` of the density maps, in cells.
+        stride: Input pixels per cell. Cell (i, j) has its centre at
             ``(j * stride + (stride - 1) / 2, i * stride + (stride - 1) / 2)``.
 
     Returns:
-        Partition: ``index`` and ``distance``, each ``(N, h, w)``.
+        ``index`` and ``distance``, each ``(N, h, w)``.
 
     Raises:
         ValueError: As for :func:`nearest_point_partition`.
@@ -115,13 +115,13 @@ def _search(
     corner. A tile that keeps only q is settled; the others are quartered, down to single cells.
 
     Args:
-        x, y (Tensor): ``(M,)`` float64, positions of all points of the batch.
-        image (Tensor): ``(M,)`` int64, the image of each, in ascending order.
-        shape (tuple[int, int, int]): ``(N, h, w)``.
-        stride (int): Input pixels per cell.
+        x, y: ``(M,)`` float64, positions of all points of the batch.
+        image: ``(M,)`` int64, the image of each, in ascending order.
+        shape: ``(N, h, w)``.
+        stride: Input pixels per cell.
 
     Returns:
-        Tensor: ``(N, h, w)`` int64, the nearest among the M points; M where the image has none.
+        ``(N, h, w)`` int64, the nearest among the M points; M where the image has none.
     """
     n, h, w = shape
     m, device = len(x), x.device

@@ -6,7 +6,7 @@ from mmcrowd.analysis.pipeline_figure import arrange, draw_stage
 from mmcrowd.datasets.transforms.formatting import PackCrowdInputs
 from mmcrowd.datasets.transforms.loading import LoadCrowdImage
 from mmcrowd.datasets.transforms.partition import PartitionByNearestPoint
-from mmcrowd.datasets.transforms.processing import RandomHorizontalFlip
+from mmcrowd.datasets.transforms.processing import RandomFlip
 from mmcrowd.visualization.palette import BOX_COLOR
 
 
@@ -97,7 +97,7 @@ def test_partition_of_nobody_is_grey():
 def test_packed_results_look_the_same():
     boxes = np.array([[5, 5, 15, 15], [30, 20, 44, 30]], np.float32)
     results = make_results([[10, 10], [37, 25]], boxes=boxes)
-    results = PartitionByNearestPoint(2)(RandomHorizontalFlip(prob=1.0)(results))
+    results = PartitionByNearestPoint(2)(RandomFlip(prob=1.0)(results))
     before = draw_stage('t', results)
     assert np.array_equal(before, draw_stage('t', PackCrowdInputs()(results)))
     assert np.ptp(before.astype(int), axis=2).max() > 100

@@ -18,6 +18,7 @@ from mmcrowd import datasets
 from mmcrowd.datasets import (
     BaseCrowdDataset,
     CrowdDataset,
+    ImageEntry,
     JHUCrowdDataset,
     NWPUCrowdDataset,
     ShanghaiTechDataset,
@@ -70,7 +71,7 @@ from mine_of_the_test import Mine
 def refuse(*args):
     raise AssertionError('parsed')
 
-BaseCrowdDataset._read = refuse
+BaseCrowdDataset.read_entry = refuse
 for name, kwargs in json.loads(sys.argv[1]):
     if name == 'Mine':
         kwargs['kinds'] = {'head', 'body', 'shoulder', 'hat'}
@@ -137,7 +138,7 @@ def no_parsing(monkeypatch):
         raise AssertionError('opened')
 
     def start():
-        monkeypatch.setattr(BaseCrowdDataset, '_read', refuse)
+        monkeypatch.setattr(BaseCrowdDataset, 'read_entry', refuse)
 
     return start
 
@@ -213,7 +214,8 @@ def test_a_split_with_problems_is_not_kept(tmp_path):
     ],
 )
 @pytest.mark.parametrize('exists', [False, True])
-def test_wrong_root_shows_the_tree(tmp_path, dataset, tree, exists):
+def test_wrong_root_shows_the_tree(tmp_path, monkeypatch, dataset, tree, exists):
+    monkeypatch.setattr(dataset, '__doc__', None)  # as with python -OO
     root = tmp_path / 'nowhere'
     if exists:
         root.mkdir()
@@ -227,6 +229,44 @@ def test_wrong_root_shows_the_tree(tmp_path, dataset, tree, exists):
         del lines[-2:]
     assert lines[0].startswith(tree[0]) and lines[-1].endswith(tree[2])
     assert any(tree[1] in line for line in lines[1:-1])
+
+
+def test_entries_of_a_subclass(own_data, tmp_path):
+    """A class with two short methods has splits, checks and attributes of its images."""
+
+    class PointFiles(BaseCrowdDataset):
+        LAYOUT = """
+            photos
+            └── a.png, a.txt ...
+        """
+
+        def list_images(self, problems):
+            root = Path(self.data_root)
+            self.check_layout(root)
+            files = sorted(root.glob('*.txt'))
+            return [
+                ImageEntry(
+                    img_path=str(file.with_suffix('.png')),
+                    img_id=file.stem,
+                    ann_path=str(file),
+                    num_points=2,
+                    extra=dict(camera='north'),
+                )
+                for file in files
+            ]
+
+        def read_annotation(self, entry):
+            return dict(points=np.loadtxt(entry.ann_path, ndmin=2)[:, :2])
+
+    with pytest.raises(ValueError, match=r'1 problem in .*\n- .*b\.txt: 1 points, labelled as 2$'):
+        PointFiles(data_root=own_data, split='trainval', cache=False)
+    (Path(own_data) / 'b.txt').unlink()
+    (info,) = entries(PointFiles(data_root=own_data, split='trainval', cache=False))
+    assert info['points'].tolist() == [[1, 2], [3, 4]] and info['camera'] == 'north'
+    assert info['attributes'] == {} and 'num_points' not in info
+    with pytest.raises(FileNotFoundError) as error:
+        PointFiles(data_root=str(tmp_path / 'gone'))
+    assert 'expected:\n\n    photos\n    └── a.png, a.txt ...\n\nor a copy' in str(error.value)
 
 
 # ------------------------------------------------------------------------------------- cache

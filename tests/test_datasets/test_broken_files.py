@@ -1,6 +1,5 @@
 """Files that are cut off or damaged: whatever reads them names the file, in one kind of error."""
 
-import importlib
 import io
 import json
 from pathlib import Path
@@ -13,25 +12,28 @@ from PIL import Image
 from scipy.io import loadmat, savemat
 
 from mmcrowd.datasets import (
+    ImageEntry,
     JHUCrowdDataset,
     NWPUCrowdDataset,
     ShanghaiTechDataset,
     UCFQNRFDataset,
 )
-from mmcrowd.datasets.annotation_json import read_annotations
-from mmcrowd.datasets.base_crowd_dataset import check_annotation, load_mat
+from mmcrowd.datasets.annotation_checks import check_annotation
+from mmcrowd.datasets.annotation_json import read_annotation_file
+from mmcrowd.datasets.benchmark_files import load_mat
 from mmcrowd.datasets.jhu_crowd import read_labels
+from mmcrowd.datasets.label_formats import read_coco, read_csv, read_cvat
 from mmcrowd.datasets.nwpu_crowd import read_list
 from mmcrowd.evaluation.formats import nwpu
 from mmcrowd.evaluation.image_result import ImageResult, load_results, save_results
 from mmcrowd.fileio.files import read_json
 from mmcrowd.fileio.images import load_image, read_image_shape
 from mmcrowd.fileio.jpeg import open_image
+from mmcrowd.fileio.problems import Problems
 
 from .test_shanghaitech import save_truth
 from .test_ucf_qnrf import make_qnrf
 
-CONVERTERS = Path(__file__).resolve().parents[2] / 'tools' / 'dataset_converters'
 GROUND_TRUTH = 'ShanghaiTech/part_A/test_data/ground-truth'
 
 
@@ -92,7 +94,7 @@ CVAT = (
 def annotation(dataset):
     """Reads one annotation file of a dataset and checks it, as the dataset does."""
     return lambda path, problems: check_annotation(
-        dataset.read_annotation(None, dict(ann_path=str(path))), str(path)
+        dataset.read_annotation(None, ImageEntry('a.jpg', 'a', ann_path=str(path))), str(path)
     )
 
 
@@ -100,9 +102,6 @@ def annotation(dataset):
 def readers(tmp_path_factory):
     """By name: what a sound file holds, and ``read(path, problems)``."""
     folder = tmp_path_factory.mktemp('readers')
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(CONVERTERS)
-        formats = importlib.import_module('label_formats')
     points = np.arange(8.0).reshape(4, 2)
     with_boxes = mat_bytes(annPoints=points, annBoxes=np.ones((4, 4)))
 
@@ -118,10 +117,10 @@ def readers(tmp_path_factory):
         'labels.txt': (text('0001,0,street,0,0\n0002,1,rally,1,0\n'), read_labels),
         'train.txt': (text('0001 2 1\n0002 2 2\n'), read_list),
         'test.txt': (text('0001\n0002\n'), read_list),
-        'own.json': (text(OWN), lambda path, problems: read_annotations(path, '', problems)),
-        'coco.json': (text(COCO), formats.read_coco),
-        'cvat.xml': (text(CVAT), formats.read_cvat),
-        'points.csv': (text('image,x,y,label\na.png,1,2.5,head\nb.png,,,\n'), formats.read_csv),
+        'own.json': (text(OWN), lambda path, problems: read_annotation_file(path, '', problems)),
+        'coco.json': (text(COCO), read_coco),
+        'cvat.xml': (text(CVAT), read_cvat),
+        'points.csv': (text('image,x,y,label\na.png,1,2.5,head\nb.png,,,\n'), read_csv),
         'counts.txt': (text('0001 2.5\n0002 3\n'), lambda path, _: nwpu.read_counts(path)),
         'points.txt': (text('0001 1 2 3\n0002 0\n'), lambda path, _: nwpu.read_points(path)),
         'truth.txt': (text('0001 1 2 3 4 5 2\n'), lambda path, _: nwpu.read_truth(path)),
@@ -149,7 +148,7 @@ def told(read, path: Path, content: bytes) -> bool:
     """Whether the file is refused; an assertion fails unless that is told with its name."""
     path.unlink(missing_ok=True)  # much faster than writing over it
     path.write_bytes(content)
-    problems = []
+    problems = Problems()
     try:
         read(path, problems)
     except (ValueError, OSError) as problem:
@@ -230,4 +229,4 @@ def test_xml_in_an_unknown_encoding(readers, tmp_path, encoding):
 
 def test_lists_with_a_byte_order_mark(tmp_path):
     (tmp_path / 'train.txt').write_text('0001 2 1\n', encoding='utf-8-sig')
-    assert read_list(tmp_path / 'train.txt', []) == [('0001', dict(luminance=2, level=1))]
+    assert read_list(tmp_path / 'train.txt', Problems()) == [('0001', dict(luminance=2, level=1))]

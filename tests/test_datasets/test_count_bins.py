@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmcrowd.datasets.count_bins import bin_centres, dataset_histogram, window_count_histogram
-from mmcrowd.datasets.transforms import LimitSide
+from mmcrowd.datasets.transforms import ResizeToLimits
 from mmcrowd.registry import DATASETS
 
 
@@ -58,7 +58,7 @@ def test_dataset(dataset):
     actual = dataset_histogram(dataset, 16)
     np.testing.assert_array_equal(actual, expected[: len(actual)])
     assert actual.sum() == expected.sum() == 3 * 49 * 81
-    enlarged = dataset_histogram(dataset, 16, LimitSide(shortest=128).size_for)
+    enlarged = dataset_histogram(dataset, 16, ResizeToLimits(shortest=128).size_for)
     assert enlarged.sum() == 3 * 113 * 177
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from mmcrowd.datasets import CrowdDataset, annotation_json
 from mmcrowd.datasets.transforms import LoadCrowdImage, PackCrowdInputs
+from mmcrowd.fileio.problems import Problems
 from mmcrowd.structures import to_original_frame
 
 
@@ -41,7 +42,7 @@ def test_reads_the_documented_format(tmp_path):
 def test_ids_do_not_depend_on_the_system(tmp_path, monkeypatch):
     root = write(tmp_path, [dict(img_path='images/a.png', points=[])])
     monkeypatch.setattr(annotation_json, 'Path', PureWindowsPath)
-    _, (info,) = annotation_json.read_annotations(f'{root}/annotations.json', root, [])
+    _, (info,) = annotation_json.read_annotation_file(f'{root}/annotations.json', root, Problems())
     assert info['img_id'] == 'images/a'
 
 

@@ -37,10 +37,10 @@ def run(data_folder):
     def collect(epochs, num_workers=0, seed=7, lazy=True):
         pipeline = [
             dict(type='LoadCrowdImage', lazy=lazy),
-            dict(type='LimitSide', longest=140),
+            dict(type='ResizeToLimits', longest=140),
             dict(type='RandomScaleCrop', crop_size=32),
-            dict(type='RandomHorizontalFlip'),
-            dict(type='PhotometricDistortion'),
+            dict(type='RandomFlip'),
+            dict(type='PhotoMetricDistortion'),
             dict(type='PartitionByNearestPoint', stride=2),
             dict(type='PackCrowdInputs'),
         ]

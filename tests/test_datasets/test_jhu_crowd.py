@@ -74,7 +74,7 @@ def test_everything_of_a_head_stays_together(tmp_path):
         pipeline=[
             dict(type='mmcrowd.LoadCrowdImage'),
             dict(type='mmcrowd.RandomScaleCrop', crop_size=48, scale_range=(0.8, 0.8)),
-            dict(type='mmcrowd.RandomHorizontalFlip', prob=1.0),
+            dict(type='mmcrowd.RandomFlip', prob=1.0),
             dict(type='mmcrowd.PackCrowdInputs'),
         ],
     )

@@ -85,7 +85,7 @@ def test_test_images_have_no_truth(tmp_path):
 def test_boxes_and_sigmas_reach_the_sample(tmp_path):
     pipeline = [
         dict(type='mmcrowd.LoadCrowdImage'),
-        dict(type='mmcrowd.LimitSide', longest=30),
+        dict(type='mmcrowd.ResizeToLimits', longest=30),
         dict(type='mmcrowd.PackCrowdInputs'),
     ]
     dataset = NWPUCrowdDataset(data_root=str(make_nwpu(tmp_path)), split='val', pipeline=pipeline)

@@ -5,8 +5,10 @@ import pytest
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
-from mmcrowd.datasets import SyntheticCrowdDataset, synthetic
-from mmcrowd.datasets.synthetic import NUM_LOOKS, layout_scene, render_scene
+from mmcrowd.datasets import SyntheticCrowdDataset
+from mmcrowd.datasets.synthetic import layout_scene, render_scene
+from mmcrowd.datasets.synthetic.painter import PeoplePainter
+from mmcrowd.datasets.synthetic.scene import NUM_LOOKS
 from mmcrowd.registry import DATASETS
 
 PIPELINE = [dict(type='mmcrowd.LoadCrowdImage'), dict(type='mmcrowd.PackCrowdInputs')]
@@ -25,6 +27,12 @@ def crowded(scenes):
 def same(a: dict, b: dict) -> bool:
     keys = ('img', 'points', 'boxes')
     return a['img_id'] == b['img_id'] and all(np.array_equal(a[k], b[k]) for k in keys)
+
+
+def test_a_file_of_the_current_folder_is_not_taken_for_a_copy(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'annotations.json').write_text('{"data_list": []}')
+    assert len(SyntheticCrowdDataset(num_images=2, img_size=(64, 64))) == 2
 
 
 def test_image_k_is_the_same_in_every_instance_order_and_subset():
@@ -122,7 +130,7 @@ def test_heads_are_drawn_at_the_points_and_nowhere_else(scenes, monkeypatch):
     scene = crowded(scenes)
     scene = replace(scene, looks=np.minimum(scene.looks, 0.59))  # no long hair, no hats
     image = render_scene(scene).astype(int)
-    monkeypatch.setattr(synthetic._PeoplePainter, '_draw_head', lambda self, i: None)
+    monkeypatch.setattr(PeoplePainter, 'draw_head', lambda self, i: None)
     changed = abs(image - render_scene(scene)).max(axis=-1) > 4
 
     x, y = np.rint(scene.points).astype(int).T
@@ -144,7 +152,7 @@ def test_a_single_head_is_centred_on_its_point(point, monkeypatch):
         props=np.zeros((0, 4), np.float32),
     )
     with_head = render_scene(scene).astype(float)
-    monkeypatch.setattr(synthetic._PeoplePainter, '_draw_head', lambda self, i: None)
+    monkeypatch.setattr(PeoplePainter, 'draw_head', lambda self, i: None)
     change = abs(with_head - render_scene(scene)).max(axis=-1)
     # Where the change passes half of its usual strength is the outline of the head.
     rows, cols = np.nonzero(change > 0.5 * np.median(change[change > 10]))

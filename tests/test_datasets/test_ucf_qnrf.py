@@ -4,7 +4,8 @@ import pytest
 from scipy.io import savemat
 
 from mmcrowd.datasets import UCFQNRFDataset
-from mmcrowd.datasets.base_crowd_dataset import clip_points, load_mat
+from mmcrowd.datasets.annotation_checks import clip_points
+from mmcrowd.datasets.benchmark_files import load_mat
 
 
 def make_qnrf(root, num_images=10, size=(40, 60)):

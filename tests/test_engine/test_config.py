@@ -1,6 +1,7 @@
 """Folders in the environment, errors in files, and what is set but reaches nothing."""
 
 import os
+import sys
 from pathlib import PureWindowsPath
 
 import pytest
@@ -57,6 +58,7 @@ def write(tmp_path):
         r"""/both '" and \' \\" """.strip(),
         '/crowd/数据',
         '/with blank',
+        '/two\nlines',
     ],
 )
 @pytest.mark.parametrize('name', ['MMCROWD_DATA_ROOT', 'MMCROWD_CUSTOM_ROOT'])
@@ -69,6 +71,22 @@ def test_any_folder(write, monkeypatch, name, folder):
         assert cfg.train_dataloader.dataset.data_root == f'{folder}/set'
     # What a run dumps reads back the same.
     assert Config.fromfile(write(cfg.pretty_text, 'dumped.py')).root == folder
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='names of files are text on this system')
+def test_a_folder_whose_name_is_not_utf8(write, monkeypatch):
+    folder = os.fsdecode(b'/caf\xe9')
+    monkeypatch.setenv('MMCROWD_DATA_ROOT', folder)
+    cfg = read_config(write("_base_ = 'base.py'"))
+    assert cfg.train_dataloader.dataset.data_root == f'{folder}/set'
+
+
+def test_a_base_that_a_variable_names(write, monkeypatch):
+    monkeypatch.delenv('MMCROWD_DATA_ROOT', raising=False)
+    base = write("_base_ = 'base.py'", 'middle.py')
+    monkeypatch.setenv('MY_CONFIGS', str(base.parent))
+    cfg = read_config(write("_base_ = '{{$MY_CONFIGS:nowhere}}/middle.py'"))
+    assert cfg.train_dataloader.dataset.data_root == 'data/set'
 
 
 def test_backslashes_of_windows(write, monkeypatch):

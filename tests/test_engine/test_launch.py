@@ -64,6 +64,17 @@ def test_no_files_are_held_where_it_cannot_be_raised():
     assert (done.returncode, done.stdout) == (0, '64\n'), done.stderr
 
 
+@pytest.mark.parametrize('batch_size, strategy', [(8, None), (512, 'file_system')])
+def test_a_loader_that_needs_more_files_than_there_may_be(monkeypatch, batch_size, strategy):
+    resource = pytest.importorskip('resource')
+    chosen = []
+    monkeypatch.setattr(torch.multiprocessing, 'set_sharing_strategy', chosen.append)
+    monkeypatch.setattr(resource, 'getrlimit', lambda _: (20_000, 20_000))
+    cfg = ConfigDict(train_dataloader=dict(batch_size=batch_size, num_workers=8))
+    launch.allow_open_files(cfg)
+    assert chosen == ([] if strategy is None else [strategy])
+
+
 def test_a_system_without_limits(monkeypatch):
     monkeypatch.setitem(sys.modules, 'resource', None)  # as on Windows
     launch.allow_open_files()

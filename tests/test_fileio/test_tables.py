@@ -11,3 +11,11 @@ def test_cells_are_texts_and_as_wide_as_they_need():
 
 def test_no_row():
     assert len(markdown_table(['a'], []).splitlines()) == 2
+
+
+def test_numbers_are_to_the_right():
+    head, separator, *rows = markdown_table(
+        ['', 'points'], [['a', '9'], ['long', '1,234']], numbers=True
+    ).splitlines()
+    assert separator == '|------|-------:|' and head == '|      | points |'
+    assert rows == ['| a    |      9 |', '| long |  1,234 |']

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from mmcrowd.datasets import CrowdDataset, transforms
-from mmcrowd.datasets.annotation_json import write_annotations
+from mmcrowd.datasets.annotation_json import write_annotation_file
 from mmcrowd.structures.point_fields import (
     POINT_FIELDS,
     PointField,
@@ -27,11 +27,11 @@ def test_a_new_field_goes_from_file_to_sample(tmp_path, new_fields):
         visible=[0.25, 1.0],
         shoulders=[[8, 14, 12, 14], [47, 35, 53, 36]],
     )
-    write_annotations(tmp_path / 'annotations.json', [entry])
+    write_annotation_file(tmp_path / 'annotations.json', [entry])
     pipeline = [
         transforms.LoadCrowdImage(),
-        transforms.LimitSide(longest=30),
-        transforms.RandomHorizontalFlip(1.0),
+        transforms.ResizeToLimits(longest=30),
+        transforms.RandomFlip(1.0),
         transforms.PackCrowdInputs(),
     ]
     dataset = CrowdDataset(data_root=str(tmp_path), pipeline=pipeline)

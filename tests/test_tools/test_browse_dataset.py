@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mmcrowd.analysis import pipeline_recorder
 from mmcrowd.datasets import SeededSamples
 from mmcrowd.engine.config import read_config
 from mmcrowd.registry import DATASETS
@@ -15,8 +16,8 @@ randomness = dict(seed=5)
 pipeline = [
     dict(type='LoadCrowdImage'),
     dict(type='RandomScaleCrop', crop_size=32),
-    dict(type='RandomHorizontalFlip'),
-    dict(type='PhotometricDistortion'),
+    dict(type='RandomFlip'),
+    dict(type='PhotoMetricDistortion'),
     dict(type='PartitionByNearestPoint', stride=2),
     dict(type='PackCrowdInputs'),
 ]
@@ -28,8 +29,8 @@ test_dataloader = dict(
 STAGES = [
     'LoadCrowdImage',
     'RandomScaleCrop',
-    'RandomHorizontalFlip',
-    'PhotometricDistortion',
+    'RandomFlip',
+    'PhotoMetricDistortion',
     'PartitionByNearestPoint',
     'PackCrowdInputs',
 ]
@@ -46,16 +47,16 @@ def config(tmp_path):
 
 
 @pytest.fixture
-def stages(tool, monkeypatch):
+def stages(monkeypatch):
     """What the tool draws: names and results of the stages."""
     drawn = []
-    draw_stage = tool.draw_stage
+    draw_stage = pipeline_recorder.draw_stage
 
     def record(name, results, **kwargs):
         drawn.append((name, results['inputs'] if 'inputs' in results else results['img'], results))
         return draw_stage(name, results, **kwargs)
 
-    monkeypatch.setattr(tool, 'draw_stage', record)
+    monkeypatch.setattr(pipeline_recorder, 'draw_stage', record)
     return drawn
 
 
@@ -221,6 +222,6 @@ def test_what_is_wrong_is_named(tool, config, tmp_path):
             run(tool, config, tmp_path / 'out', *wrong)
 
 
-def test_a_transform_that_gives_nothing(tool):
+def test_a_transform_that_gives_nothing():
     with pytest.raises(ValueError, match="function gave nothing for image '7'"):
-        tool.Recorder([lambda results: None], 'pipeline')(dict(img_id='7'))
+        pipeline_recorder.Recorder([lambda results: None], 'pipeline')(dict(img_id='7'))

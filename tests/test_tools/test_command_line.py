@@ -1,5 +1,6 @@
 """What is wrong with the input of a tool is a sentence, what is wrong with the tool a traceback."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,14 @@ def test_files_of_the_command_line(monkeypatch, tmp_path):
     assert str(gone) in told(monkeypatch, lambda: read_json(gone), f'--results={gone}')
     partial = f'{gone}/a.partial'
     assert str(gone) in told(monkeypatch, lambda: open(partial, 'w', encoding='utf-8'), gone)
+
+
+def test_files_that_the_command_line_does_not_name_are_bugs(monkeypatch):
+    def main():
+        open(os.path.join(os.sep, 'proc', 'nothing'), encoding='utf-8')
+
+    with pytest.raises(FileNotFoundError):
+        told(monkeypatch, main, '--root', os.sep)
 
 
 @pytest.mark.parametrize(

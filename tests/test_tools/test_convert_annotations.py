@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmcrowd.datasets import CrowdDataset
+from mmcrowd.datasets.label_formats import conversion
 from mmcrowd.fileio.images import load_image
 
 CONVERTERS = Path(__file__).resolve().parents[2] / 'tools' / 'dataset_converters'
@@ -267,6 +268,21 @@ def test_labels_below_links_and_hidden_ones(convert, tmp_path):
             path.write_bytes(b'\0\5\x16\7')
             path.with_suffix('.png').write_bytes(b'')
     assert convert('labelme', 'labels') == {'a.png': [[1, 1]], 'b.png': [[2, 2]]}
+
+
+def test_labels_in_subfolders_mean_the_images_in_theirs(convert, tmp_path, capsys):
+    photos(tmp_path, 'a.png', 'cam2/a.png', 'b.png')
+    for name, x in (('a', 1.5), ('cam2/a', 2.5), ('cam2/b', 3.5)):
+        path = tmp_path / 'labels' / f'{name}.json'
+        labelme(path, [('point', 'x', [[x, 1.5]])], f'{name[-1]}.png')
+    convert('labelme', 'labels')
+    entries = json.loads((tmp_path / 'out' / 'annotations.json').read_text())['data_list']
+    assert {entry['img_path']: entry['points'] for entry in entries} == {
+        '../images/a.png': [[1, 1]],
+        '../images/cam2/a.png': [[2, 1]],
+        '../images/b.png': [[3, 1]],
+    }
+    assert '1 images were found by their names alone' in capsys.readouterr().out  # b
 
 
 def test_a_hidden_folder_that_is_given_is_read(tool, tmp_path):
@@ -585,7 +601,7 @@ def test_splits(convert, tmp_path, capsys):
         convert('csv', 'points.csv', '--force', '--split-by', 'folder')
 
 
-def test_nothing_is_overwritten_or_left_half_written(convert, tmp_path, tool, monkeypatch):
+def test_nothing_is_overwritten_or_left_half_written(convert, tmp_path, monkeypatch):
     photos(tmp_path, 'a.png')
     (tmp_path / 'points.csv').write_text('image,x,y\na.png,1,1\n')
     out = tmp_path / 'out'
@@ -599,7 +615,7 @@ def test_nothing_is_overwritten_or_left_half_written(convert, tmp_path, tool, mo
         raise ValueError('refused')
 
     with monkeypatch.context() as patch:
-        patch.setattr(tool, 'CrowdDataset', refuse)
+        patch.setattr(conversion, 'CrowdDataset', refuse)
         with pytest.raises(ValueError, match='refused'):
             convert('csv', 'points.csv', '--force')
     (out / 'everything.json').unlink()

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from mmcrowd.datasets.count_bins import bin_centres, dataset_histogram
-from mmcrowd.datasets.transforms import LimitSide
+from mmcrowd.datasets.transforms import ResizeToLimits
 from mmcrowd.registry import DATASETS
 
 CONFIG = """
 default_scope = 'mmcrowd'
 pipeline = [
     dict(type='LoadCrowdImage'),
-    dict(type='LimitSide', shortest=128),
+    dict(type='ResizeToLimits', shortest=128),
     dict(type='PackCrowdInputs'),
 ]
 train_dataloader = dict(
@@ -41,7 +41,7 @@ def test_prints_the_centres(load_tool, tmp_path, capsys, arguments, side, bins, 
     for split in splits:
         common = dict(num_images=4, img_size=(96, 64), pipeline=[])
         dataset = DATASETS.build(dict(type='SyntheticCrowdDataset', split=split, **common))
-        one = dataset_histogram(dataset, side, LimitSide(shortest=128).size_for)
+        one = dataset_histogram(dataset, side, ResizeToLimits(shortest=128).size_for)
         total[: len(one)] += one
     out = capsys.readouterr().out
     assert f'{total.sum():,} windows of {side} x {side} pixels' in out

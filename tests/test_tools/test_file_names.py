@@ -1,6 +1,5 @@
 """Names of folders and files that are not UTF-8, as on a share of an older system."""
 
-import importlib
 import json
 import os
 import sys
@@ -20,7 +19,7 @@ from mmcrowd.datasets import (
     UCFCC50Dataset,
     UCFQNRFDataset,
 )
-from mmcrowd.datasets.annotation_json import write_annotations
+from mmcrowd.datasets.annotation_json import write_annotation_file
 from mmcrowd.evaluation.formats import nwpu
 from mmcrowd.evaluation.image_result import ImageResult, save_results
 from mmcrowd.registry import VISUALIZERS
@@ -63,7 +62,7 @@ def write_own(root: Path) -> Path:
     for name in (f'{NAME}1.png', f'{NAME}2.png'):
         (root / name).write_bytes(cv2.imencode('.png', np.zeros((20, 30, 3), np.uint8))[1])
     rows = [dict(img_path=f'{NAME}{k}.png', points=[[1, 2]] * (2 - k)) for k in (1, 2)]
-    write_annotations(root / 'annotations.json', rows)
+    write_annotation_file(root / 'annotations.json', rows)
     return root
 
 
@@ -85,7 +84,7 @@ def test_load_and_cache(folder, make, monkeypatch, dataset, builder):
     def refuse(*args):
         raise AssertionError('parsed')
 
-    monkeypatch.setattr(BaseCrowdDataset, '_read', refuse)
+    monkeypatch.setattr(BaseCrowdDataset, 'read_entry', refuse)
     found = [info['points'] for info in map(dataset(**kwargs).get_data_info, range(2))]
     for a, b in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -119,8 +118,7 @@ def test_prepare_and_convert(folder, make, load_tool, monkeypatch, capsys):
     assert f'Complete: {folder.parent}/{ESCAPED}/copy' in capsys.readouterr().out
     assert len(UCFQNRFDataset(data_root=str(copy), split='trainval')) == 10
 
-    monkeypatch.syspath_prepend(Path(tool.__file__).parent)
-    converter = importlib.import_module('convert_annotations')
+    converter = load_tool('dataset_converters/convert_annotations.py')
     images = make(write_own, 'photos')
     labels = dict(images=[], annotations=[])
     for k in (1, 2):

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from mmengine.registry import init_default_scope
 
 from mmcrowd.engine.config import read_config
-from mmcrowd.models.backbones import VGG
+from mmcrowd.models.backbones import VGGFeatures
 from mmcrowd.registry import MODELS
 
 REPO = Path(__file__).resolve().parents[2]
@@ -76,7 +76,7 @@ def test_hed_gives_the_source_features(hed_file, run, tmp_path, capsys):
     assert checkpoint['meta']['mean'] == list(MEAN_RGB)
     assert checkpoint['meta']['std'] == list(STD_RGB)
 
-    backbone = VGG(
+    backbone = VGGFeatures(
         16, init_cfg=dict(type='Pretrained', checkpoint=str(path), prefix='backbone')
     ).eval()
     backbone.init_weights()

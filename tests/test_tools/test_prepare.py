@@ -17,8 +17,9 @@ from mmcrowd.datasets import (
     ShanghaiTechDataset,
     UCFCC50Dataset,
     UCFQNRFDataset,
+    resized_copy,
 )
-from mmcrowd.datasets.transforms import LimitSide, LoadCrowdImage, PackCrowdInputs
+from mmcrowd.datasets.transforms import LoadCrowdImage, PackCrowdInputs, ResizeToLimits
 from mmcrowd.engine.config import read_config, set_data_root
 from mmcrowd.evaluation import ImageResult
 from mmcrowd.registry import DATASETS
@@ -92,7 +93,7 @@ def test_pixels_are_those_of_the_transform(tmp_path, prepare):
     source = UCFQNRFDataset(data_root=str(tmp_path / 'data'), split='test')
     for k in range(10):
         got = LoadCrowdImage()(copy.get_data_info(k))
-        wanted = LimitSide(longest=40)(LoadCrowdImage()(source.get_data_info(k)))
+        wanted = ResizeToLimits(longest=40)(LoadCrowdImage()(source.get_data_info(k)))
         assert got['img'].shape == wanted['img'].shape
         # But for JPEG's losses: noise is what it does worst.
         assert np.abs(got['img'].astype(int) - wanted['img']).mean() < 16
@@ -233,7 +234,7 @@ def test_a_change_between_two_interrupted_runs_is_seen(tmp_path, prepare, monkey
     # Before the new state is written down, and after it.
     for name in ('write_atomic', 'ProcessPoolExecutor'):
         with monkeypatch.context() as patch:
-            patch.setattr(prepare.tool, name, stop)
+            patch.setattr(resized_copy, name, stop)
             with pytest.raises(KeyboardInterrupt):
                 prepare('qnrf', '--longest', '33')
         assert not (out / 'annotations.json').exists()
@@ -286,7 +287,7 @@ def test_ids_of_a_copy_that_lead_out_of_the_folder(tmp_path, prepare):
 @pytest.mark.parametrize(
     'img_id', ['/tmp/OUTSIDE', 'a/../../OUTSIDE', '..\\OUTSIDE', 'C:\\OUTSIDE', '\\\\s\\OUTSIDE']
 )
-def test_ids_that_lead_out_of_the_folder_on_some_system(prepare, folds, img_id):
+def test_ids_that_lead_out_of_the_folder_on_some_system(folds, img_id):
     class Dataset:
         def __len__(self):
             return 1
@@ -296,18 +297,18 @@ def test_ids_that_lead_out_of_the_folder_on_some_system(prepare, folds, img_id):
 
     splits = dict(val=Dataset(), trainval=Dataset(), test=Dataset())
     with pytest.raises(ValueError, match='OUTSIDE.* cannot be the name of a file below out'):
-        prepare.tool.list_jobs(splits, Path('out'), folds)
+        resized_copy.list_jobs(splits, Path('out'), folds)
 
 
 def test_a_copy_that_differs_is_not_finished(tmp_path, prepare, monkeypatch):
     make_qnrf(tmp_path / 'data', num_images=10)
-    make_entry = prepare.tool.make_entry
+    make_entry = resized_copy.make_entry
 
     def lose_a_point(*args):
         entry = make_entry(*args)
         return dict(entry, points=entry['points'][1:])
 
-    monkeypatch.setattr(prepare.tool, 'make_entry', lose_a_point)
+    monkeypatch.setattr(resized_copy, 'make_entry', lose_a_point)
     with pytest.raises(RuntimeError, match=r'img_0010.*expected 10'):
         prepare('qnrf')
     assert not (tmp_path / 'copy' / 'annotations.json').exists()
@@ -347,7 +348,7 @@ def test_bad_options(prepare, capsys, args, message):
 def test_rules(load_tool, args, size):
     tool = load_tool('dataset_converters/prepare.py')
     limits = tool.parse_args(['qnrf', *args]).limits
-    assert LimitSide(**limits).size_for(3000, 4000) == size
+    assert ResizeToLimits(**limits).size_for(3000, 4000) == size
 
 
 def test_a_folder_of_hidden_files_is_empty(tmp_path, prepare):

@@ -13,20 +13,18 @@ each other by whole time slices. ::
 """
 
 import argparse
-import runpy
 import statistics
 import time
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
 from mmcrowd import command_line
+from mmcrowd.models.losses.reference import dense_pml
 from mmcrowd.ops.partition import partition_batch
 from mmcrowd.registry import MODELS
 
-ORACLE = Path(__file__).parents[2] / 'tests' / 'test_models' / 'test_losses' / 'dense_pml.py'
 REPEATS = 5  # timed calls of a form in a row
 
 
@@ -59,7 +57,6 @@ def make_calls(num_points: int, args: argparse.Namespace) -> dict:
     density *= num_points / density.sum()
     points, density = points.to(args.device), density.to(args.device).requires_grad_()
     partition = partition_batch([points], density.shape[2:], args.stride)
-    dense_pml = runpy.run_path(str(ORACLE))['dense_pml']
 
     def call(loss, partition=None):
         density.grad = None

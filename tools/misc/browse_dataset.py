@@ -11,23 +11,19 @@ Random transforms draw what they draw for this sample in training, at the given 
 
 import argparse
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import mmcv
-import numpy as np
 from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from mmcrowd import command_line
-from mmcrowd.analysis.pipeline_figure import arrange, draw_stage
+from mmcrowd.analysis.pipeline_figure import arrange
+from mmcrowd.analysis.pipeline_recorder import MODES, record
 from mmcrowd.datasets import SeededSamples
 from mmcrowd.engine.config import read_config
 from mmcrowd.fileio.files import printable
 from mmcrowd.registry import DATASETS
-
-MODES = ('pipeline', 'transformed', 'original')
-ALONE_SIDE = 1280  # longer side of an image that has the picture for itself
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -59,67 +55,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     if args.number < 1 or args.epoch < 0:
         parser.error(f'--number {args.number} --epoch {args.epoch}: too small')
     return args
-
-
-class Recorder:
-    """Stands for the pipeline of a dataset: runs its transforms, and draws after each.
-
-    The dataset calls it as it calls its pipeline, and drawing takes no random numbers, so the
-    transforms draw the same ones.
-    """
-
-    def __init__(self, transforms: list, mode: str):
-        self.transforms = transforms
-        self.mode = mode
-        self.img_id = ''
-        self.panels: list[np.ndarray] = []
-
-    def __call__(self, results: dict) -> dict:
-        self.img_id, self.panels = str(results.get('img_id', '')), []
-        for number, transform in enumerate(self.transforms, 1):
-            name = type(transform).__name__
-            results = transform(results)
-            if results is None:
-                raise ValueError(f'{name} gave nothing for image {self.img_id!r}')
-            if self._is_wanted(results, last=number == len(self.transforms)):
-                side = {} if self.mode == 'pipeline' else dict(side=ALONE_SIDE)
-                self.panels.append(draw_stage(name, results, **side))
-        return results
-
-    def _is_wanted(self, results: dict, last: bool) -> bool:
-        if self.mode == 'transformed':
-            return last
-        loaded = 'img' in results or 'inputs' in results
-        return loaded and not (self.mode == 'original' and self.panels)
-
-
-def leaves(dataset) -> Iterator:
-    """The datasets inside the wrappers (repeat, concatenate) of MMEngine, or the one given."""
-    inner = [*getattr(dataset, 'datasets', ()), getattr(dataset, 'dataset', None)]
-    inner = [one for one in inner if one is not None]
-    for one in inner:
-        yield from leaves(one)
-    if not inner:
-        yield dataset
-
-
-def record(samples: SeededSamples, index: int, mode: str) -> Recorder:
-    """Prepare the sample at ``index``; what its pipeline did with it.
-
-    Raises:
-        ValueError: If there is no image to draw.
-    """
-    recorders = []
-    for leaf in leaves(samples.dataset):
-        if not isinstance(leaf.pipeline, Recorder):
-            leaf.pipeline = Recorder(leaf.pipeline.transforms, mode)
-        leaf.pipeline.panels = []
-        recorders.append(leaf.pipeline)
-    samples([index])
-    for recorder in recorders:
-        if recorder.panels:
-            return recorder
-    raise ValueError(f'image {index}: no transform of its pipeline gives an image')
 
 
 def main(argv: list[str] | None = None) -> None:

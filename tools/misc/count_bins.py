@@ -1,7 +1,7 @@
 """Mean count of the blocks in each bin, the ``bin_centres`` of a ZIP counter.
 
 The training images of a config are looked at in all windows of the block's size, at the size that
-``LimitSide`` of its training pipeline gives them. ::
+``ResizeToLimits`` of its training pipeline gives them. ::
 
     python tools/misc/count_bins.py configs/zip/zip_n_sha.py --splits trainval
     python tools/misc/count_bins.py configs/zip/zip_n_sha.py --side 32 --bins 0 1 2 3 4 6 8
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
     side = args.side or cfg.model.head.out_stride
     bins = args.bins or cfg.model.loss.bins
     source = cfg.train_dataloader.dataset
-    limits = [step for step in source.pipeline if step.type == 'LimitSide']
+    limits = [step for step in source.pipeline if step.type == 'ResizeToLimits']
     size_for = TRANSFORMS.build(limits[0]).size_for if limits else None
     histograms = [
         dataset_histogram(DATASETS.build(dict(source, split=split, pipeline=[])), side, size_for)

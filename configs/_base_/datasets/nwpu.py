@@ -8,14 +8,14 @@ crop_size = 512
 
 train_pipeline = [
     dict(type='LoadCrowdImage', lazy=True),
-    dict(type='LimitSide', longest=longest),
+    dict(type='ResizeToLimits', longest=longest),
     dict(type='RandomScaleCrop', crop_size=crop_size, scale_range=(0.5, 1.5)),
-    dict(type='RandomHorizontalFlip'),
+    dict(type='RandomFlip'),
     dict(type='PackCrowdInputs'),
 ]
 test_pipeline = [
     dict(type='LoadCrowdImage'),
-    dict(type='LimitSide', longest=longest),
+    dict(type='ResizeToLimits', longest=longest),
     dict(type='PackCrowdInputs'),
 ]
 

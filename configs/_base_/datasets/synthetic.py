@@ -5,7 +5,7 @@ img_size = (384, 288)  # width, height
 # Whole images as they are: resized ones lack their noise, and crops cut people in two.
 train_pipeline = [
     dict(type='LoadCrowdImage'),
-    dict(type='RandomHorizontalFlip'),
+    dict(type='RandomFlip'),
     dict(type='PackCrowdInputs'),
 ]
 test_pipeline = [dict(type='LoadCrowdImage'), dict(type='PackCrowdInputs')]

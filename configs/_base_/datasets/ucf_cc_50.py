@@ -12,7 +12,7 @@ crop_size = 512
 train_pipeline = [
     dict(type='LoadCrowdImage'),
     dict(type='RandomScaleCrop', crop_size=crop_size, scale_range=(0.5, 1.5)),
-    dict(type='RandomHorizontalFlip'),
+    dict(type='RandomFlip'),
     dict(type='PackCrowdInputs'),
 ]
 test_pipeline = [dict(type='LoadCrowdImage'), dict(type='PackCrowdInputs')]

@@ -1,2 +1,2 @@
 # Shu et al., CVPR 2022, as their program has it for sparse data sets; 'dense' for SHA and QNRF.
-loss = dict(type='ChfLoss', form='sparse')
+loss = dict(type='CHFLoss', form='sparse')

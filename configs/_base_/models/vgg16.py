@@ -8,7 +8,7 @@ model = dict(
         pad_size_divisor=32,
     ),
     backbone=dict(
-        type='VGG',
+        type='VGGFeatures',
         depth=16,
         init_cfg=dict(
             type='Pretrained',

@@ -2,22 +2,22 @@ from .formatting import PackCrowdInputs
 from .loading import LoadCrowdImage
 from .partition import PartitionByNearestPoint
 from .processing import (
-    LimitSide,
-    PadToMultiple,
-    PhotometricDistortion,
-    RandomHorizontalFlip,
+    Pad,
+    PhotoMetricDistortion,
+    RandomFlip,
     RandomScaleCrop,
+    ResizeToLimits,
     ResizeToMultiple,
 )
 
 __all__ = [
-    'LimitSide',
+    'ResizeToLimits',
     'LoadCrowdImage',
     'PackCrowdInputs',
-    'PadToMultiple',
+    'Pad',
     'PartitionByNearestPoint',
-    'PhotometricDistortion',
-    'RandomHorizontalFlip',
+    'PhotoMetricDistortion',
+    'RandomFlip',
     'RandomScaleCrop',
     'ResizeToMultiple',
 ]

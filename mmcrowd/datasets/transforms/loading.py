@@ -24,11 +24,11 @@ class LoadCrowdImage(BaseTransform):
         backend_args: Arguments of the file backend, see :func:`mmengine.fileio.get`.
         lazy: Leave a JPEG encoded, ``img`` being an
             :class:`~mmcrowd.fileio.jpeg.EncodedImage`, until a transform needs its pixels.
-            :class:`LimitSide` then only plans, and :class:`RandomScaleCrop` decodes no finer than
-            its crop needs: for training on large photos, where the crop follows these two. The
+            :class:`ResizeToLimits` then only plans, and :class:`RandomScaleCrop` decodes no finer
+            than its crop needs: for training on large photos, where the crop follows these two. The
             pixels differ a little from those of resizing twice; the points are where the pixels
             are. Where neither a plan nor the crop shrinks the image, nothing differs. Other formats
-            are decoded at once. Default False.
+            are decoded at once. Defaults to False.
 
     Raises:
         FileNotFoundError: If there is no such file.

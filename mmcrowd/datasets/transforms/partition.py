@@ -13,7 +13,8 @@ class PartitionByNearestPoint(BaseTransform):
     see :mod:`mmcrowd.ops.partition`.
 
     Args:
-        stride: Input pixels per density cell; the output stride of the counter's head. Default 2.
+        stride: Input pixels per density cell; the output stride of the counter's head. Defaults to
+            2.
 
     Raises:
         ValueError: If the sides of the image are no multiples of the stride.
@@ -30,7 +31,7 @@ class PartitionByNearestPoint(BaseTransform):
             raise ValueError(
                 f'PartitionByNearestPoint: image of {height}x{width} pixels '
                 f'({results.get("img_path")}) is no multiple of stride {self.stride}; put '
-                'PadToMultiple before it'
+                'Pad before it'
             )
         index, distance = nearest_point_partition(
             results['points'], (height // self.stride, width // self.stride), self.stride

@@ -6,7 +6,9 @@ What the loader has made for each pixel or cell (``gt_partition``, ``gt_maps``) 
 a transform that would change the geometry after them raises an error.
 
 An image that is still encoded (:class:`~mmcrowd.fileio.jpeg.EncodedImage`) stays so in resizes,
-which only plan, until a crop or a transform that needs its pixels."""
+which only plan, until a crop or a transform that needs its pixels.
+
+The second name under which some of them are registered is their older one."""
 
 from collections.abc import Callable, Sequence
 
@@ -34,8 +36,8 @@ class RandomScaleCrop(BaseTransform):
     window are dropped.
 
     Args:
-        crop_size: Size of the crop in pixels, ``(h, w)`` or one number for both. Default 512.
-        scale_range: Range of the uniformly drawn scale. Default (0.5, 1.5), the authors'.
+        crop_size: Size of the crop in pixels, ``(h, w)`` or one number for both. Defaults to 512.
+        scale_range: Range of the uniformly drawn scale. Defaults to (0.5, 1.5), the authors'.
     """
 
     def __init__(self, crop_size: int | tuple[int, int] = 512, scale_range=(0.5, 1.5)):
@@ -89,16 +91,16 @@ class RandomScaleCrop(BaseTransform):
         return f'{type(self).__name__}(crop_size={self.crop_size}, scale_range={self.scale_range})'
 
 
-@TRANSFORMS.register_module()
-class LimitSide(BaseTransform):
+@TRANSFORMS.register_module(name=['ResizeToLimits', 'LimitSide'])
+class ResizeToLimits(BaseTransform):
     """Resize so that the sides of the image keep to limits; the aspect ratio is kept.
 
     Args:
-        longest: The longer side is reduced to this many pixels if it is larger. Default None.
+        longest: The longer side is reduced to this many pixels if it is larger. Defaults to None.
         shortest: The shorter side is raised to this many pixels if it is smaller, without regard
             to ``longest``. A pair ``(low, high)`` brings it into this range, both ways: the
             published rule for UCF-QNRF of the Bayesian loss and DM-Count is (512, 2048).
-            Default None.
+            Defaults to None.
     """
 
     def __init__(self, longest: int | None = None, shortest: int | tuple[int, int] | None = None):
@@ -152,7 +154,7 @@ class ResizeToMultiple(BaseTransform):
     (divisor 4). The sides are rounded one by one, so the aspect ratio changes by a few pixels.
 
     Args:
-        divisor: Default 32.
+        divisor: Defaults to 32.
     """
 
     def __init__(self, divisor: int = 32):
@@ -173,8 +175,8 @@ class ResizeToMultiple(BaseTransform):
         return f'{type(self).__name__}(divisor={self.divisor})'
 
 
-@TRANSFORMS.register_module()
-class RandomHorizontalFlip(BaseTransform):
+@TRANSFORMS.register_module(name=['RandomFlip', 'RandomHorizontalFlip'])
+class RandomFlip(BaseTransform):
     """Flip left to right with probability ``prob`` (default 0.5)."""
 
     def __init__(self, prob: float = 0.5):
@@ -200,15 +202,15 @@ class RandomHorizontalFlip(BaseTransform):
         return f'{type(self).__name__}(prob={self.prob})'
 
 
-@TRANSFORMS.register_module()
-class PhotometricDistortion(BaseTransform):
+@TRANSFORMS.register_module(name=['PhotoMetricDistortion', 'PhotometricDistortion'])
+class PhotoMetricDistortion(BaseTransform):
     """Random brightness, contrast and saturation, and sometimes grey.
 
     Args:
-        brightness: Largest change, as a share of the full range. Default 0.15.
-        contrast: Largest relative change about the mean. Default 0.25.
-        saturation: Largest relative change of the distance to grey. Default 0.25.
-        gray_prob: Probability of a grey image. Default 0.05.
+        brightness: Largest change, as a share of the full range. Defaults to 0.15.
+        contrast: Largest relative change about the mean. Defaults to 0.25.
+        saturation: Largest relative change of the distance to grey. Defaults to 0.25.
+        gray_prob: Probability of a grey image. Defaults to 0.05.
     """
 
     def __init__(self, brightness=0.15, contrast=0.25, saturation=0.25, gray_prob=0.05):
@@ -243,27 +245,27 @@ class PhotometricDistortion(BaseTransform):
 
 
 @TRANSFORMS.register_module()
-class PadToMultiple(BaseTransform):
-    """Pad to the right and to the bottom until both sides are multiples of ``divisor``.
+class Pad(BaseTransform):
+    """Pad to the right and to the bottom until both sides are multiples of ``size_divisor``.
 
     The padding belongs to the image from here on (``img_shape`` grows): use it where images are
     smaller than the network needs or before :class:`PartitionByNearestPoint`. For whole images at
     test time the data preprocessor pads the batch and the prediction leaves its padding out.
 
     Args:
-        divisor: Default 32.
-        pad_value: Value of the new pixels, BGR. Default 0.
+        size_divisor: Defaults to 32.
+        pad_val: Value of the new pixels, BGR. Defaults to 0.
     """
 
-    def __init__(self, divisor: int = 32, pad_value: int | tuple = 0):
-        if divisor < 1:
-            raise ValueError(f'divisor={divisor!r}, expected a positive number of pixels')
-        self.divisor = divisor
-        self.pad_value = (pad_value,) * 3 if isinstance(pad_value, int) else tuple(pad_value)
+    def __init__(self, size_divisor: int = 32, pad_val: int | tuple = 0):
+        if size_divisor < 1:
+            raise ValueError(f'size_divisor={size_divisor!r}, expected a positive number of pixels')
+        self.size_divisor = size_divisor
+        self.pad_val = (pad_val,) * 3 if isinstance(pad_val, int) else tuple(pad_val)
 
     def transform(self, results: dict) -> dict:
         height, width = results['img'].shape[:2]
-        bottom, right = -height % self.divisor, -width % self.divisor
+        bottom, right = -height % self.size_divisor, -width % self.size_divisor
         if bottom or right:
             _no_pixel_targets(results)
             results['img'] = cv2.copyMakeBorder(
@@ -273,14 +275,27 @@ class PadToMultiple(BaseTransform):
                 0,
                 right,
                 cv2.BORDER_CONSTANT,
-                value=self.pad_value,
+                value=self.pad_val,
             )
             # Seen from before a flip, the padding is at the left: a crop at a negative offset.
             compose_crop(results, (0, 0), (height + bottom, width + right))
         return results
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(divisor={self.divisor}, pad_value={self.pad_value})'
+        return f'{type(self).__name__}(size_divisor={self.size_divisor}, pad_val={self.pad_val})'
+
+
+@TRANSFORMS.register_module()
+class PadToMultiple(Pad):
+    """Older name of :class:`Pad`, with its older names of the arguments.
+
+    Args:
+        divisor: Defaults to 32.
+        pad_value: Defaults to 0.
+    """
+
+    def __init__(self, divisor: int = 32, pad_value: int | tuple = 0):
+        super().__init__(divisor, pad_value)
 
 
 def _no_pixel_targets(results: dict) -> None:

@@ -1,6 +1,6 @@
 from .csrnet import CSRNet
 from .hrnet import HRNetBilinear
 from .mcnn import MCNN
-from .vgg import VGG
+from .vgg import VGGFeatures
 
-__all__ = ['VGG', 'MCNN', 'CSRNet', 'HRNetBilinear']
+__all__ = ['VGGFeatures', 'MCNN', 'CSRNet', 'HRNetBilinear']

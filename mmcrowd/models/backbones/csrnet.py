@@ -4,24 +4,25 @@ from torch import nn
 
 from mmcrowd.registry import MODELS
 
-from .vgg import VGG
+from .vgg import VGGFeatures
 
 
 @MODELS.register_module()
-class CSRNet(VGG):
+class CSRNet(VGGFeatures):
     """CSRNet (Li, Zhang and Chen, CVPR 2018), configuration B, without its last 1x1 convolution.
 
     The front end, the first ten convolutions of VGG-16 (stride 8), has the parameter names of
-    :class:`VGG`: a VGG-16 checkpoint loads with
+    :class:`VGGFeatures`: a VGG-16 checkpoint loads with
     ``init_cfg=dict(type='Pretrained', checkpoint=..., prefix='backbone')``. The back end, six 3x3
     convolutions with dilation 2, sees more of the image at the same stride. It starts from a normal
     distribution of standard deviation 0.01, as in the paper, and biases of 0.
 
     Args:
-        frozen_stages: This many stages of the front end are not trained. Default -1, none.
-        norm_cfg: Normalisation after each convolution. Default None, as in the paper.
-        norm_eval: Keep the running statistics of BN as they are. Default False.
-        init_cfg: Default None: see above for the back end, :class:`VGG` for the front end.
+        frozen_stages: This many stages of the front end are not trained. Defaults to -1, none.
+        norm_cfg: Normalisation after each convolution. Defaults to None, as in the paper.
+        norm_eval: Keep the running statistics of BN as they are. Defaults to False.
+        init_cfg: Defaults to None: see above for the back end, :class:`VGGFeatures` for the front
+            end.
 
     Raises:
         ValueError: If ``frozen_stages`` is not between -1 and 4.

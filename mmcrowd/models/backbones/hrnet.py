@@ -31,8 +31,8 @@ class HRNetBilinear(MMPretrainHRNet):
         **kwargs: Other arguments of ``mmpretrain.HRNet``.
 
     Attributes:
-        out_channels (tuple[int]): Channels of the four returned maps.
-        out_strides (tuple[int]): Their strides, input pixels per cell.
+        out_channels: Channels of the four returned maps.
+        out_strides: Their strides, input pixels per cell.
     """
 
     def __init__(

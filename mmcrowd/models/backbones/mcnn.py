@@ -15,13 +15,14 @@ class MCNN(BaseModule):
     maps are concatenated.
 
     Args:
-        in_channels: Channels of the images. Default 1, grey.
-        norm_cfg: Normalisation after each convolution. Default None, as in the paper.
-        init_cfg: Default None: Kaiming for the convolutions, as ``mmcv.cnn.ConvModule`` does it.
+        in_channels: Channels of the images. Defaults to 1, grey.
+        norm_cfg: Normalisation after each convolution. Defaults to None, as in the paper.
+        init_cfg: Defaults to None: Kaiming for the convolutions, as ``mmcv.cnn.ConvModule`` does
+            it.
 
     Attributes:
-        out_channels (tuple[int]): Channels of the returned map.
-        out_strides (tuple[int]): Its stride, input pixels per cell.
+        out_channels: Channels of the returned map.
+        out_strides: Its stride, input pixels per cell.
 
     Raises:
         ValueError: If ``in_channels`` is not positive.

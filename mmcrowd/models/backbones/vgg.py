@@ -7,8 +7,8 @@ from torch import nn
 from mmcrowd.registry import MODELS
 
 
-@MODELS.register_module()
-class VGG(MMPretrainVGG):
+@MODELS.register_module(name=['VGGFeatures', 'VGG'])
+class VGGFeatures(MMPretrainVGG):
     """VGG (Simonyan and Zisserman, ICLR 2015) with its feature maps before the pooling layers.
 
     Stage ``i`` is the ``i``-th group of convolutions between pooling layers, counted from 0. Its
@@ -20,16 +20,17 @@ class VGG(MMPretrainVGG):
 
     Args:
         depth: 11, 13, 16 or 19.
-        out_stages: Stages to return, ascending. Default (3, 4): before pool4 and before pool5.
-        frozen_stages: This many stages, from the first on, are not trained. Default -1, none.
-        norm_cfg: Normalisation after each convolution. Default None; ``dict(type='BN')`` for the
-            VGG-bn networks.
-        norm_eval: Keep the running statistics of BN as they are. Default False.
-        init_cfg: Default None: Kaiming for the convolutions, as ``mmcv.cnn.ConvModule`` does it.
+        out_stages: Stages to return, ascending. Defaults to (3, 4): before pool4 and before pool5.
+        frozen_stages: This many stages, from the first on, are not trained. Defaults to -1, none.
+        norm_cfg: Normalisation after each convolution. Defaults to None; ``dict(type='BN')`` for
+            the VGG-bn networks.
+        norm_eval: Keep the running statistics of BN as they are. Defaults to False.
+        init_cfg: Defaults to None: Kaiming for the convolutions, as ``mmcv.cnn.ConvModule`` does
+            it.
 
     Attributes:
-        out_channels (tuple[int]): Channels of the returned maps.
-        out_strides (tuple[int]): Their strides, input pixels per cell.
+        out_channels: Channels of the returned maps.
+        out_strides: Their strides, input pixels per cell.
 
     Raises:
         ValueError: If ``depth``, ``out_stages`` or ``frozen_stages`` is none of the above.
@@ -88,7 +89,7 @@ class VGG(MMPretrainVGG):
             x = layer(x)
         return (*outs, x)
 
-    def train(self, mode: bool = True) -> 'VGG':
+    def train(self, mode: bool = True) -> 'VGGFeatures':
         """Set the mode; frozen stages, and BN under ``norm_eval``, stay in evaluation mode."""
         super().train(mode)  # returns None in mmpretrain
         return self

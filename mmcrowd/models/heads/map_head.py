@@ -32,7 +32,7 @@ class MapHead(BaseModule):
             convolution, as published, and PyTorch's own for the transposed ones.
 
     Attributes:
-        out_stride (int): Input pixels per cell of the map.
+        out_stride: Input pixels per cell of the map.
 
     Raises:
         ValueError: The transposed convolutions do not divide ``in_stride``.

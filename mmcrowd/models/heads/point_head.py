@@ -36,8 +36,8 @@ class PointHead(BaseModule):
         init_cfg: Defaults to Kaiming for the convolutions, normal with deviation 1e-4 for the last.
 
     Attributes:
-        out_stride (int): Input pixels between two rows of reference points, rounded down.
-        size_divisor (int): Sides of the input must be multiples of this, ``in_stride``, or there
+        out_stride: Input pixels between two rows of reference points, rounded down.
+        size_divisor: Sides of the input must be multiples of this, ``in_stride``, or there
             may be no proposals at the right and the lower edge.
 
     Raises:

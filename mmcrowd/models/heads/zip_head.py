@@ -26,7 +26,7 @@ class ZIPHead(BaseModule):
         init_cfg: Defaults to Kaiming by the outputs of each convolution, as published.
 
     Attributes:
-        bin_centres (Tensor): Buffer ``(K,)``, part of a checkpoint.
+        bin_centres: Buffer ``(K,)``, part of a checkpoint.
 
     Raises:
         ValueError: The bin centres are not positive and ascending, or there are none.

@@ -189,7 +189,7 @@ def separable_step(
         g'_n = -\epsilon \log \sum_i a_i \exp \frac{f_i - C_{in}}{\epsilon}
 
     Args:
-        grid (Grid): Places :math:`x_i` and mass :math:`a_i`.
+        grid: Places :math:`x_i` and mass :math:`a_i`.
         points: ``(N, 2)`` positions ``(x, y)`` in input pixels.
         potential: ``(N,)`` :math:`g`.
         epsilon: :math:`\epsilon`.

@@ -1,21 +1,32 @@
-from .bayesian_loss import BayesianLoss
-from .chf_loss import ChfLoss
+from .bayesian_loss import BayesianLoss, bayesian_loss
+from .chf_loss import CHFLoss, ChfLoss, characteristic_error, chf_dense, chf_moduli, chf_sparse
 from .density_loss import DensityLoss
-from .dm_count_loss import DMCountLoss
-from .fidtm_loss import FIDTMLoss
-from .gaussian_l2_loss import GaussianL2Loss
-from .generalized_loss import GeneralizedLoss
-from .hungarian_matcher import HungarianMatcher
-from .kdmg_loss import KDMGLoss
-from .noise_cc_loss import NoiseCCLoss
+from .dm_count_loss import DMCountLoss, dm_count_loss
+from .fidtm_loss import FIDTMLoss, fidt_map, independent_ssim_loss
+from .gaussian_l2_loss import GaussianL2Loss, adaptive_sigma, gaussian_target
+from .generalized_loss import GeneralizedLoss, generalized_loss
+from .hungarian_matcher import HungarianMatcher, matching_cost
+from .kdmg_loss import KDMGLoss, KernelGenerator, cosine_loss
+from .noise_cc_loss import NoiseCCLoss, noise_cc_nll
 from .output_loss import OutputLoss
-from .p2p_loss import P2PLoss
-from .pml_loss import PMLLoss
-from .uot_loss import UOTLoss
-from .zip_loss import ZIPLoss
+from .p2p_loss import P2PLoss, p2p_loss
+from .pml_loss import (
+    PMLEntropicLoss,
+    PMLKLLoss,
+    PMLL2Loss,
+    PMLLoss,
+    pml_entropic,
+    pml_kl,
+    pml_l1,
+    pml_l2,
+)
+from .point_cases import PointCases
+from .uot_loss import UOTLoss, uot_loss
+from .zip_loss import ZIPLoss, zip_nll
 
 __all__ = [
     'BayesianLoss',
+    'CHFLoss',
     'ChfLoss',
     'DMCountLoss',
     'DensityLoss',
@@ -24,10 +35,36 @@ __all__ = [
     'GeneralizedLoss',
     'HungarianMatcher',
     'KDMGLoss',
+    'KernelGenerator',
     'NoiseCCLoss',
     'OutputLoss',
     'P2PLoss',
+    'PMLEntropicLoss',
+    'PMLKLLoss',
+    'PMLL2Loss',
     'PMLLoss',
+    'PointCases',
     'UOTLoss',
     'ZIPLoss',
+    'adaptive_sigma',
+    'bayesian_loss',
+    'characteristic_error',
+    'chf_dense',
+    'chf_moduli',
+    'chf_sparse',
+    'cosine_loss',
+    'dm_count_loss',
+    'fidt_map',
+    'gaussian_target',
+    'generalized_loss',
+    'independent_ssim_loss',
+    'matching_cost',
+    'noise_cc_nll',
+    'p2p_loss',
+    'pml_entropic',
+    'pml_kl',
+    'pml_l1',
+    'pml_l2',
+    'uot_loss',
+    'zip_nll',
 ]

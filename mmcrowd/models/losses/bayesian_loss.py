@@ -4,10 +4,12 @@ Supervision*, ICCV 2019)."""
 import torch
 from torch import Tensor
 
-from mmcrowd.models.losses.density_loss import DensityLoss
-from mmcrowd.ops.grid import cell_centres
+from mmcrowd.ops.grid import gaussian_kernel
 from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
+
+from .checks import check_positive
+from .density_loss import DensityLoss
 
 MAX_NATS = 690.0  # exp(-690) and its inverse are normal float64 numbers
 
@@ -17,10 +19,10 @@ def bayesian_loss(
     points: Tensor,
     nearest: Partition,
     stride: int,
-    sigma: float = 8.0,
-    background: bool = True,
-    background_ratio: float = 1.0,
-    side: float | Tensor | None = None,
+    side: float | Tensor,
+    sigma: float,
+    background: bool,
+    background_ratio: float,
 ) -> tuple[Tensor, Tensor]:
     r"""Bayesian loss of one image.
 
@@ -36,8 +38,40 @@ def bayesian_loss(
     program's form, not the paper's. Without points all is background,
     :math:`L = | \sum_i a_i |`.
 
-    Without the cells x points matrix: :math:`g_{ij} = \exp(-d_{ij}^2 / 2 \sigma^2)` is a factor in
-    x times one in y, so both the denominators :math:`Z_i = \sum_j g_{ij} + g_{i0}` and the counts
+    Args:
+        density: ``(h, w)`` persons per cell.
+        points: ``(m, 2)`` positions ``(x, y)`` in input pixels.
+        nearest: Index and distance ``(h, w)`` of every cell's nearest point.
+        stride: Input pixels per cell.
+        side: S in input pixels, a number or scalar.
+        sigma: See :class:`BayesianLoss`.
+        background: See :class:`BayesianLoss`.
+        background_ratio: The ratio r, see :class:`BayesianLoss`.
+
+    Returns:
+        Sum over the points, and background term; scalars of the dtype of the density.
+    """
+    if len(points) == 0:
+        return density.new_zeros(()), density.sum().abs()
+    reach = background_ratio * side if background else None
+    count, of_background = posterior_products(density, points, nearest, stride, sigma, reach)
+    terms = (1 - count).abs().sum(), of_background.abs()
+    return tuple(term.to(density.dtype) for term in terms)
+
+
+def posterior_products(
+    density: Tensor,
+    points: Tensor,
+    nearest: Partition,
+    stride: int,
+    sigma: float,
+    reach: float | Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    r"""Expected counts :math:`\sum_i p_{ij} a_i` of the points and of the background, in float64.
+
+    The posterior p of :func:`bayesian_loss` is never made, as it has cells x points entries:
+    :math:`g_{ij} = \exp(-d_{ij}^2 / 2 \sigma^2)` is a factor in x times one in y, so both the
+    denominators :math:`Z_i = \sum_j g_{ij} + g_{i0}` and the counts
     :math:`\sum_i g_{ij} (a_i / Z_i)` are products of matrices, in memory O((h + w) m + h w). In
     float64 they hold up to ``MAX_NATS``, for a cell less than 37 sigma from its nearest point. In a
     cell beyond, only its nearest point and the background share: another point, farther than the
@@ -45,66 +79,58 @@ def bayesian_loss(
     the result differs only close to a bisector, or if the two are within a pixel of each other.
 
     Args:
-        density (Tensor): ``(h, w)`` persons per cell.
-        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
-        nearest (Partition): Index and distance ``(h, w)`` of every cell's nearest point.
-        stride (int): Input pixels per cell.
-        sigma (float): Standard deviation of the likelihood in input pixels. Defaults to 8.0.
-        background (bool): Whether there is a background. Defaults to True.
-        background_ratio (float): The ratio r. Defaults to 1.0.
-        side (float | Tensor, optional): S in input pixels, a number or scalar. Defaults to None,
-            the short side of the map.
+        density: ``(h, w)`` persons per cell a.
+        points: ``(m, 2)`` positions ``(x, y)`` in input pixels, m > 0.
+        nearest: Index and distance ``(h, w)`` of every cell's nearest point.
+        stride: Input pixels per cell.
+        sigma: Standard deviation of the likelihood in input pixels.
+        reach: :math:`r S` in input pixels, or None without a background.
 
     Returns:
-        tuple[Tensor, Tensor]: Sum over the points, and background term; scalars of the dtype of the
-        density.
+        ``(m,)`` counts of the points, and the count of the background, a scalar.
     """
-    if len(points) == 0:
-        return density.new_zeros(()), density.sum().abs()
     a = density.double()
-    index, distance = nearest
     with torch.no_grad():
-        x, y = cell_centres(tuple(density.shape), stride, a)
-        px, py = points.double()[:, None].unbind(2)
-        gx = torch.exp((x - px).square() / (-2 * sigma**2))  # (m, w)
-        gy = torch.exp((y - py).square() / (-2 * sigma**2))  # (m, h)
-        square = distance.double().square()
+        kernel = gaussian_kernel(points.double(), tuple(density.shape), stride, 2 * sigma**2)
+        square = nearest.distance.double().square()
         point_nats = square / (2 * sigma**2)
-        if background:
-            side = min(density.shape) * stride if side is None else side
-            background_nats = (background_ratio * side) ** 2 / (square + 1e-5) / (2 * sigma**2)
-        else:
-            background_nats = torch.full_like(square, torch.inf)
+        background_nats = torch.full_like(square, torch.inf)
+        if reach is not None:
+            background_nats = reach**2 / (square + 1e-5) / (2 * sigma**2)
         g0 = torch.exp(-background_nats)
-        Z = gy.T @ gx + g0
         near = point_nats < MAX_NATS
-        inverse = torch.where(near, 1 / Z, 0)
+        inverse = torch.where(near, 1 / (kernel.to_cells() + g0), 0)  # 1 / Z
         # Share of the nearest point in a cell where it is alone with the background.
         alone = torch.where(near, 0, torch.sigmoid(background_nats - point_nats))
         background_share = torch.where(near, g0 * inverse, 1 - alone)
-    count = ((gy @ (a * inverse)) * gx).sum(1)
-    count = count.index_add(0, index.flatten(), (a * alone).flatten())
-    terms = (1 - count).abs().sum(), (a * background_share).sum().abs()
-    return tuple(term.to(density.dtype) for term in terms)
+    count = kernel.to_points(a * inverse)
+    count = count.index_add(0, nearest.index.flatten(), (a * alone).flatten())
+    return count, (a * background_share).sum()
 
 
 @MODELS.register_module()
 class BayesianLoss(DensityLoss):
-    """Bayesian loss, see :func:`bayesian_loss`.
+    """Bayesian loss, see :func:`bayesian_loss`; terms ``loss_point`` and ``loss_background``.
 
     The background lies at a distance that goes by the short side of the whole image, not of the
-    training crop. :class:`~mmcrowd.models.DensityCounter` hands it over as ``image_sides``; without
-    them each map counts as a whole image.
+    training crop. :meth:`loss` takes it from the samples; to a direct call it is ``image_sides``,
+    without which each map counts as a whole image.
 
     Args:
-        sigma (float): Standard deviation of the likelihood in input pixels. Defaults to 8.0.
-        background (bool): Whether the background is modelled: the paper's BAYESIAN+ if so, and
-            BAYESIAN if not. Defaults to True.
-        background_ratio (float): Distance at which the background lies, as a share of the image's
-            short side; the authors have 0.15 on UCF-QNRF. Defaults to 1.0.
+        sigma: Standard deviation of the likelihood in input pixels. Defaults to 8.0.
+        background: Whether the background is modelled: the paper's BAYESIAN+ if so, and BAYESIAN if
+            not. Defaults to True.
+        background_ratio: Distance at which the background lies, as a share of the image's short
+            side; the authors have 0.15 on UCF-QNRF. Defaults to 1.0.
 
     Raises:
         ValueError: sigma or background_ratio is not positive.
+
+    Examples:
+        >>> density = torch.full((1, 1, 4, 4), 0.25)  # 4 persons
+        >>> points = [torch.tensor([[5.0, 5.0], [25.0, 20.0]])]
+        >>> BayesianLoss(background=False)(density, points, stride=8)
+        {'loss_point': tensor(2.), 'loss_background': tensor(0.)}
     """
 
     needs_partition = True
@@ -114,9 +140,7 @@ class BayesianLoss(DensityLoss):
         self, sigma: float = 8.0, background: bool = True, background_ratio: float = 1.0
     ) -> None:
         super().__init__()
-        for key, value in (('sigma', sigma), ('background_ratio', background_ratio)):
-            if not value > 0:
-                raise ValueError(f'{type(self).__name__}: {key} must be positive, but got {value}')
+        check_positive(self, sigma=sigma, background_ratio=background_ratio)
         self.sigma = sigma
         self.background = background
         self.background_ratio = background_ratio
@@ -126,30 +150,10 @@ class BayesianLoss(DensityLoss):
         density: Tensor,
         points: Tensor,
         stride: int,
-        nearest: Partition,
-        side: float | Tensor | None = None,
+        nearest: Partition | None = None,
+        side: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Terms of the loss of one image.
-
-        Args:
-            density (Tensor): ``(h, w)`` persons per cell, float32 or float64.
-            points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels, of the same dtype.
-            stride (int): Input pixels per cell.
-            nearest (Partition): Index and distance ``(h, w)`` of every cell's nearest point.
-            side (float | Tensor, optional): Short side of the whole image in input pixels. Defaults
-                to None, that of the map.
-
-        Returns:
-            dict[str, Tensor]: ``loss_point`` and ``loss_background``, scalars.
-        """
-        point, background = bayesian_loss(
-            density,
-            points,
-            nearest,
-            stride,
-            self.sigma,
-            self.background,
-            self.background_ratio,
-            side,
-        )
+        """Both terms of one image; see the base class."""
+        options = self.sigma, self.background, self.background_ratio
+        point, background = bayesian_loss(density, points, nearest, stride, side, *options)
         return dict(loss_point=point, loss_background=background)

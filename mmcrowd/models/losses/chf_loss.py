@@ -5,28 +5,23 @@ import torch
 from torch import Tensor
 
 from mmcrowd.ops.grid import cell_centres
+from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
 
+from .checks import check_at_least, check_choice, check_positive
 from .density_loss import DensityLoss
-
-FORMS = ('moduli', 'sparse', 'dense')
 
 
 def characteristic_error(
-    density: Tensor,
-    points: Tensor,
-    stride: int,
-    bandwidth: float = 8.0,
-    steps: int = 30,
-    tick: float = 0.01,
-) -> tuple[Tensor, Tensor]:
+    density: Tensor, points: Tensor, stride: int, bandwidth: float, steps: int, tick: float
+) -> Tensor:
     r"""Difference of the characteristic functions of a density map and of its smoothed points.
 
     With :math:`x_i` the centre of cell i, :math:`y_j` the points and :math:`\omega` on the grid
     ``tick * {-steps, ..., steps - 1}`` along both axes:
 
     .. math::
-        \chi_a(\omega) - \chi_y(\omega) = \sum_i a_i e^{i \omega^\top x_i}
+        e(\omega) = \chi_a(\omega) - \chi_y(\omega) = \sum_i a_i e^{i \omega^\top x_i}
             - \sum_j e^{i \omega^\top y_j - \sigma^2 \| \omega \|^2 / 2}
 
     Every exponential is a factor along x times one along y, so the sums are matrix products, and
@@ -36,17 +31,16 @@ def characteristic_error(
     pixel. The place of the origin turns the phase of the difference but not its modulus.
 
     Args:
-        density (Tensor): ``(h, w)`` persons per cell, float32 or float64.
-        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
-        stride (int): Input pixels per cell.
-        bandwidth (float): Standard deviation sigma of the Gaussian around each point, in input
-            pixels. Defaults to 8.0.
-        steps (int): Half the number of frequencies along each axis. Defaults to 30.
-        tick (float): Distance of two frequencies in radians per input pixel. Defaults to 0.01.
+        density: ``(h, w)`` persons per cell, float32 or float64.
+        points: ``(m, 2)`` positions ``(x, y)`` in input pixels.
+        stride: Input pixels per cell.
+        bandwidth: Sigma, see :class:`CHFLoss`.
+        steps: See :class:`CHFLoss`.
+        tick: See :class:`CHFLoss`.
 
     Returns:
-        tuple[Tensor, Tensor]: Real and imaginary part, ``(2 * steps, 2 * steps)`` each, indexed by
-        the frequency along y, then along x.
+        Real and imaginary part, ``(2, 2 * steps, 2 * steps)``, indexed by the part, the frequency
+        along y, and that along x.
     """
     # Phases reach hundreds of radians, and more for points far away: in float32 they are too rough.
     omega = tick * torch.arange(-steps, steps, device=density.device, dtype=torch.float64)
@@ -63,21 +57,33 @@ def characteristic_error(
     (cos_cos, cos_sin), (sin_cos, sin_sin) = (
         rows.chunk(2, dim=1) for rows in (predicted - target).chunk(2)
     )
-    return cos_cos - sin_sin, cos_sin + sin_cos
+    return torch.stack((cos_cos - sin_sin, cos_sin + sin_cos))
 
 
-def chf_loss(
-    density: Tensor,
-    points: Tensor,
-    stride: int,
-    form: str = 'moduli',
-    bandwidth: float = 8.0,
-    steps: int = 30,
-    tick: float = 0.01,
-) -> Tensor:
-    r"""Characteristic function loss of one image.
+def chf_moduli(error: Tensor, tick: float) -> Tensor:
+    r""":math:`\delta^2 \sum_\omega | e(\omega) |` of the error ``(2, 2 * steps, 2 * steps)``."""
+    return tick**2 * torch.linalg.vector_norm(error, dim=0).sum()
 
-    With :math:`e = \chi_a - \chi_y` of :func:`characteristic_error` and :math:`\delta` the tick:
+
+def chf_sparse(error: Tensor, tick: float) -> Tensor:
+    r""":math:`\delta \big( \sum_\omega | e(\omega) |^2 \big)^{1/2}`, see :func:`chf_moduli`."""
+    return tick * torch.linalg.vector_norm(error)
+
+
+def chf_dense(error: Tensor, tick: float) -> Tensor:
+    r""":math:`\delta^2 \sum_{\omega_y} \big[ \big( \sum_{\omega_x} (\mathrm{Re}\, e)^2 \big)^{1/2}
+    + \big( \sum_{\omega_x} (\mathrm{Im}\, e)^2 \big)^{1/2} \big]`, see :func:`chf_moduli`."""
+    return tick**2 * torch.linalg.vector_norm(error, dim=2).sum()
+
+
+FORMS = dict(moduli=chf_moduli, sparse=chf_sparse, dense=chf_dense)
+
+
+@MODELS.register_module(name=['CHFLoss', 'ChfLoss'])
+class CHFLoss(DensityLoss):
+    r"""Characteristic function loss; its one term is ``loss_chf``.
+
+    A norm of the error e of :func:`characteristic_error`, with :math:`\delta` the tick:
 
     .. math::
         L_{moduli} &= \delta^2 \sum_\omega | e(\omega) | \\
@@ -86,52 +92,33 @@ def chf_loss(
             \Big( \sum_{\omega_x} (\mathrm{Re}\, e)^2 \Big)^{1/2}
             + \Big( \sum_{\omega_x} (\mathrm{Im}\, e)^2 \Big)^{1/2} \Big]
 
-    Where a norm is 0 its gradient is taken as 0. An image without points has :math:`\chi_y = 0`.
-
-    Args:
-        density (Tensor): ``(h, w)`` persons per cell, float32 or float64.
-        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
-        stride (int): Input pixels per cell.
-        form (str): ``'moduli'``, ``'sparse'`` or ``'dense'``. Defaults to ``'moduli'``.
-        bandwidth (float): See :func:`characteristic_error`. Defaults to 8.0.
-        steps (int): See :func:`characteristic_error`. Defaults to 30.
-        tick (float): See :func:`characteristic_error`. Defaults to 0.01.
-
-    Returns:
-        Tensor: The loss, a scalar.
-
-    Raises:
-        ValueError: Unknown form.
-    """
-    if form not in FORMS:
-        raise ValueError(f'form must be one of {FORMS}, but got {form!r}')
-    error = torch.stack(characteristic_error(density, points, stride, bandwidth, steps, tick))
-    if form == 'sparse':
-        return tick * torch.linalg.vector_norm(error)
-    # over the two parts, or along x
-    return tick**2 * torch.linalg.vector_norm(error, dim=0 if form == 'moduli' else 2).sum()
-
-
-@MODELS.register_module()
-class ChfLoss(DensityLoss):
-    """Characteristic function loss, see :func:`chf_loss`.
-
-    ``'moduli'`` is the loss of the paper. The authors' program has two others: ``'sparse'`` for
-    sparse data sets such as ShanghaiTech B, ``'dense'`` for dense ones such as ShanghaiTech A and
-    UCF-QNRF.
+    Where a norm is 0 its gradient is taken as 0. ``'moduli'`` is the loss of the paper. The
+    authors' program has two others: ``'sparse'`` for sparse data sets such as ShanghaiTech B,
+    ``'dense'`` for dense ones such as ShanghaiTech A and UCF-QNRF.
 
     Positions that lie a multiple of ``2 * pi / tick`` apart along an axis, 628 pixels by default,
     look the same to this loss: train on smaller crops or take a smaller tick.
 
+    The name ``ChfLoss`` of earlier configs is an alias.
+
     Args:
-        form (str): ``'moduli'``, ``'sparse'`` or ``'dense'``. Defaults to ``'moduli'``.
-        bandwidth (float): Standard deviation of the Gaussian around each point, in input pixels.
-            Defaults to 8.0.
-        steps (int): Half the number of frequencies along each axis. Defaults to 30.
-        tick (float): Distance of two frequencies in radians per input pixel. Defaults to 0.01.
+        form: ``'moduli'``, ``'sparse'`` or ``'dense'``. Defaults to ``'moduli'``.
+        bandwidth: Standard deviation of the Gaussian around each point, in input pixels. Defaults
+            to 8.0.
+        steps: Half the number of frequencies along each axis. Defaults to 30.
+        tick: Distance of two frequencies in radians per input pixel. Defaults to 0.01.
 
     Raises:
         ValueError: Unknown form; bandwidth or tick is not positive, or steps is less than 1.
+
+    Examples:
+        Without points, one mass of 3 has a characteristic function of this size at each of the 60
+        x 60 frequencies.
+
+        >>> density = torch.zeros(1, 1, 4, 5)
+        >>> density[0, 0, 2, 3] = 3
+        >>> CHFLoss()(density, [torch.zeros(0, 2)], stride=8)
+        {'loss_chf': tensor(1.0800)}
     """
 
     def __init__(
@@ -142,19 +129,25 @@ class ChfLoss(DensityLoss):
         tick: float = 0.01,
     ) -> None:
         super().__init__()
-        if form not in FORMS:
-            raise ValueError(f'ChfLoss: form must be one of {FORMS}, but got {form!r}')
-        for key, value in (('bandwidth', bandwidth), ('tick', tick)):
-            if not value > 0:
-                raise ValueError(f'ChfLoss: {key} must be positive, but got {value}')
-        if steps < 1:
-            raise ValueError(f'ChfLoss: steps must be at least 1, but got {steps}')
+        check_choice(self, FORMS, form=form)
+        check_positive(self, bandwidth=bandwidth, tick=tick)
+        check_at_least(self, 1, steps=steps)
         self.form = form
         self.bandwidth = bandwidth
         self.steps = steps
         self.tick = tick
 
-    def image_loss(self, density: Tensor, points: Tensor, stride: int) -> dict[str, Tensor]:
-        """The only term of one image: ``loss_chf``."""
-        loss = chf_loss(density, points, stride, self.form, self.bandwidth, self.steps, self.tick)
-        return dict(loss_chf=loss)
+    def image_loss(
+        self,
+        density: Tensor,
+        points: Tensor,
+        stride: int,
+        nearest: Partition | None = None,
+        side: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """The term of one image; see the base class."""
+        error = characteristic_error(density, points, stride, self.bandwidth, self.steps, self.tick)
+        return dict(loss_chf=FORMS[self.form](error, self.tick))
+
+
+ChfLoss = CHFLoss  # the name of earlier versions

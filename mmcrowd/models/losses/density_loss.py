@@ -1,6 +1,4 @@
-"""What the density losses that look at one image at a time have in common."""
-
-from abc import ABCMeta, abstractmethod
+"""What all density losses have in common."""
 
 import torch
 from torch import Tensor, nn
@@ -9,19 +7,28 @@ from mmcrowd.ops.partition import Partition, partition_batch
 from mmcrowd.structures import CrowdDataSample, short_image_sides, stack_partitions
 
 
-class DensityLoss(nn.Module, metaclass=ABCMeta):
-    """Base of the density losses; a subclass says what one image costs.
+class DensityLoss(nn.Module):
+    """Base of the density losses: losses of one map and the points of each image.
 
-    The loss computes in float32, or float64 for a float64 density, under autocast too, and each
-    term is the mean over the images of the batch. Points and partition follow the density to its
-    device and floating type.
+    A subclass says what one image costs, in :meth:`image_loss`, or, where images are best computed
+    together, what each of a batch costs, in :meth:`batch_loss`. All else is done here: the
+    arguments are checked, the loss computes in float32 (in float64 for a float64 density) under
+    autocast too, points and partition follow the density to its device and floating type, and each
+    term is the mean over the images of the batch.
 
     Attributes:
-        needs_partition (bool): Whether ``image_loss`` takes the partition of its image, as a fourth
-            argument. Defaults to False.
-        needs_image_side (bool): Whether the loss looks at the size of the whole image, of which the
-            density may be a crop: ``image_loss`` then takes its short side as the last argument. A
-            counter hands ``image_sides`` to these losses only. Defaults to False.
+        source: Name of the output of the network that :meth:`loss` takes as the density. Defaults
+            to ``'density'``.
+        needs_partition: Whether the loss needs the nearest point of each cell. Defaults to False.
+        needs_image_side: Whether the loss goes by the size of the whole image, of which the density
+            may be a crop. Defaults to False.
+
+    Examples:
+        >>> class CountLoss(DensityLoss):
+        ...     def image_loss(self, density, points, stride, nearest=None, side=None):
+        ...         return dict(loss_count=(density.sum() - len(points)).abs())
+        >>> CountLoss()(torch.full((2, 1, 4, 4), 0.25), [torch.zeros(3, 2), torch.zeros(4, 2)], 8)
+        {'loss_count': tensor(0.5000)}
     """
 
     source = 'density'
@@ -39,18 +46,17 @@ class DensityLoss(nn.Module, metaclass=ABCMeta):
         """Compute the loss of a batch.
 
         Args:
-            density (Tensor): ``(N, 1, h, w)`` persons per cell.
-            points (list[Tensor]): For each image the ``(m_i, 2)`` positions ``(x, y)`` in input
-                pixels.
-            stride (int): Input pixels per cell.
-            partition (Partition, optional): Nearest point of every cell, for the same points, size
-                and stride. Defaults to None, to compute it here if the loss needs it.
-            image_sides (list[float] | Tensor, optional): For each image the short side, in input
-                pixels, of the whole image that the density is a crop of. Only looked at if the loss
-                needs it. Defaults to None, the short side of the map.
+            density: ``(N, 1, h, w)`` persons per cell.
+            points: For each image the ``(m_i, 2)`` positions ``(x, y)`` in input pixels.
+            stride: Input pixels per cell.
+            partition: Nearest point of every cell, for the same points, size and stride. Defaults
+                to None, to compute it here if the loss needs it.
+            image_sides: For each image the short side, in input pixels, of the whole image that the
+                density is a crop of. Only looked at if the loss needs it. Defaults to None, the
+                short side of the map.
 
         Returns:
-            dict[str, Tensor]: The terms of the loss, scalars; keys start with ``loss_``.
+            The terms of the loss, scalars; keys start with ``loss_``.
 
         Raises:
             ValueError: The number of images in points, partition or image_sides, or the size of the
@@ -59,20 +65,19 @@ class DensityLoss(nn.Module, metaclass=ABCMeta):
         check_batch(self, density, points, stride, partition, image_sides)
         with torch.autocast(density.device.type, enabled=False):
             density = density.to(torch.promote_types(density.dtype, torch.float32))
-            images = [density[:, 0], [p.to(density) for p in points]]
-            if self.needs_partition:
-                # so that a float64 density meets float64 distances
-                if partition is None:
-                    partition = partition_batch(images[1], density.shape[2:], stride)
-                partition = partition_like(partition, density)
-                images.append([Partition(*image) for image in zip(*partition, strict=True)])
+            points = [_like(p, density) for p in points]
+            if not self.needs_partition:
+                partition = None
+            elif partition is None:
+                partition = partition_batch(points, density.shape[2:], stride)
+            else:
+                index = _like(partition.index, density, dtype=torch.int64)
+                partition = Partition(index, _like(partition.distance, density))
+            sides = None
             if self.needs_image_side:
-                images.append(short_sides(density, stride, image_sides))
-            terms = [
-                self.image_loss(a, p, stride, *needed)
-                for a, p, *needed in zip(*images, strict=True)
-            ]
-        return {key: torch.stack([image[key] for image in terms]).mean() for key in terms[0]}
+                sides = _short_sides(density, stride, image_sides)
+            terms = self.batch_loss(density, points, stride, partition, sides)
+        return {key: value.mean() for key, value in terms.items()}
 
     def loss(
         self, outputs: dict[str, Tensor], data_samples: list[CrowdDataSample], stride: int
@@ -100,18 +105,66 @@ class DensityLoss(nn.Module, metaclass=ABCMeta):
             known['image_sides'] = short_image_sides(data_samples)
         return self(outputs[self.source], points, stride, partition, **known)
 
-    @abstractmethod
-    def image_loss(self, density: Tensor, points: Tensor, stride: int) -> dict[str, Tensor]:
+    def batch_loss(
+        self,
+        density: Tensor,
+        points: list[Tensor],
+        stride: int,
+        partition: Partition | None,
+        sides: Tensor | None,
+    ) -> dict[str, Tensor]:
+        """Terms of the loss of each image; by default :meth:`image_loss`, image by image.
+
+        Args:
+            density: ``(N, 1, h, w)`` persons per cell, float32 or float64.
+            points: For each image the ``(m_i, 2)`` positions ``(x, y)`` in input pixels, of the
+                same dtype.
+            stride: Input pixels per cell.
+            partition: Index and distance ``(N, h, w)`` of every cell's nearest point, if the loss
+                needs them, else None.
+            sides: ``(N,)`` short side of each whole image in input pixels, if the loss needs it,
+                else None.
+
+        Returns:
+            The terms, ``(N,)`` each.
+        """
+        nothing = [None] * len(points)
+        nearest = nothing
+        if partition is not None:
+            nearest = [Partition(*image) for image in zip(*partition, strict=True)]
+        sides = nothing if sides is None else sides
+        images = zip(density[:, 0], points, nearest, sides, strict=True)
+        terms = [self.image_loss(a, p, stride, near, side) for a, p, near, side in images]
+        return {key: torch.stack([image[key] for image in terms]) for key in terms[0]}
+
+    def image_loss(
+        self,
+        density: Tensor,
+        points: Tensor,
+        stride: int,
+        nearest: Partition | None = None,
+        side: Tensor | None = None,
+    ) -> dict[str, Tensor]:
         """Terms of the loss of one image.
 
         Args:
-            density (Tensor): ``(h, w)`` persons per cell, float32 or float64.
-            points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels, of the same dtype.
-            stride (int): Input pixels per cell.
+            density: ``(h, w)`` persons per cell, float32 or float64.
+            points: ``(m, 2)`` positions ``(x, y)`` in input pixels, of the same dtype.
+            stride: Input pixels per cell.
+            nearest: Index and distance ``(h, w)`` of every cell's nearest point, if the loss needs
+                them. Defaults to None.
+            side: Short side of the whole image in input pixels, a scalar, if the loss needs it.
+                Defaults to None.
 
         Returns:
-            dict[str, Tensor]: Scalars with the same keys for every image.
+            Scalars with the same keys for every image.
+
+        Raises:
+            NotImplementedError: The subclass has neither this method nor :meth:`batch_loss`.
         """
+        raise NotImplementedError(
+            f'{type(self).__name__} must define image_loss or batch_loss, but has neither'
+        )
 
 
 def check_batch(
@@ -120,55 +173,39 @@ def check_batch(
     points: list[Tensor],
     stride: int,
     partition: Partition | None,
-    image_sides: list[float] | Tensor | None = None,
+    image_sides: list[float] | Tensor | None,
 ) -> None:
-    """See that the arguments of a loss fit each other.
+    """See that the arguments of a density loss, as in :meth:`DensityLoss.forward`, fit each other.
 
     Raises:
         ValueError: They do not; the message names the loss, both sizes and, for the partition, the
             transforms that make it.
     """
     num_images, _, h, w = density.shape
-    if len(points) != num_images:
-        raise ValueError(
-            f'{type(loss).__name__}: {num_images} density maps need as many lists of points, '
-            f'but got {len(points)}'
-        )
-    if image_sides is not None and len(image_sides) != num_images:
-        raise ValueError(
-            f'{type(loss).__name__}: {num_images} density maps need as many image_sides, '
-            f'but got {len(image_sides)}'
-        )
+    for values, what in ((points, 'lists of points'), (image_sides, 'image_sides')):
+        if values is not None and len(values) != num_images:
+            raise ValueError(
+                f'{type(loss).__name__}: {num_images} density maps need as many {what}, '
+                f'but got {len(values)}'
+            )
     if partition is not None and partition.index.shape != (num_images, h, w):
         raise ValueError(
             f'{type(loss).__name__}: the partition has the shape {tuple(partition.index.shape)}, '
             f'but the density map needs {(num_images, h, w)}; end the pipeline with '
-            f'PadToMultiple(divisor: the pad_size_divisor of the data preprocessor) and '
+            f'Pad(size_divisor: the pad_size_divisor of the data preprocessor) and '
             f'PartitionByNearestPoint(stride: the stride of the head, {stride})'
         )
 
 
-def partition_like(partition: Partition, density: Tensor) -> Partition:
-    """The partition on the device of the density, with distances of its dtype."""
-    index, distance = partition
-    return Partition(
-        index=index.to(density.device, non_blocking=True),
-        distance=distance.to(density, non_blocking=True),
-    )
+def _like(tensor: Tensor, density: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """The tensor on the device of the density, and of its dtype unless another is given."""
+    # A copy to an accelerator need not wait for it; one to the host must.
+    device = density.device
+    return tensor.to(device, dtype or density.dtype, non_blocking=device.type != 'cpu')
 
 
-def short_sides(
-    density: Tensor, stride: int, image_sides: list[float] | Tensor | None = None
-) -> Tensor:
-    """Short side of each whole image in input pixels, ``(N,)`` like the density.
-
-    Args:
-        density (Tensor): ``(N, 1, h, w)`` maps.
-        stride (int): Input pixels per cell.
-        image_sides (list[float] | Tensor, optional): What is known of the images; from numbers of
-            the host nothing waits for the device. Defaults to None: each map is a whole image.
-    """
-    if image_sides is None:
+def _short_sides(density: Tensor, stride: int, image_sides: list[float] | Tensor | None) -> Tensor:
+    """Short side of each whole image in input pixels, ``(N,)`` like the density."""
+    if image_sides is None:  # each map is a whole image
         return density.new_full((len(density),), min(density.shape[2:]) * stride)
-    sides = torch.as_tensor(image_sides, dtype=density.dtype)
-    return sides.to(density.device, non_blocking=True)
+    return _like(torch.as_tensor(image_sides, dtype=density.dtype), density)

@@ -3,9 +3,12 @@
 import torch
 from torch import Tensor
 
-from mmcrowd.models.losses.density_loss import DensityLoss
 from mmcrowd.ops.grid import SeparableKernel, gaussian_kernel, points_per_cell
+from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
+
+from .checks import check_at_least, check_positive
+from .density_loss import DensityLoss
 
 # Joins each denominator of a Sinkhorn step, and the scaling before its logarithm. It is part of
 # the published loss: a kernel value below it counts as nothing, so that a cell which no point
@@ -25,14 +28,14 @@ def cell_potential(density: Tensor, kernel: SeparableKernel, reg: float, iterati
         \beta = \text{reg} \log (v + \delta)
 
     Args:
-        density (Tensor): ``(h, w)`` with the sum 1.
-        kernel (SeparableKernel): Of the cost divided by reg, with m > 0 points.
-        reg (float): Weight of the entropy.
-        iterations (int): Number of steps. They do not always suffice to converge, and are part of
-            the loss.
+        density: ``(h, w)`` with the sum 1.
+        kernel: ``exp(-cost / reg)``, with m > 0 points.
+        reg: Weight of the entropy.
+        iterations: Number of steps. They do not always suffice to converge, and are part of the
+            loss.
 
     Returns:
-        Tensor: ``(h, w)`` potential, up to a constant.
+        ``(h, w)`` potential, up to a constant.
     """
     mass = 1 / kernel.rows.shape[1]
     u = torch.full_like(kernel.rows[0], mass)
@@ -43,7 +46,7 @@ def cell_potential(density: Tensor, kernel: SeparableKernel, reg: float, iterati
 
 
 def dm_count_loss(
-    density: Tensor, points: Tensor, stride: int, reg: float = 10.0, iterations: int = 100
+    density: Tensor, points: Tensor, stride: int, reg: float, iterations: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     r"""The three terms of DM-Count for one image, not weighted.
 
@@ -64,15 +67,14 @@ def dm_count_loss(
     gradients. Without points or without density only the count term is not 0.
 
     Args:
-        density (Tensor): ``(h, w)`` persons per cell, not negative.
-        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
-        stride (int): Input pixels per cell.
-        reg (float): Weight of the entropy, in input pixels squared. Defaults to 10.0.
-        iterations (int): Number of Sinkhorn steps; each costs two products of ``(h, m)`` with
-            ``(m, w)``. Defaults to 100.
+        density: ``(h, w)`` persons per cell, not negative.
+        points: ``(m, 2)`` positions ``(x, y)`` in input pixels.
+        stride: Input pixels per cell.
+        reg: See :class:`DMCountLoss`.
+        iterations: See :class:`DMCountLoss`; each costs two products of ``(h, m)`` with ``(m, w)``.
 
     Returns:
-        tuple[Tensor, Tensor, Tensor]: Count, OT and TV term.
+        Count, OT and TV term.
     """
     m = len(points)
     total = density.sum()
@@ -94,19 +96,28 @@ def dm_count_loss(
 
 @MODELS.register_module()
 class DMCountLoss(DensityLoss):
-    """DM-Count, see :func:`dm_count_loss`.
+    """DM-Count, see :func:`dm_count_loss`; terms ``loss_count``, ``loss_ot`` and ``loss_tv``.
 
     ``loss_ot`` drives the training, but its value is 0.
 
     Args:
-        ot_weight (float): Weight of the optimal transport term. Defaults to 0.1.
-        tv_weight (float): Weight of the total variation term. Defaults to 0.01.
-        reg (float): Weight of the entropy of the transport, in input pixels squared. Defaults to
-            10.0.
-        iterations (int): Number of Sinkhorn steps. Defaults to 100.
+        ot_weight: Weight of the optimal transport term. Defaults to 0.1.
+        tv_weight: Weight of the total variation term. Defaults to 0.01.
+        reg: Weight of the entropy of the transport, in input pixels squared. Defaults to 10.0.
+        iterations: Number of Sinkhorn steps. Defaults to 100.
 
     Raises:
         ValueError: reg is not positive, or iterations is less than 1.
+
+    Examples:
+        Three points in two cells with the densities 1 and 3: the total variation is that of
+        3 * (1/4, 3/4) from (1, 2).
+
+        >>> density = torch.tensor([[[[1.0, 3.0]]]])
+        >>> points = [torch.tensor([[0.0, 0.0], [1.6, 0.0], [9.0, 0.0]])]
+        >>> terms = DMCountLoss()(density, points, stride=2)
+        >>> terms['loss_count'], terms['loss_tv']
+        (tensor(1.), tensor(0.0050))
     """
 
     def __init__(
@@ -117,25 +128,21 @@ class DMCountLoss(DensityLoss):
         iterations: int = 100,
     ) -> None:
         super().__init__()
-        if not reg > 0:
-            raise ValueError(f'DMCountLoss: reg must be positive, but got {reg}')
-        if iterations < 1:
-            raise ValueError(f'DMCountLoss: iterations must be at least 1, but got {iterations}')
+        check_positive(self, reg=reg)
+        check_at_least(self, 1, iterations=iterations)
         self.ot_weight = ot_weight
         self.tv_weight = tv_weight
         self.reg = reg
         self.iterations = iterations
 
-    def image_loss(self, density: Tensor, points: Tensor, stride: int) -> dict[str, Tensor]:
-        """Terms of the loss of one image.
-
-        Args:
-            density (Tensor): ``(h, w)`` persons per cell.
-            points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
-            stride (int): Input pixels per cell.
-
-        Returns:
-            dict[str, Tensor]: ``loss_count``, ``loss_ot`` and ``loss_tv``.
-        """
+    def image_loss(
+        self,
+        density: Tensor,
+        points: Tensor,
+        stride: int,
+        nearest: Partition | None = None,
+        side: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """The terms of one image; see the base class."""
         count, ot, tv = dm_count_loss(density, points, stride, self.reg, self.iterations)
         return dict(loss_count=count, loss_ot=self.ot_weight * ot, loss_tv=self.tv_weight * tv)

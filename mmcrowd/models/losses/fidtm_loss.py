@@ -9,6 +9,7 @@ from mmcrowd.ops.cells import cell_position
 from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
 
+from .checks import check_choice, check_not_negative, check_positive
 from .density_loss import DensityLoss
 
 REDUCTIONS = ('mean', 'sum')
@@ -229,16 +230,9 @@ class FIDTMLoss(DensityLoss):
         source: str = 'density',
     ) -> None:
         super().__init__()
-        if reduction not in REDUCTIONS:
-            raise ValueError(
-                f'FIDTMLoss: reduction must be one of {REDUCTIONS}, but got {reduction!r}'
-            )
-        for key, value in dict(alpha=alpha, beta=beta, c=c, patch_size=patch_size).items():
-            if not value > 0:
-                raise ValueError(f'FIDTMLoss: {key} must be positive, but got {value}')
-        for key, value in dict(mse_weight=mse_weight, ssim_weight=ssim_weight, tail=tail).items():
-            if not value >= 0:
-                raise ValueError(f'FIDTMLoss: {key} must not be negative, but got {value}')
+        check_choice(self, REDUCTIONS, reduction=reduction)
+        check_positive(self, alpha=alpha, beta=beta, c=c, patch_size=patch_size)
+        check_not_negative(self, mse_weight=mse_weight, ssim_weight=ssim_weight, tail=tail)
         if mse_weight == ssim_weight == 0:
             raise ValueError('FIDTMLoss: mse_weight and ssim_weight must not both be 0')
         if (first_pixel or drop_shared) and not to_pixels:
@@ -264,16 +258,22 @@ class FIDTMLoss(DensityLoss):
         points: list[Tensor],
         stride: int,
         partition: Partition | None = None,
+        image_sides: list[float] | Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Compute the loss of a batch, see :meth:`DensityLoss.forward`."""
         if self.to_pixels:
             size = tuple(side * stride for side in density.shape[2:])
             points = [head_pixels(p, size, self.first_pixel, self.drop_shared) for p in points]
             partition = None  # the loader's knows the heads as they are annotated
-        return super().forward(density, points, stride, partition)
+        return super().forward(density, points, stride, partition, image_sides)
 
     def image_loss(
-        self, density: Tensor, points: Tensor, stride: int, nearest: Partition
+        self,
+        density: Tensor,
+        points: Tensor,
+        stride: int,
+        nearest: Partition,
+        side: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Terms of one image, ``loss_mse`` and ``loss_ssim`` if its weight is not 0; see the base
         class.

@@ -2,12 +2,15 @@
 Multi-Column Convolutional Neural Network*, CVPR 2016; Li, Zhang, Chen: *CSRNet*, CVPR 2018)."""
 
 import torch
-from scipy.spatial import cKDTree
 from torch import Tensor
 
-from mmcrowd.models.losses.density_loss import DensityLoss
-from mmcrowd.ops.grid import cell_centres
+from mmcrowd.ops.grid import SeparableKernel, cell_centres
+from mmcrowd.ops.neighbours import neighbour_distances
+from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
+
+from .checks import check_positive
+from .density_loss import DensityLoss
 
 NEIGHBOURS = 3  # of a point that its adaptive sigma looks at
 MIN_SIGMA = 1.0  # pixels; of an adaptive sigma, which would be 0 for four points in one place
@@ -34,14 +37,14 @@ def gaussian_target(
     cells, but two to six times as long at 7.5 cells.
 
     Args:
-        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
-        size (tuple[int, int]): Height and width ``(h, w)`` in cells.
-        stride (int): Input pixels per cell.
-        sigma (float | Tensor): Standard deviation in input pixels, for all points or ``(m,)`` for
-            each, positive (of a tensor this is not checked).
+        points: ``(m, 2)`` positions ``(x, y)`` in input pixels.
+        size: Height and width ``(h, w)`` in cells.
+        stride: Input pixels per cell.
+        sigma: Standard deviation in input pixels, for all points or ``(m,)`` for each, positive (of
+            a tensor this is not checked).
 
     Returns:
-        Tensor: ``(h, w)`` persons per cell, of the dtype of the points.
+        ``(h, w)`` persons per cell, of the dtype of the points.
 
     Raises:
         ValueError: sigma is a number that is not positive.
@@ -52,43 +55,40 @@ def gaussian_target(
         raise ValueError(f'gaussian_target: sigma must be positive, but got {sigma}')
 
     def factor(centre: Tensor, place: Tensor) -> Tensor:
+        """Share of each point along one axis: ``(n,), (m,) -> (n, m)``."""
         place = place.clamp(-0.5, len(centre) * stride - 0.5)
         # The softmax is a Gaussian over its sum, and no underflow can make that sum 0.
-        return (((centre - place[:, None]) / sigma).square() / -2).softmax(1)
+        return (((centre - place[:, None]) / sigma).square() / -2).softmax(1).T
 
     x, y = cell_centres(size, stride, points)
-    return factor(y, points[:, 1]).T @ factor(x, points[:, 0])
+    return SeparableKernel(factor(y, points[:, 1]), factor(x, points[:, 0])).to_cells()
 
 
 @torch.no_grad()
-def adaptive_sigma(points: Tensor, beta: float = 0.1, max_sigma: float = 15.0) -> Tensor:
+def adaptive_sigma(points: Tensor, beta: float, max_sigma: float) -> Tensor:
     r"""Standard deviation of each point's Gaussian from the distances to its neighbours.
 
     :math:`\sigma_j = \beta (d_{j1} + d_{j2} + d_{j3})` over the three nearest other points, within
     [``MIN_SIGMA``, max_sigma]. With only two or three points, the mean of the distances there are
     stands for the missing ones; a lone point has max_sigma.
 
-    The search is exact, and a host step: a tree in float64 in O(m log m) time and O(m) memory, for
-    which points on another device are waited for.
+    The search is exact, and a host step, for which points on another device are waited for.
 
     Args:
-        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels, finite.
-        beta (float): Factor of the sum of the distances. Defaults to 0.1.
-        max_sigma (float): Largest sigma, input pixels. Defaults to 15.0.
+        points: ``(m, 2)`` positions ``(x, y)`` in input pixels, finite.
+        beta: See :class:`GaussianL2Loss`.
+        max_sigma: See :class:`GaussianL2Loss`.
 
     Returns:
-        Tensor: ``(m,)`` input pixels, on the device of the points and of their dtype.
+        ``(m,)`` input pixels, on the device of the points and of their dtype.
 
     Raises:
         ValueError: A point is not finite.
     """
-    m = len(points)
-    if m < 2:
-        return points.new_full((m,), max_sigma)
-    places = points.detach().cpu().double().numpy()
-    distance, _ = cKDTree(places).query(places, min(NEIGHBOURS + 1, m))
-    # The least is a point's distance 0 to itself.
-    sigma = NEIGHBOURS * beta * torch.from_numpy(distance[:, 1:].mean(1))
+    if len(points) < 2:
+        return points.new_full((len(points),), max_sigma)
+    distance = neighbour_distances(points.detach().cpu().double().numpy(), NEIGHBOURS)
+    sigma = NEIGHBOURS * beta * torch.from_numpy(distance.mean(1))
     return sigma.clamp(MIN_SIGMA, max_sigma).to(points)
 
 
@@ -96,19 +96,27 @@ def adaptive_sigma(points: Tensor, beta: float = 0.1, max_sigma: float = 15.0) -
 class GaussianL2Loss(DensityLoss):
     r"""Squared error to a Gaussian density map, :math:`L = scale \cdot \sum_i (a_i - t_i)^2`.
 
-    The target t is :func:`gaussian_target`. The sum is over cells, so it depends on the stride; the
-    mean over the images is the base's.
+    The target t is :func:`gaussian_target`. The sum is over cells, so it depends on the stride. The
+    one term is ``loss_density``.
 
     Args:
-        sigma (float | str): Standard deviation of the Gaussians in input pixels, or ``'adaptive'``
-            for :func:`adaptive_sigma`, a host step (MCNN, and CSRNet on ShanghaiTech A). CSRNet has
-            15 on ShanghaiTech B. Defaults to 4.0.
-        beta (float): See :func:`adaptive_sigma`; only for ``'adaptive'``. Defaults to 0.1.
-        max_sigma (float): See :func:`adaptive_sigma`; only for ``'adaptive'``. Defaults to 15.0.
-        scale (float): Factor of the sum. Defaults to 0.5, as in both papers.
+        sigma: Standard deviation of the Gaussians in input pixels, or ``'adaptive'`` for
+            :func:`adaptive_sigma`, a host step (MCNN, and CSRNet on ShanghaiTech A). CSRNet has 15
+            on ShanghaiTech B. Defaults to 4.0.
+        beta: For ``'adaptive'``, factor of the sum of the distances to three neighbours. Defaults
+            to 0.1.
+        max_sigma: For ``'adaptive'``, largest sigma in input pixels. Defaults to 15.0.
+        scale: Factor of the sum. Defaults to 0.5, as in both papers.
 
     Raises:
         ValueError: An argument is not positive, or sigma another string.
+
+    Examples:
+        A Gaussian much narrower than a cell is all in one cell.
+
+        >>> density = torch.tensor([[[[0.5, 0.0]]]])
+        >>> GaussianL2Loss(sigma=0.1)(density, [torch.tensor([[3.5, 3.5]])], stride=8)
+        {'loss_density': tensor(0.1250)}
     """
 
     def __init__(
@@ -123,16 +131,21 @@ class GaussianL2Loss(DensityLoss):
             raise ValueError(
                 f"GaussianL2Loss: sigma must be positive or 'adaptive', but got {sigma!r}"
             )
-        for key, value in (('beta', beta), ('max_sigma', max_sigma), ('scale', scale)):
-            if not value > 0:
-                raise ValueError(f'GaussianL2Loss: {key} must be positive, but got {value}')
+        check_positive(self, beta=beta, max_sigma=max_sigma, scale=scale)
         self.sigma = sigma
         self.beta = beta
         self.max_sigma = max_sigma
         self.scale = scale
 
-    def image_loss(self, density: Tensor, points: Tensor, stride: int) -> dict[str, Tensor]:
-        """Squared error of one image, ``loss_density``; see :meth:`DensityLoss.image_loss`."""
+    def image_loss(
+        self,
+        density: Tensor,
+        points: Tensor,
+        stride: int,
+        nearest: Partition | None = None,
+        side: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """The term of one image; see the base class."""
         sigma = self.sigma
         if sigma == 'adaptive':
             sigma = adaptive_sigma(points, self.beta, self.max_sigma)

@@ -4,9 +4,12 @@ Localization*, CVPR 2021)."""
 import torch
 from torch import Tensor
 
-from mmcrowd.models.losses.density_loss import DensityLoss
 from mmcrowd.ops.grid import cell_centres
+from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
+
+from .checks import check_choice, check_positive
+from .density_loss import DensityLoss
 
 # Least mass of a cell where the loss takes its logarithm: the slope at no mass at all is infinite.
 MASS_FLOOR = 1e-8
@@ -18,11 +21,11 @@ def perspective_cost(x: Tensor, y: Tensor) -> Tensor:
     ``s = 0.2 * v + 0.5``, where v is the mean of the vertical coordinates of both ends.
 
     Args:
-        x (Tensor): ``(..., n, 2)`` coordinates ``(x, y)`` between 0 and 1.
-        y (Tensor): ``(..., m, 2)`` coordinates ``(x, y)`` between 0 and 1.
+        x: ``(..., n, 2)`` coordinates ``(x, y)`` between 0 and 1.
+        y: ``(..., m, 2)`` coordinates ``(x, y)`` between 0 and 1.
 
     Returns:
-        Tensor: ``(..., n, m)`` costs.
+        ``(..., n, m)`` costs.
     """
     height = (x[..., :, None, 1] + y[..., None, :, 1]) / 2
     return torch.expm1(_distance(x, y) / (0.2 * height + 0.5))
@@ -59,12 +62,12 @@ def unit_coordinates(points: Tensor, size: tuple[int, int], stride: int) -> tupl
     ends at 1. A point outside goes to the nearest place of the frame.
 
     Args:
-        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
-        size (tuple[int, int]): Height and width ``(h, w)`` in cells.
-        stride (int): Input pixels per cell.
+        points: ``(m, 2)`` positions ``(x, y)`` in input pixels.
+        size: Height and width ``(h, w)`` in cells.
+        stride: Input pixels per cell.
 
     Returns:
-        tuple[Tensor, Tensor]: ``(h * w, 2)`` cells and ``(m, 2)`` points.
+        ``(h * w, 2)`` cells and ``(m, 2)`` points.
     """
     h, w = size
     side = max(size) * stride
@@ -80,10 +83,10 @@ def transport_potentials(
     mass: Tensor,
     cells: Tensor,
     points: Tensor,
-    cost: str = 'perspective',
-    blur: float = 0.01,
-    scaling: float = 0.5,
-    reach: float = 0.5,
+    cost: str,
+    blur: float,
+    scaling: float,
+    reach: float,
 ) -> tuple[Tensor, Tensor]:
     """Dual potentials of the entropic unbalanced transport from cells to points of mass 1.
 
@@ -91,16 +94,16 @@ def transport_potentials(
     part of the loss.
 
     Args:
-        mass (Tensor): ``(n,)`` masses of the cells; less than ``MASS_FLOOR`` counts as this.
-        cells (Tensor): ``(n, 2)`` coordinates of :func:`unit_coordinates`.
-        points (Tensor): ``(m, 2)`` coordinates of :func:`unit_coordinates`, m > 0.
-        cost (str): See :func:`generalized_loss`. Defaults to ``'perspective'``.
-        blur (float): See :func:`generalized_loss`. Defaults to 0.01.
-        scaling (float): See :func:`generalized_loss`. Defaults to 0.5.
-        reach (float): See :func:`generalized_loss`. Defaults to 0.5.
+        mass: ``(n,)`` masses of the cells; less than ``MASS_FLOOR`` counts as this.
+        cells: ``(n, 2)`` coordinates of :func:`unit_coordinates`.
+        points: ``(m, 2)`` coordinates of :func:`unit_coordinates`, m > 0.
+        cost: See :class:`GeneralizedLoss`.
+        blur: See :class:`GeneralizedLoss`.
+        scaling: See :class:`GeneralizedLoss`.
+        reach: See :class:`GeneralizedLoss`.
 
     Returns:
-        tuple[Tensor, Tensor]: f ``(n,)`` and g ``(m,)``, without gradient.
+        f ``(n,)`` and g ``(m,)``, without gradient.
 
     Raises:
         ImportError: geomloss is not installed.
@@ -129,13 +132,13 @@ def log_plan_factor(f: Tensor, g: Tensor, cost: Tensor, blur: float) -> Tensor:
     r"""Logarithm of :math:`\pi_{ij} / (a_i b_j)` for the plan :math:`\pi` of dual potentials.
 
     Args:
-        f (Tensor): ``(n,)`` potential of the masses a.
-        g (Tensor): ``(m,)`` potential of the masses b.
-        cost (Tensor): ``(n, m)`` costs.
-        blur (float): Weight of the entropy.
+        f: ``(n,)`` potential of the masses a.
+        g: ``(m,)`` potential of the masses b.
+        cost: ``(n, m)`` costs.
+        blur: Weight of the entropy.
 
     Returns:
-        Tensor: ``(n, m)``.
+        ``(n, m)``.
     """
     return (f[:, None] + g - cost) / blur
 
@@ -144,10 +147,10 @@ def generalized_loss(
     density: Tensor,
     points: Tensor,
     stride: int,
-    cost: str = 'perspective',
-    blur: float = 0.01,
-    scaling: float = 0.5,
-    reach: float = 0.5,
+    cost: str,
+    blur: float,
+    scaling: float,
+    reach: float,
 ) -> dict[str, Tensor]:
     r"""The four terms of the Generalized Loss for one image, not weighted.
 
@@ -172,19 +175,16 @@ def generalized_loss(
     the device once.
 
     Args:
-        density (Tensor): ``(h, w)`` persons per cell, not negative.
-        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
-        stride (int): Input pixels per cell.
-        cost (str): ``'perspective'`` or ``'exp'``, see :func:`perspective_cost` and
-            :func:`exp_cost`. Defaults to ``'perspective'``.
-        blur (float): Weight of the entropy of the transport. Defaults to 0.01.
-        scaling (float): Ratio of successive weights of the entropy on the way to blur. Defaults to
-            0.5.
-        reach (float): Weight of the Kullback-Leibler divergences between the plan's marginals and
-            the masses. Defaults to 0.5.
+        density: ``(h, w)`` persons per cell, not negative.
+        points: ``(m, 2)`` positions ``(x, y)`` in input pixels.
+        stride: Input pixels per cell.
+        cost: See :class:`GeneralizedLoss`.
+        blur: :math:`\epsilon`, see :class:`GeneralizedLoss`.
+        scaling: See :class:`GeneralizedLoss`.
+        reach: :math:`\rho`, see :class:`GeneralizedLoss`.
 
     Returns:
-        dict[str, Tensor]: ``ot``, ``pixel``, ``point`` and ``entropy``.
+        ``ot``, ``pixel``, ``point`` and ``entropy``.
 
     Raises:
         ImportError: geomloss is not installed.
@@ -214,21 +214,28 @@ def generalized_loss(
 class GeneralizedLoss(DensityLoss):
     """Generalized Loss, see :func:`generalized_loss`.
 
-    Needs the optional package geomloss: ``pip install geomloss``.
+    The terms are ``loss_ot``, ``loss_pixel``, ``loss_point`` and ``loss_entropy``. Needs the
+    optional package geomloss: ``pip install geomloss``.
 
     Args:
-        cost (str): ``'perspective'`` or ``'exp'``, see :func:`perspective_cost` and
-            :func:`exp_cost`. Defaults to ``'perspective'``.
-        blur (float): Weight of the entropy of the transport. Defaults to 0.01.
-        scaling (float): Ratio of successive weights of the entropy on the way to blur. Defaults to
-            0.5.
-        reach (float): Weight of the Kullback-Leibler divergences between the plan's marginals and
-            the masses. Defaults to 0.5.
-        marginal_weight (float): Weight of the pixel and the point term. Defaults to 0.1.
+        cost: ``'perspective'`` or ``'exp'``, see :func:`perspective_cost` and :func:`exp_cost`.
+            Defaults to ``'perspective'``.
+        blur: Weight of the entropy of the transport, and of the entropy term. Defaults to 0.01.
+        scaling: Ratio of successive weights of the entropy on the way to blur. Defaults to 0.5.
+        reach: Weight of the Kullback-Leibler divergences between the plan's marginals and the
+            masses. Defaults to 0.5.
+        marginal_weight: Weight of the pixel and the point term. Defaults to 0.1.
 
     Raises:
         ImportError: geomloss is not installed.
         ValueError: Unknown cost, blur or reach is not positive, or scaling is not between 0 and 1.
+
+    Examples:
+        Without points all that remains is the sum of the density.
+
+        >>> density = torch.full((1, 1, 2, 3), 0.5)
+        >>> GeneralizedLoss()(density, [torch.zeros(0, 2)], stride=8)['loss_ot']
+        tensor(3.)
     """
 
     def __init__(
@@ -241,13 +248,8 @@ class GeneralizedLoss(DensityLoss):
     ) -> None:
         super().__init__()
         _samples_loss()
-        if cost not in COSTS:
-            raise ValueError(
-                f'GeneralizedLoss: cost must be one of {tuple(COSTS)}, but got {cost!r}'
-            )
-        for key, value in (('blur', blur), ('reach', reach)):
-            if not value > 0:
-                raise ValueError(f'GeneralizedLoss: {key} must be positive, but got {value}')
+        check_choice(self, COSTS, cost=cost)
+        check_positive(self, blur=blur, reach=reach)
         if not 0 < scaling < 1:
             raise ValueError(f'GeneralizedLoss: scaling must be between 0 and 1, but got {scaling}')
         self.cost = cost
@@ -256,17 +258,15 @@ class GeneralizedLoss(DensityLoss):
         self.reach = reach
         self.marginal_weight = marginal_weight
 
-    def image_loss(self, density: Tensor, points: Tensor, stride: int) -> dict[str, Tensor]:
-        """Terms of the loss of one image.
-
-        Args:
-            density (Tensor): ``(h, w)`` persons per cell.
-            points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
-            stride (int): Input pixels per cell.
-
-        Returns:
-            dict[str, Tensor]: ``loss_ot``, ``loss_pixel``, ``loss_point`` and ``loss_entropy``.
-        """
+    def image_loss(
+        self,
+        density: Tensor,
+        points: Tensor,
+        stride: int,
+        nearest: Partition | None = None,
+        side: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """The four terms of one image; see the base class."""
         terms = generalized_loss(
             density, points, stride, self.cost, self.blur, self.scaling, self.reach
         )

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from mmcrowd.registry import TASK_UTILS
 
+from .checks import check_choice
+
 SCORES = ('probability', 'logit')
 
 
@@ -15,9 +17,9 @@ def matching_cost(
     proposals: Tensor,
     logits: Tensor,
     points: Tensor,
-    score: str = 'probability',
-    distance_weight: float = 0.05,
-    score_weight: float = 1.0,
+    score: str,
+    distance_weight: float,
+    score_weight: float,
 ) -> Tensor:
     r"""Cost of matching each point with each proposal.
 
@@ -29,15 +31,15 @@ def matching_cost(
     Wan and Chan, ICLR 2025, eq. 30), which does not saturate.
 
     Args:
-        proposals (Tensor): ``(R, 2)`` positions ``(x, y)`` in input pixels.
-        logits (Tensor): ``(R, 2)`` logits of background and person.
-        points (Tensor): ``(m, 2)`` annotated positions in input pixels.
-        score (str): ``'probability'`` or ``'logit'``. Defaults to ``'probability'``.
-        distance_weight (float): :math:`w_d`, per input pixel. Defaults to 0.05.
-        score_weight (float): :math:`w_s`. Defaults to 1.0.
+        proposals: ``(R, 2)`` positions ``(x, y)`` in input pixels.
+        logits: ``(R, 2)`` logits of background and person.
+        points: ``(m, 2)`` annotated positions in input pixels.
+        score: See :class:`HungarianMatcher`.
+        distance_weight: :math:`w_d`, see :class:`HungarianMatcher`.
+        score_weight: :math:`w_s`, see :class:`HungarianMatcher`.
 
     Returns:
-        Tensor: ``(m, R)`` costs.
+        ``(m, R)`` costs.
     """
     person = logits[:, 1] - logits[:, 0]
     if score == 'probability':
@@ -57,13 +59,19 @@ class HungarianMatcher:
     The costs are computed on the device of the proposals, and the assignment is solved on the host.
 
     Args:
-        score (str): ``'probability'`` (P2PNet) or ``'logit'`` (its variant in Lin, Wan and Chan,
-            ICLR 2025), see :func:`matching_cost`. Defaults to ``'probability'``.
-        distance_weight (float): Weight of the distance, per input pixel. Defaults to 0.05.
-        score_weight (float): Weight of the score. Defaults to 1.0.
+        score: ``'probability'`` (P2PNet) or ``'logit'`` (its variant in Lin, Wan and Chan, ICLR
+            2025), see :func:`matching_cost`. Defaults to ``'probability'``.
+        distance_weight: Weight of the distance, per input pixel. Defaults to 0.05.
+        score_weight: Weight of the score. Defaults to 1.0.
 
     Raises:
         ValueError: Unknown score.
+
+    Examples:
+        >>> proposals = torch.tensor([[9.0, 0.0], [1.0, 0.0], [5.0, 5.0]])
+        >>> points = torch.tensor([[0.0, 0.0], [8.0, 0.0]])
+        >>> HungarianMatcher()(proposals, torch.zeros(3, 2), points)
+        (tensor([0, 1]), tensor([1, 0]))
     """
 
     def __init__(
@@ -72,8 +80,7 @@ class HungarianMatcher:
         distance_weight: float = 0.05,
         score_weight: float = 1.0,
     ) -> None:
-        if score not in SCORES:
-            raise ValueError(f'HungarianMatcher: score must be one of {SCORES}, but got {score!r}')
+        check_choice(self, SCORES, score=score)
         self.score = score
         self.distance_weight = distance_weight
         self.score_weight = score_weight
@@ -83,13 +90,13 @@ class HungarianMatcher:
         """Match the points of one image.
 
         Args:
-            proposals (Tensor): ``(R, 2)`` positions ``(x, y)`` in input pixels, float32 or float64.
-            logits (Tensor): ``(R, 2)`` logits of background and person, of the same dtype.
-            points (Tensor): ``(m, 2)`` annotated positions, of the same dtype.
+            proposals: ``(R, 2)`` positions ``(x, y)`` in input pixels, float32 or float64.
+            logits: ``(R, 2)`` logits of background and person, of the same dtype.
+            points: ``(m, 2)`` annotated positions, of the same dtype.
 
         Returns:
-            tuple[Tensor, Tensor]: Indices of the matched points and of their proposals, int64
-            ``(min(m, R),)`` each, on the device of the proposals.
+            Indices of the matched points and of their proposals, int64 ``(min(m, R),)`` each, on
+            the device of the proposals.
 
         Raises:
             ValueError: A cost is not finite.

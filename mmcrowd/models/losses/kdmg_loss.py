@@ -7,8 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from mmcrowd.ops.cells import cell_centre, cell_position
+from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
 
+from .checks import check_not_negative, check_positive
 from .density_loss import DensityLoss
 
 # A predicted map that is smaller than this part of its target, by norm, is normalised as if it had
@@ -33,25 +35,21 @@ class KernelGenerator(nn.Module):
     Memory is m * k^2.
 
     Args:
-        kernel_size (int): Side k of the kernels in cells, odd. Defaults to 15.
-        sigma (float): Standard deviation of G in input pixels. Defaults to 4.0.
-        hidden_channels (int): Hidden units of f. Defaults to 64.
+        kernel_size: Side k of the kernels in cells, odd; see :class:`KDMGLoss`.
+        sigma: Standard deviation of G in input pixels, see :class:`KDMGLoss`.
+        hidden_channels: Hidden units of f, see :class:`KDMGLoss`.
 
     Raises:
         ValueError: kernel_size is not positive and odd; sigma or hidden_channels is not positive.
     """
 
-    def __init__(
-        self, kernel_size: int = 15, sigma: float = 4.0, hidden_channels: int = 64
-    ) -> None:
+    def __init__(self, kernel_size: int, sigma: float, hidden_channels: int) -> None:
         super().__init__()
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(
                 f'KernelGenerator: kernel_size must be positive and odd, but got {kernel_size}'
             )
-        for key, value in (('sigma', sigma), ('hidden_channels', hidden_channels)):
-            if not value > 0:
-                raise ValueError(f'KernelGenerator: {key} must be positive, but got {value}')
+        check_positive(self, sigma=sigma, hidden_channels=hidden_channels)
         self.kernel_size = kernel_size
         self.sigma = sigma
         self.refine = nn.Sequential(
@@ -66,14 +64,13 @@ class KernelGenerator(nn.Module):
         """Generate the density map of one image.
 
         Args:
-            points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels, float32 or float64.
-            size (tuple[int, int]): Height and width ``(h, w)`` of the map in cells.
-            stride (int): Input pixels per cell.
+            points: ``(m, 2)`` positions ``(x, y)`` in input pixels, float32 or float64.
+            size: Height and width ``(h, w)`` of the map in cells.
+            stride: Input pixels per cell.
 
         Returns:
-            tuple[Tensor, Tensor]: The map ``(h, w)`` in persons per cell, and the divergence
-            ``KL(K_j || G_j)`` of each kernel from its Gaussian, ``(m,)``; both of the dtype of the
-            points.
+            The map ``(h, w)`` in persons per cell, and the divergence ``KL(K_j || G_j)`` of each
+            kernel from its Gaussian, ``(m,)``; both of the dtype of the points.
         """
         h, w = size
         columns, log_x = self._axis(points[:, 0], w, stride)
@@ -100,13 +97,13 @@ class KernelGenerator(nn.Module):
         """Along one axis, the cells of each kernel and the logarithm of the Gaussian there.
 
         Args:
-            position (Tensor): ``(m,)`` coordinates in input pixels.
-            side (int): Cells of the map along this axis.
-            stride (int): Input pixels per cell.
+            position: ``(m,)`` coordinates in input pixels.
+            side: Cells of the map along this axis.
+            stride: Input pixels per cell.
 
         Returns:
-            tuple[Tensor, Tensor]: Index, moved into the map, and logarithm, -inf outside of the
-            map; ``(m, kernel_size)`` each.
+            Index, moved into the map, and logarithm, -inf outside of the map; ``(m, kernel_size)``
+            each.
         """
         position = position.clamp(-0.5, side * stride - 0.5)
         centre = cell_position(position, stride).round().clamp(0, side - 1).long()
@@ -126,11 +123,11 @@ def cosine_loss(density: Tensor, target: Tensor) -> Tensor:
     A map a smaller than a tenth of T has no reliable direction; for it the loss is linear in a.
 
     Args:
-        density (Tensor): ``(h, w)`` predicted map.
-        target (Tensor): ``(h, w)`` map, not 0 everywhere.
+        density: ``(h, w)`` predicted map.
+        target: ``(h, w)`` map, not 0 everywhere.
 
     Returns:
-        Tensor: The loss, a scalar.
+        The loss, a scalar.
     """
     norm = torch.linalg.vector_norm(target)
     size = torch.maximum(torch.linalg.vector_norm(density), NORM_FLOOR * norm)
@@ -140,6 +137,13 @@ def cosine_loss(density: Tensor, target: Tensor) -> Tensor:
 @MODELS.register_module()
 class KDMGLoss(DensityLoss):
     r"""Kernel-based density map generation: the counter learns its target together with it.
+
+    **Experimental**: a reading of the paper that is not compared with a published program. From
+    the paper: a generator that is trained with the counter, that gives each point its own kernel of
+    free shape and mass 1, and the squared error plus a cosine term. The rest is our reading: what
+    the network f sees (the points of the neighbourhood, not the image) and its form, the Gaussian G
+    and the divergence from it, the sum over the cells in the squared error, the border rules, and
+    all default weights.
 
     With a the predicted density, and the map T and the kernels K of :class:`KernelGenerator`:
 
@@ -151,24 +155,28 @@ class KDMGLoss(DensityLoss):
     kernels flat, since a flat map is easy to predict; the last term holds each near the peak G. In
     an image without points the squared error is all there is.
 
-    From the paper: a generator that is trained with the counter, that gives each point its own
-    kernel of free shape and mass 1, and the squared error plus a cosine term. The rest is our
-    reading of it: what the network f sees (the points of the neighbourhood, not the image) and its
-    form, the Gaussian G and the divergence from it, the sum over the cells in the squared error,
-    the border rules, and all default weights.
-
     The parameters of the generator are parameters of the counter that holds this loss: its
     optimizer trains them, and a checkpoint keeps them. Prediction does not use them.
 
+    The terms are ``loss_density``, ``loss_cosine`` and ``loss_kernel``.
+
     Args:
-        kernel_size (int): Side of the kernels in cells, odd. Defaults to 15.
-        sigma (float): Standard deviation of the Gaussian G in input pixels. Defaults to 4.0.
-        hidden_channels (int): Hidden units of the network f. Defaults to 64.
-        cosine_weight (float): Weight of the cosine term, not negative. Defaults to 1.0.
-        kernel_weight (float): Weight of the divergence, not negative. Defaults to 0.01.
+        kernel_size: Side of the kernels in cells, odd. Defaults to 15.
+        sigma: Standard deviation of the Gaussian G in input pixels. Defaults to 4.0.
+        hidden_channels: Hidden units of the network f. Defaults to 64.
+        cosine_weight: Weight of the cosine term, not negative. Defaults to 1.0.
+        kernel_weight: Weight of the divergence, not negative. Defaults to 0.01.
 
     Raises:
         ValueError: A weight is negative; otherwise as for :class:`KernelGenerator`.
+
+    Examples:
+        Kernels of one cell: the target is one person in the first.
+
+        >>> density = torch.tensor([[[[2.0, 0.0]]]])
+        >>> terms = KDMGLoss(kernel_size=1)(density, [torch.tensor([[3.5, 3.5]])], stride=8)
+        >>> terms['loss_density'].item(), terms['loss_cosine'].item()
+        (1.0, 0.0)
     """
 
     def __init__(
@@ -180,15 +188,20 @@ class KDMGLoss(DensityLoss):
         kernel_weight: float = 0.01,
     ) -> None:
         super().__init__()
-        for key, value in (('cosine_weight', cosine_weight), ('kernel_weight', kernel_weight)):
-            if not value >= 0:
-                raise ValueError(f'KDMGLoss: {key} must not be negative, but got {value}')
+        check_not_negative(self, cosine_weight=cosine_weight, kernel_weight=kernel_weight)
         self.generator = KernelGenerator(kernel_size, sigma, hidden_channels)
         self.cosine_weight = cosine_weight
         self.kernel_weight = kernel_weight
 
-    def image_loss(self, density: Tensor, points: Tensor, stride: int) -> dict[str, Tensor]:
-        """Terms of one image: ``loss_density``, ``loss_cosine`` and ``loss_kernel``."""
+    def image_loss(
+        self,
+        density: Tensor,
+        points: Tensor,
+        stride: int,
+        nearest: Partition | None = None,
+        side: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """The terms of one image; see the base class."""
         target, divergence = self.generator(points, density.shape, stride)
         # the target of no points is 0, and so is this product
         cosine = cosine_loss(density, target) if len(points) else (density * target).sum()

@@ -6,10 +6,12 @@ import math
 import torch
 from torch import Tensor
 
-from mmcrowd.models.losses.bayesian_loss import BayesianLoss
-from mmcrowd.ops.grid import cell_centres
+from mmcrowd.ops.grid import cell_centres, gaussian_kernel
 from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
+
+from .bayesian_loss import BayesianLoss
+from .checks import check_at_least, check_positive
 
 
 @torch.no_grad()
@@ -17,8 +19,8 @@ def noisy_density_moments(
     points: Tensor,
     size: tuple[int, int],
     stride: int,
-    noise_sigma: float = 8.0,
-    kernel_sigma: float = 8.0,
+    noise_sigma: float,
+    kernel_sigma: float,
 ) -> tuple[Tensor, Tensor]:
     r"""Mean and variance, in each cell, of the density map of displaced points.
 
@@ -35,23 +37,23 @@ def noisy_density_moments(
     products of matrices, in memory O((h + w) m). What lies beyond the image is lost.
 
     Args:
-        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
-        size (tuple[int, int]): Height and width ``(h, w)`` in cells.
-        stride (int): Input pixels per cell.
-        noise_sigma (float): Standard deviation alpha of the noise, input pixels. Defaults to 8.0.
-        kernel_sigma (float): Standard deviation beta of the kernel, input pixels. Defaults to 8.0.
+        points: ``(m, 2)`` positions ``(x, y)`` in input pixels.
+        size: Height and width ``(h, w)`` in cells.
+        stride: Input pixels per cell.
+        noise_sigma: Alpha, see :class:`NoiseCCLoss`.
+        kernel_sigma: Beta, see :class:`NoiseCCLoss`.
 
     Returns:
-        tuple[Tensor, Tensor]: Mean and variance, ``(h, w)`` each, of the dtype of the points.
+        Mean and variance, ``(h, w)`` each, of the dtype of the points.
     """
-    x, y = cell_centres(size, stride, points)
-    px, py = points[:, None].unbind(2)
-    dx, dy = (x - px).square(), (y - py).square()  # (m, w), (m, h)
     spread, tau = noise_sigma**2 + kernel_sigma**2, noise_sigma**2 + kernel_sigma**2 / 2
-    gx, gy = _normal(dx, spread), _normal(dy, spread)
-    second = _normal(dy, tau).T @ _normal(dx, tau) / (4 * math.pi * kernel_sigma**2)
-    variance = (second - gy.square().T @ gx.square()).clamp(min=0)
-    return stride**2 * (gy.T @ gx), stride**4 * variance
+    normal = gaussian_kernel(points, size, stride, 2 * spread)
+    mean = normal.to_cells() / (2 * math.pi * spread)
+    squares = normal._replace(rows=normal.rows.square(), columns=normal.columns.square())
+    mean_square = squares.to_cells() / (2 * math.pi * spread) ** 2
+    second = gaussian_kernel(points, size, stride, 2 * tau).to_cells() / (2 * math.pi * tau)
+    variance = second / (4 * math.pi * kernel_sigma**2) - mean_square
+    return stride**2 * mean, stride**4 * variance.clamp(min=0)
 
 
 @torch.no_grad()
@@ -59,8 +61,8 @@ def noisy_density_covariance(
     cells: Tensor,
     points: Tensor,
     stride: int,
-    noise_sigma: float = 8.0,
-    kernel_sigma: float = 8.0,
+    noise_sigma: float,
+    kernel_sigma: float,
 ) -> Tensor:
     r"""Covariance of the density map of displaced points among some cells.
 
@@ -76,14 +78,14 @@ def noisy_density_covariance(
     points is a product of matrices too, in memory O(k m + k^2).
 
     Args:
-        cells (Tensor): ``(k, 2)`` centres ``(x, y)`` of the cells in input pixels.
-        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
-        stride (int): Input pixels per cell.
-        noise_sigma (float): Standard deviation alpha of the noise, input pixels. Defaults to 8.0.
-        kernel_sigma (float): Standard deviation beta of the kernel, input pixels. Defaults to 8.0.
+        cells: ``(k, 2)`` centres ``(x, y)`` of the cells in input pixels.
+        points: ``(m, 2)`` positions ``(x, y)`` in input pixels.
+        stride: Input pixels per cell.
+        noise_sigma: Alpha, see :class:`NoiseCCLoss`.
+        kernel_sigma: Beta, see :class:`NoiseCCLoss`.
 
     Returns:
-        Tensor: ``(k, k)``, of the dtype of the points.
+        ``(k, k)``, of the dtype of the points.
     """
     spread, tau = noise_sigma**2 + kernel_sigma**2, noise_sigma**2 + kernel_sigma**2 / 2
     offset = (cells[:, None] - points).square()  # (k, m, 2)
@@ -104,10 +106,10 @@ def noise_cc_nll(
     density: Tensor,
     points: Tensor,
     stride: int,
-    noise_sigma: float = 8.0,
-    kernel_sigma: float = 8.0,
-    rank: int = 100,
-    floor: float = 0.1,
+    noise_sigma: float,
+    kernel_sigma: float,
+    rank: int,
+    floor: float,
 ) -> Tensor:
     r"""Negative log-likelihood of one density map, but for its constant.
 
@@ -132,17 +134,16 @@ def noise_cc_nll(
     variance at a lone person, so with the default it reaches V about 26 pixels away from one.
 
     Args:
-        density (Tensor): ``(h, w)`` persons per cell.
-        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels, of the same dtype.
-        stride (int): Input pixels per cell.
-        noise_sigma (float): Standard deviation alpha of the noise, input pixels. Defaults to 8.0.
-        kernel_sigma (float): Standard deviation beta of the kernel, input pixels. Defaults to 8.0.
-        rank (int): Number of cells with correlations, or all cells if there are fewer. Defaults to
-            100.
-        floor (float): White noise as a share of the variance at a lone person. Defaults to 0.1.
+        density: ``(h, w)`` persons per cell.
+        points: ``(m, 2)`` positions ``(x, y)`` in input pixels, of the same dtype.
+        stride: Input pixels per cell.
+        noise_sigma: Alpha, see :class:`NoiseCCLoss`.
+        kernel_sigma: Beta, see :class:`NoiseCCLoss`.
+        rank: See :class:`NoiseCCLoss`.
+        floor: See :class:`NoiseCCLoss`.
 
     Returns:
-        Tensor: L, a scalar.
+        L, a scalar.
     """
     h, w = density.shape
     with torch.no_grad():
@@ -170,23 +171,33 @@ def noise_cc_nll(
 class NoiseCCLoss(BayesianLoss):
     r"""Loss that models the noise of the annotation: a likelihood and a count for each person.
 
-    The terms are ``noise_weight`` times :func:`noise_cc_nll`, and the regulariser that everyone's
-    expected count is one. The paper has such a regulariser; ours is :func:`bayesian_loss` with the
-    sigma of the kernel and a background, each term of weight 1. The likelihood is a sum over cells,
+    **Experimental**: a reading of the paper that is not compared with a published program. The
+    terms are ``loss_noise``, ``noise_weight`` times :func:`noise_cc_nll`, and the regulariser that
+    everyone's expected count is one. The paper has such a regulariser; ours is
+    :func:`~mmcrowd.models.losses.bayesian_loss` with the sigma of the kernel and a background, each
+    term, ``loss_point`` and ``loss_background``, of weight 1. The likelihood is a sum over cells,
     so it weighs more at a finer stride.
 
     Args:
-        noise_sigma (float): Standard deviation of the displacement of an annotation, input pixels.
-            Defaults to 8.0.
-        kernel_sigma (float): Standard deviation of the density's kernel, and of the regulariser's
+        noise_sigma: Standard deviation of the displacement of an annotation, input pixels. Defaults
+            to 8.0.
+        kernel_sigma: Standard deviation of the density's kernel, and of the regulariser's
             likelihood, input pixels. Defaults to 8.0.
-        rank (int): Number of cells with correlations, see :func:`noise_cc_nll`. Defaults to 100.
-        noise_weight (float): Weight of the likelihood. Defaults to 0.01.
-        background_ratio (float): See :class:`BayesianLoss`. Defaults to 0.15.
-        floor (float): White noise, see :func:`noise_cc_nll`. Defaults to 0.1.
+        rank: Number of cells with correlations, or all cells if there are fewer. Defaults to 100.
+        noise_weight: Weight of the likelihood. Defaults to 0.01.
+        background_ratio: See :class:`BayesianLoss`. Defaults to 0.15.
+        floor: White noise as a share of the variance at a lone person. Defaults to 0.1.
 
     Raises:
         ValueError: rank is negative, or another argument not positive.
+
+    Examples:
+        The likelihood is greatest at the mean of the map over all displacements.
+
+        >>> points = torch.tensor([[12.0, 9.0]])
+        >>> mean, _ = noisy_density_moments(points, (4, 4), 8, noise_sigma=8.0, kernel_sigma=8.0)
+        >>> NoiseCCLoss()(mean.view(1, 1, 4, 4), [points], stride=8)['loss_noise'] < 1e-12
+        tensor(True)
     """
 
     def __init__(
@@ -198,16 +209,14 @@ class NoiseCCLoss(BayesianLoss):
         background_ratio: float = 0.15,
         floor: float = 0.1,
     ) -> None:
-        for key, value in (
-            ('noise_sigma', noise_sigma),
-            ('kernel_sigma', kernel_sigma),
-            ('noise_weight', noise_weight),
-            ('floor', floor),
-        ):
-            if not value > 0:
-                raise ValueError(f'NoiseCCLoss: {key} must be positive, but got {value}')
-        if rank < 0:
-            raise ValueError(f'NoiseCCLoss: rank must be at least 0, but got {rank}')
+        check_positive(
+            self,
+            noise_sigma=noise_sigma,
+            kernel_sigma=kernel_sigma,
+            noise_weight=noise_weight,
+            floor=floor,
+        )
+        check_at_least(self, 0, rank=rank)
         super().__init__(kernel_sigma, background_ratio=background_ratio)
         self.noise_sigma = noise_sigma
         self.kernel_sigma = kernel_sigma
@@ -220,18 +229,11 @@ class NoiseCCLoss(BayesianLoss):
         density: Tensor,
         points: Tensor,
         stride: int,
-        nearest: Partition,
-        side: float | Tensor | None = None,
+        nearest: Partition | None = None,
+        side: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Terms of one image, ``loss_noise`` besides those of :meth:`BayesianLoss.image_loss`."""
-        nll = noise_cc_nll(
-            density,
-            points,
-            stride,
-            self.noise_sigma,
-            self.kernel_sigma,
-            self.rank,
-            self.floor,
-        )
+        """The three terms of one image; see the base class."""
+        options = self.noise_sigma, self.kernel_sigma, self.rank, self.floor
+        nll = noise_cc_nll(density, points, stride, *options)
         terms = super().image_loss(density, points, stride, nearest, side)
         return dict(loss_noise=self.noise_weight * nll, **terms)

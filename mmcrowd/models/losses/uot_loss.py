@@ -1,16 +1,48 @@
-"""Unbalanced optimal transport (Ma, Wei, Hong, Lin, Qiu, Gong: *Learning to Count via Unbalanced
-Optimal Transport*, AAAI 2021)."""
+"""Unbalanced optimal transport with a squared distance: the idea of Ma, Wei, Hong, Lin, Qiu, Gong
+(*Learning to Count via Unbalanced Optimal Transport*, AAAI 2021), but not their cost and solver."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from mmcrowd.models.losses.density_loss import DensityLoss
 from mmcrowd.ops.grid import SeparableKernel, gaussian_kernel
+from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
 
+from .checks import check_at_least, check_positive
+from .density_loss import DensityLoss
+
 MAX_RHO = 30  # largest rho / epsilon whose kernel values, exp(-2 rho / epsilon), suit float32
+
+
+def accelerated_iteration(
+    step: Callable[[Tensor], Tensor], start: Tensor, bound: float, iterations: int
+) -> Tensor:
+    """Repeat a step with the momentum of Nesterov, which starts anew when a step goes against it.
+
+    Plain repetition is slow where a step changes little (O'Donoghue and Candès, *Adaptive restart
+    for accelerated gradient schemes*, 2015). The host looks at no value.
+
+    Args:
+        step: From a vector ``(m,)`` to the next.
+        start: First vector ``(m,)``.
+        bound: The momentum goes no further than this in absolute value.
+        iterations: Number of steps.
+
+    Returns:
+        ``(m,)``, the result of the last step.
+    """
+    g = previous = start
+    age = g.new_zeros(())  # steps since the momentum started
+    for _ in range(iterations):
+        ahead = (g + age / (age + 3) * (g - previous)).clamp(-bound, bound)
+        new = step(ahead)
+        against = ((new - ahead) * (g - previous)).sum() < 0
+        age = torch.where(against, 0, age + 1)
+        g, previous = new, g
+    return g
 
 
 def uot_potentials(
@@ -28,9 +60,8 @@ def uot_potentials(
         g_j = \text{clip}\Big({-\epsilon} \log \tfrac{1}{m} \sum_i a_i
             e^{(f_i - C_{ij}) / \epsilon}, -\rho, \rho\Big)
 
-    These alone are slow where the mass of a neighbourhood is nearly right. So g has the momentum of
-    Nesterov, which starts anew when a step goes against it (O'Donoghue and Candès, *Adaptive
-    restart for accelerated gradient schemes*, 2015).
+    These alone are slow where the mass of a neighbourhood is nearly right, so g is found by
+    :func:`accelerated_iteration`.
 
     As :math:`e^{(f - \rho) / \epsilon}` lies in :math:`[e^{-2 \rho / \epsilon}, 1]`, and that of g
     too, a sum below :math:`e^{-2 \rho / \epsilon}` counts as this. Where this is well above the
@@ -38,15 +69,15 @@ def uot_potentials(
     domain, and the kernel can stay separable.
 
     Args:
-        density (Tensor): ``(h, w)`` persons per cell.
-        kernel (SeparableKernel): ``exp(-C / epsilon)``, with m > 0 points.
-        rho (float): Cost of a unit of mass too much or too little.
-        epsilon (float): Weight of the entropy.
-        iterations (int): Number of steps, each from g to f to g.
+        density: ``(h, w)`` persons per cell.
+        kernel: ``exp(-C / epsilon)``, with m > 0 points.
+        rho: Cost of a unit of mass too much or too little.
+        epsilon: Weight of the entropy.
+        iterations: Number of steps, each from g to f to g.
 
     Returns:
-        tuple[Tensor, Tensor, Tensor]: f ``(h, w)``, g ``(m,)``, and for each cell the share of its
-        mass that the plan moves to points, ``(h, w)``.
+        f ``(h, w)``, g ``(m,)``, and for each cell the share of its mass that the plan moves to
+        points, ``(h, w)``.
     """
     m = kernel.rows.shape[1]
     floor = math.exp(-2 * rho / epsilon)
@@ -55,16 +86,13 @@ def uot_potentials(
         """exp(-(f + rho) / epsilon) before clipping; at most 1, as g is at most rho."""
         return kernel.to_cells(((g - rho) / epsilon).exp()) / m
 
-    g = previous = torch.zeros_like(kernel.rows[0])
-    age = g.new_zeros(())
-    for _ in range(iterations):
-        ahead = (g + age / (age + 3) * (g - previous)).clamp(-rho, rho)
-        u = floor / reached(ahead).clamp(min=floor)
+    def scaling_step(g: Tensor) -> Tensor:
+        """From g to f to g; u is exp((f - rho) / epsilon)."""
+        u = floor / reached(g).clamp(min=floor)
         sums = kernel.to_points(density * u) / m
-        step = -rho - epsilon * sums.clamp(floor, 1).log()
-        against = ((step - ahead) * (g - previous)).sum() < 0
-        age = torch.where(against, 0, age + 1)
-        g, previous = step, g
+        return -rho - epsilon * sums.clamp(floor, 1).log()
+
+    g = accelerated_iteration(scaling_step, torch.zeros_like(kernel.rows[0]), rho, iterations)
     sums = reached(g)
     f = -rho - epsilon * sums.clamp(min=floor).log()
     return f, g, (sums / floor).clamp(max=1)
@@ -74,10 +102,10 @@ def uot_loss(
     density: Tensor,
     points: Tensor,
     stride: int,
-    scale: float = 32.0,
-    rho: float = 1.0,
-    epsilon: float = 0.05,
-    iterations: int = 100,
+    scale: float,
+    rho: float,
+    epsilon: float,
+    iterations: int,
 ) -> Tensor:
     r"""Unbalanced optimal transport from a density to points, for one image.
 
@@ -101,17 +129,16 @@ def uot_loss(
     choices of this library.
 
     Args:
-        density (Tensor): ``(h, w)`` persons per cell, not negative.
-        points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
-        stride (int): Input pixels per cell.
-        scale (float): Distance whose cost is 1, in input pixels. Defaults to 32.0.
-        rho (float): Cost of a unit of mass too much or too little. Defaults to 1.0.
-        epsilon (float): Weight of the entropy. Defaults to 0.05.
-        iterations (int): Number of scaling steps; each costs two products of ``(h, m)`` with
-            ``(m, w)``. Defaults to 100.
+        density: ``(h, w)`` persons per cell, not negative.
+        points: ``(m, 2)`` positions ``(x, y)`` in input pixels.
+        stride: Input pixels per cell.
+        scale: See :class:`UOTLoss`.
+        rho: See :class:`UOTLoss`.
+        epsilon: See :class:`UOTLoss`.
+        iterations: See :class:`UOTLoss`; each costs two products of ``(h, m)`` with ``(m, w)``.
 
     Returns:
-        Tensor: The loss, a scalar.
+        The loss, a scalar.
     """
     if len(points) == 0:
         return rho * density.sum()
@@ -123,18 +150,28 @@ def uot_loss(
 
 @MODELS.register_module()
 class UOTLoss(DensityLoss):
-    """Unbalanced optimal transport loss, see :func:`uot_loss`.
+    """Unbalanced optimal transport loss, see :func:`uot_loss`; its one term is ``loss_uot``.
+
+    The cost, the solver and the defaults are choices of this library, not those of the paper.
 
     Args:
-        scale (float): Distance whose cost is 1, in input pixels. Defaults to 32.0.
-        rho (float): Cost of a unit of mass too much or too little. Defaults to 1.0.
-        epsilon (float): Weight of the entropy, at least rho / 30: below, float32 would not do. The
+        scale: Distance whose cost is 1, in input pixels. Defaults to 32.0.
+        rho: Cost of a unit of mass too much or too little. Defaults to 1.0.
+        epsilon: Weight of the entropy, at least rho / 30: below, float32 would not do. The
             transport is blurred by about ``scale * sqrt(epsilon / 2)``. Defaults to 0.05.
-        iterations (int): Number of scaling steps. Defaults to 100.
+        iterations: Number of scaling steps. Defaults to 100.
 
     Raises:
         ValueError: scale or rho is not positive, epsilon is less than rho / 30, or iterations is
             less than 1.
+
+    Examples:
+        One person in the place of a point, and half a person without any.
+
+        >>> density = torch.tensor([[[[1.0]]], [[[0.5]]]])
+        >>> points = [torch.tensor([[3.5, 3.5]]), torch.zeros(0, 2)]
+        >>> UOTLoss()(density, points, stride=8)
+        {'loss_uot': tensor(0.2500)}
     """
 
     def __init__(
@@ -145,40 +182,26 @@ class UOTLoss(DensityLoss):
         iterations: int = 100,
     ) -> None:
         super().__init__()
-        for key, value in (('scale', scale), ('rho', rho)):
-            if not value > 0:
-                raise ValueError(f'UOTLoss: {key} must be positive, but got {value}')
+        check_positive(self, scale=scale, rho=rho)
         if not epsilon * MAX_RHO >= rho:
             raise ValueError(
                 f'UOTLoss: epsilon must be at least rho / {MAX_RHO} = {rho / MAX_RHO:.3g}, '
                 f'but got {epsilon}'
             )
-        if iterations < 1:
-            raise ValueError(f'UOTLoss: iterations must be at least 1, but got {iterations}')
+        check_at_least(self, 1, iterations=iterations)
         self.scale = scale
         self.rho = rho
         self.epsilon = epsilon
         self.iterations = iterations
 
-    def image_loss(self, density: Tensor, points: Tensor, stride: int) -> dict[str, Tensor]:
-        """Loss of one image.
-
-        Args:
-            density (Tensor): ``(h, w)`` persons per cell.
-            points (Tensor): ``(m, 2)`` positions ``(x, y)`` in input pixels.
-            stride (int): Input pixels per cell.
-
-        Returns:
-            dict[str, Tensor]: ``loss_uot``.
-        """
-        return dict(
-            loss_uot=uot_loss(
-                density,
-                points,
-                stride,
-                scale=self.scale,
-                rho=self.rho,
-                epsilon=self.epsilon,
-                iterations=self.iterations,
-            )
-        )
+    def image_loss(
+        self,
+        density: Tensor,
+        points: Tensor,
+        stride: int,
+        nearest: Partition | None = None,
+        side: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """The term of one image; see the base class."""
+        options = self.scale, self.rho, self.epsilon, self.iterations
+        return dict(loss_uot=uot_loss(density, points, stride, *options))

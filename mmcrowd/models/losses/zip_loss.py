@@ -8,14 +8,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmcrowd.models.losses.dm_count_loss import MASS_FLOOR, dm_count_loss, points_per_cell
-from mmcrowd.models.losses.output_loss import OutputLoss
+from mmcrowd.ops.grid import points_per_cell
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
+
+from .checks import check_not_negative
+from .dm_count_loss import MASS_FLOOR, dm_count_loss
+from .output_loss import OutputLoss
 
 # Joins probabilities and rates before their logarithm. It is part of the published loss: a block of
 # which the network is sure and wrong costs at most 18, and then has no gradient.
 GUARD = 1e-8
+OT_REG, OT_ITERATIONS = 10.0, 100  # of the transport term, as DM-Count has them
 
 
 def block_counts(
@@ -192,9 +196,7 @@ class ZIPLoss(OutputLoss):
             ot=ot_weight,
             tv=tv_weight,
         )
-        for name, weight in self.weights.items():
-            if not weight >= 0:
-                raise ValueError(f'ZIPLoss: {name}_weight must not be negative, but got {weight}')
+        check_not_negative(self, **{f'{name}_weight': w for name, w in self.weights.items()})
         if not any(self.weights.values()):
             raise ValueError('ZIPLoss: all weights are 0, expected a positive one')
         self.scales = tuple(scales)
@@ -236,7 +238,9 @@ class ZIPLoss(OutputLoss):
                 terms['count'] = (density.sum((1, 2, 3)) - number).abs()
             if self.weights['ot']:
                 images = zip(density.squeeze(1), points, strict=True)
-                terms['ot'] = torch.stack([dm_count_loss(d, p, stride)[1] for d, p in images])
+                terms['ot'] = torch.stack(
+                    [dm_count_loss(*image, stride, OT_REG, OT_ITERATIONS)[1] for image in images]
+                )
             if self.weights['tv']:
                 images = zip(density, counts, points, strict=True)
                 terms['tv'] = torch.stack([total_variation(d, c, len(p)) for d, c, p in images])

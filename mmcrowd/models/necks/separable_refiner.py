@@ -27,7 +27,7 @@ class SeparableRefiner(BaseModule):
         init_cfg: Defaults to Kaiming by the outputs of each convolution, as published.
 
     Attributes:
-        out_channels (int): Channels of the result.
+        out_channels: Channels of the result.
 
     Raises:
         ValueError: A number is out of range.

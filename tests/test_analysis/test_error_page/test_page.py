@@ -14,10 +14,10 @@ from plotly.offline import get_plotlyjs
 
 from mmcrowd.analysis.error_page import build_error_page
 from mmcrowd.datasets.transforms import (
-    LimitSide,
     LoadCrowdImage,
     PackCrowdInputs,
-    RandomHorizontalFlip,
+    RandomFlip,
+    ResizeToLimits,
 )
 from mmcrowd.evaluation import LocalizationMetric, ResultsWriter
 from mmcrowd.evaluation.image_errors import ImageErrors
@@ -156,8 +156,8 @@ def test_page_and_metric_agree(known, radius, tmp_path):
     pipeline = Compose(
         [
             LoadCrowdImage(),
-            LimitSide(longest=217),
-            RandomHorizontalFlip(prob=1.0),
+            ResizeToLimits(longest=217),
+            RandomFlip(prob=1.0),
             PackCrowdInputs(),
         ]
     )

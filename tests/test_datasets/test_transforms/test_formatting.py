@@ -21,7 +21,7 @@ def test_partition_of_the_cells():
 
 
 def test_partition_needs_whole_cells():
-    with pytest.raises(ValueError, match='PadToMultiple'):
+    with pytest.raises(ValueError, match='Pad'):
         PartitionByNearestPoint(stride=2)(make_results(61, 80))
 
 
@@ -77,10 +77,10 @@ def test_maps_of_the_loader_are_packed():
     'transform',
     [
         transforms.RandomScaleCrop(4),
-        transforms.LimitSide(longest=4),
+        transforms.ResizeToLimits(longest=4),
         transforms.ResizeToMultiple(4),
-        transforms.RandomHorizontalFlip(1.0),
-        transforms.PadToMultiple(4),
+        transforms.RandomFlip(1.0),
+        transforms.Pad(4),
     ],
 )
 def test_maps_of_the_loader_move_with_nothing(transform):

@@ -7,12 +7,12 @@ from mmengine.dataset import Compose
 from PIL import Image
 
 from mmcrowd.datasets.transforms import (
-    LimitSide,
     LoadCrowdImage,
-    PadToMultiple,
-    PhotometricDistortion,
-    RandomHorizontalFlip,
+    Pad,
+    PhotoMetricDistortion,
+    RandomFlip,
     RandomScaleCrop,
+    ResizeToLimits,
     ResizeToMultiple,
 )
 from mmcrowd.fileio.images import read_image_shape
@@ -43,10 +43,10 @@ GEOMETRIC = st.lists(
         [
             dict(type='RandomScaleCrop', crop_size=(32, 48), scale_range=(0.5, 2.0)),
             dict(type='RandomScaleCrop', crop_size=96, scale_range=(0.9, 1.1)),
-            dict(type='RandomHorizontalFlip', prob=1.0),
-            dict(type='LimitSide', longest=40),
-            dict(type='LimitSide', shortest=128),
-            dict(type='PadToMultiple', divisor=32),
+            dict(type='RandomFlip', prob=1.0),
+            dict(type='ResizeToLimits', longest=40),
+            dict(type='ResizeToLimits', shortest=128),
+            dict(type='Pad', size_divisor=32),
             dict(type='ResizeToMultiple', divisor=16),
         ]
     ),
@@ -78,7 +78,7 @@ def test_round_trip_through_the_meta_information(chain, seed):
     names = [cfg['type'] for cfg in chain]
     if 'RandomScaleCrop' not in names:
         assert len(back) == len(original)
-    elif names.count('RandomScaleCrop') == 1 and 'PadToMultiple' not in names:
+    elif names.count('RandomScaleCrop') == 1 and 'Pad' not in names:
         inside = (final > -0.49).all(1) & (final < (width - 0.51, height - 0.51)).all(1)
         assert set(np.flatnonzero(inside)) <= set(nearest)
     assert ((out['points'] >= -0.51) & (out['points'] < (width, height))).all()
@@ -93,10 +93,10 @@ def test_points_stay_on_their_pixels(size):
     np.random.seed(3)
     for transform in (
         RandomScaleCrop(crop_size=(48, 64), scale_range=(0.8, 1.3)),
-        RandomHorizontalFlip(prob=1.0),
-        LimitSide(longest=50),
-        LimitSide(shortest=150),
-        PadToMultiple(64),
+        RandomFlip(prob=1.0),
+        ResizeToLimits(longest=50),
+        ResizeToLimits(shortest=150),
+        Pad(64),
         ResizeToMultiple(32),
     ):
         results = transform(make_results(height, width, [[40, 30]], img.copy()))
@@ -143,9 +143,9 @@ def test_crop_drops_points_outside_and_what_belongs_to_them():
     'transform',
     [
         RandomScaleCrop(16),
-        LimitSide(20),
-        RandomHorizontalFlip(1.0),
-        PadToMultiple(64),
+        ResizeToLimits(20),
+        RandomFlip(1.0),
+        Pad(64),
         ResizeToMultiple(32),
     ],
     ids=repr,
@@ -159,9 +159,9 @@ def test_nothing_moves_behind_the_partition(transform):
     'transform',
     [
         RandomScaleCrop(16),
-        LimitSide(20),
-        RandomHorizontalFlip(1.0),
-        PadToMultiple(64),
+        ResizeToLimits(20),
+        RandomFlip(1.0),
+        Pad(64),
         ResizeToMultiple(32),
     ],
     ids=repr,
@@ -191,12 +191,12 @@ def test_unlabelled_image(transform):
     ],
 )
 def test_limit_side(kwargs, shape, expected):
-    assert LimitSide(**kwargs).size_for(*shape) == expected
-    scale = LimitSide(**kwargs).scale_for(*shape)
+    assert ResizeToLimits(**kwargs).size_for(*shape) == expected
+    scale = ResizeToLimits(**kwargs).scale_for(*shape)
     np.testing.assert_allclose(np.maximum(np.multiply(shape, scale), 1), expected, atol=0.51)
     if max(shape) > 2000:
         return
-    out = LimitSide(**kwargs)(make_results(*shape, points=[]))
+    out = ResizeToLimits(**kwargs)(make_results(*shape, points=[]))
     assert out['img'].shape[:2] == out['img_shape'] == expected
     assert out['points'].shape == (0, 2)
 
@@ -215,19 +215,19 @@ def test_photometric_keeps_geometry_and_type():
     np.random.seed(0)
     results = make_results()
     before = results['img'].copy()
-    out = PhotometricDistortion()(results)
+    out = PhotoMetricDistortion()(results)
     assert out['img'].dtype == np.uint8 and out['img'].shape == before.shape
     assert not np.array_equal(out['img'], before)
-    identity = PhotometricDistortion(0, 0, 0, 0)(make_results())
+    identity = PhotoMetricDistortion(0, 0, 0, 0)(make_results())
     np.testing.assert_array_equal(identity['img'], before)
-    gray = PhotometricDistortion(0, 0, 0, gray_prob=1.0)(make_results())['img']
+    gray = PhotoMetricDistortion(0, 0, 0, gray_prob=1.0)(make_results())['img']
     assert (gray == gray[..., :1]).all()
 
 
 def test_flip_of_boxes_keeps_corners_in_order():
     results = make_results(10, 20, [[3, 4]])
     results['boxes'] = np.array([[1, 2, 5, 6]], np.float32)
-    out = RandomHorizontalFlip(1.0)(results)
+    out = RandomFlip(1.0)(results)
     assert out['boxes'].tolist() == [[14, 2, 18, 6]]
     assert out['points'].tolist() == [[16, 4]]
 
@@ -237,11 +237,11 @@ def test_flip_of_boxes_keeps_corners_in_order():
     [
         (lambda: RandomScaleCrop(0), 'crop_size=0'),
         (lambda: RandomScaleCrop(10, (0, 1)), 'scale_range'),
-        (lambda: RandomHorizontalFlip(1.5), 'prob=1.5'),
-        (lambda: LimitSide(10, 20), 'shortest=20'),
-        (lambda: LimitSide(10, (20, 30)), 'is above longest=10'),
-        (lambda: LimitSide(shortest=(30, 20)), 'expected .low, high.'),
-        (lambda: PadToMultiple(0), 'divisor=0'),
+        (lambda: RandomFlip(1.5), 'prob=1.5'),
+        (lambda: ResizeToLimits(10, 20), 'shortest=20'),
+        (lambda: ResizeToLimits(10, (20, 30)), 'is above longest=10'),
+        (lambda: ResizeToLimits(shortest=(30, 20)), 'expected .low, high.'),
+        (lambda: Pad(0), 'size_divisor=0'),
     ],
 )
 def test_bad_arguments(make, message):
@@ -321,7 +321,7 @@ def test_points_of_a_lazy_crop_stay_on_their_pixels(photo, size, orientation, lo
     used, seen = set(), 0
     for seed in range(6):
         np.random.seed(seed)
-        results = LimitSide(longest=longest)(load(path, points, lazy=True))
+        results = ResizeToLimits(longest=longest)(load(path, points, lazy=True))
         assert isinstance(results['img'], EncodedImage)
         assert results['img_shape'] == results['img'].shape[:2]
         image = results['img']
@@ -339,9 +339,9 @@ def test_points_of_a_lazy_crop_stay_on_their_pixels(photo, size, orientation, lo
 
 
 STEPS = {
-    'flip': RandomHorizontalFlip(0.5),
-    'pad': PadToMultiple(64),
-    'colours': PhotometricDistortion(),
+    'flip': RandomFlip(0.5),
+    'pad': Pad(64),
+    'colours': PhotoMetricDistortion(),
     'crop': RandomScaleCrop((96, 128), (1.2, 2)),
 }
 
@@ -363,7 +363,7 @@ def test_lazy_is_the_same_where_nothing_shrinks(photo, names, seed):
         np.testing.assert_array_equal(lazy[key], plain[key])
 
 
-@pytest.mark.parametrize('first', [LimitSide(longest=300), ResizeToMultiple(64)])
+@pytest.mark.parametrize('first', [ResizeToLimits(longest=300), ResizeToMultiple(64)])
 @pytest.mark.parametrize('then', ['flip', 'pad', 'colours'])
 @pytest.mark.parametrize('size', [(601, 803), (600, 800)])
 def test_planned_pixels_are_nearly_those_of_a_resize(photo, first, then, size):
@@ -379,3 +379,18 @@ def test_planned_pixels_are_nearly_those_of_a_resize(photo, first, then, size):
     assert np.abs(pixels.astype(int) - plain['img']).max() <= 12
     for key in ('points', 'boxes', 'img_shape', 'scale_factor', 'crop_offset', 'flip'):
         np.testing.assert_array_equal(lazy[key], plain[key])
+
+
+@pytest.mark.parametrize(
+    'older, name, kwargs',
+    [
+        ('LimitSide', 'ResizeToLimits', dict(longest=64)),
+        ('RandomHorizontalFlip', 'RandomFlip', dict(prob=0.25)),
+        ('PhotometricDistortion', 'PhotoMetricDistortion', dict(contrast=0.1)),
+        ('PadToMultiple', 'Pad', dict(divisor=8, pad_value=3)),
+    ],
+)
+def test_older_names_in_configs(older, name, kwargs):
+    transform = TRANSFORMS.build(dict(type=older, **kwargs))
+    assert isinstance(transform, TRANSFORMS.get(name))
+    assert all(f'{value}' in repr(transform) for value in kwargs.values())

@@ -19,10 +19,11 @@ SIZES = [(24, 10000), (21, 9999), (9997, 19), (600, 801), (96, 128)]
 
 STEPS = st.one_of(
     st.builds(
-        lambda longest: dict(type='LimitSide', longest=longest), st.sampled_from([700, 2500, 8000])
+        lambda longest: dict(type='ResizeToLimits', longest=longest),
+        st.sampled_from([700, 2500, 8000]),
     ),
     st.builds(
-        lambda low, high: dict(type='LimitSide', shortest=(low, high)),
+        lambda low, high: dict(type='ResizeToLimits', shortest=(low, high)),
         st.sampled_from([4, 16]),
         st.sampled_from([20, 300]),
     ),
@@ -34,8 +35,8 @@ STEPS = st.one_of(
         st.sampled_from([0.1, 0.5, 1.0]),
     ),
     st.just(dict(type='ResizeToMultiple', divisor=8)),
-    st.just(dict(type='RandomHorizontalFlip', prob=0.5)),
-    st.just(dict(type='PadToMultiple', divisor=32)),
+    st.just(dict(type='RandomFlip', prob=0.5)),
+    st.just(dict(type='Pad', size_divisor=32)),
 )
 
 
@@ -81,7 +82,7 @@ def test_points_come_back(photo, size, chain, lazy, orientation, seed):
 
     assert out['ori_shape'] == size
     assert np.asarray(out['img']).shape[:2] == out['img'].shape[:2] == tuple(out['img_shape'])
-    planned = all(step['type'] in ('LimitSide', 'ResizeToMultiple') for step in chain)
+    planned = all(step['type'] in ('ResizeToLimits', 'ResizeToMultiple') for step in chain)
     if planned:
         assert isinstance(out['img'], EncodedImage) == lazy
     which = out['occlusion']
@@ -102,7 +103,7 @@ def test_points_come_back(photo, size, chain, lazy, orientation, seed):
     crops = [step['type'] for step in chain].count('RandomScaleCrop')
     if crops == 0:
         assert len(which) == 400
-    elif crops == 1 and all(step['type'] != 'PadToMultiple' for step in chain):
+    elif crops == 1 and all(step['type'] != 'Pad' for step in chain):
         final = to_input_frame(original, out)
         inside = (final > -0.49).all(1) & (final < (width - 0.51, height - 0.51)).all(1)
         assert set(np.flatnonzero(inside)) <= set(which)

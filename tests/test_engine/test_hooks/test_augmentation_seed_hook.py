@@ -16,7 +16,7 @@ DATASET = dict(
     pipeline=[
         dict(type='LoadCrowdImage'),
         dict(type='RandomScaleCrop', crop_size=32),
-        dict(type='RandomHorizontalFlip'),
+        dict(type='RandomFlip'),
         dict(type='PackCrowdInputs'),
     ],
 )

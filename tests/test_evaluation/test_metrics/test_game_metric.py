@@ -7,7 +7,7 @@ from mmengine.dataset import Compose
 from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData, PixelData
 
-from mmcrowd.datasets.transforms import LimitSide, LoadCrowdImage, PackCrowdInputs
+from mmcrowd.datasets.transforms import LoadCrowdImage, PackCrowdInputs, ResizeToLimits
 from mmcrowd.evaluation.metrics.game_metric import GAMEMetric
 from mmcrowd.structures import CrowdDataSample
 
@@ -55,7 +55,7 @@ def test_game_of_points_takes_the_truth_as_annotated():
         points=np.tile(np.float32([44.5, 5]), (60, 1)),
     )
     for side in range(20, 80):
-        pipeline = [LoadCrowdImage(), LimitSide(longest=side), PackCrowdInputs()]
+        pipeline = [LoadCrowdImage(), ResizeToLimits(longest=side), PackCrowdInputs()]
         sample = Compose(pipeline)(dict(results))['data_samples']
         sample.pred_instances = InstanceData(points=torch.from_numpy(results['points']))
         metric = GAMEMetric(levels=(1,))

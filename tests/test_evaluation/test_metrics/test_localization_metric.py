@@ -13,10 +13,10 @@ from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 
 from mmcrowd.datasets.transforms import (
-    LimitSide,
     LoadCrowdImage,
     PackCrowdInputs,
-    RandomHorizontalFlip,
+    RandomFlip,
+    ResizeToLimits,
 )
 from mmcrowd.evaluation.functional.localization import localization_scores, match_points
 from mmcrowd.evaluation.metrics.localization_metric import (
@@ -236,8 +236,8 @@ def test_boxes_on_half_pixels_through_a_pipeline():
     truth = dict(points=points.astype(np.float32), boxes=boxes.astype(np.float32))
     pipeline = [
         LoadCrowdImage(),
-        LimitSide(longest=611),
-        RandomHorizontalFlip(prob=1.0),
+        ResizeToLimits(longest=611),
+        RandomFlip(prob=1.0),
         PackCrowdInputs(),
     ]
     image = dict(img=np.zeros((1440, 1440, 3), np.uint8), img_id='IMG_1', **truth)

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmcrowd.models.backbones import VGG, CSRNet
+from mmcrowd.models.backbones import CSRNet, VGGFeatures
 from mmcrowd.registry import MODELS
 
 BN = dict(type='BN')
@@ -33,7 +33,7 @@ def test_is_ten_vgg_convolutions_and_six_dilated_ones():
 @pytest.mark.parametrize('pretrained', [False, True])
 def test_initialisation(tmp_path, pretrained):
     torch.manual_seed(0)
-    vgg = VGG(16)
+    vgg = VGGFeatures(16)
     path = tmp_path / 'vgg16.pth'
     torch.save(dict(state_dict={f'backbone.{k}': v for k, v in vgg.state_dict().items()}), path)
     init_cfg = dict(type='Pretrained', checkpoint=str(path), prefix='backbone')

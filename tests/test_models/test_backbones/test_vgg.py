@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from mmpretrain.models import backbones as mmpretrain_backbones
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmcrowd.models.backbones import VGG
+from mmcrowd.models.backbones import VGGFeatures
 from mmcrowd.registry import MODELS
 
 BN = dict(type='BN')
@@ -22,7 +22,7 @@ def reference(depth, norm_cfg=None):
 @pytest.mark.parametrize('depth', [11, 13, 16, 19])
 def test_is_mmpretrain_before_the_pool(depth, norm_cfg):
     theirs = reference(depth, norm_cfg)
-    ours = VGG(depth, out_stages=range(5), norm_cfg=norm_cfg).eval()
+    ours = VGGFeatures(depth, out_stages=range(5), norm_cfg=norm_cfg).eval()
     ours.load_state_dict(theirs.state_dict())  # strict: the same names
     x = torch.randn(1, 3, 32, 64)
     with torch.no_grad():
@@ -41,8 +41,8 @@ def test_is_mmpretrain_before_the_pool(depth, norm_cfg):
     'out_stages, num_convs', [((3, 4), 13), ((3,), 10), ((4,), 13), ((0, 2), 7), ((0,), 2)]
 )
 def test_builds_and_returns_the_chosen_stages_only(out_stages, num_convs):
-    every = VGG(16, out_stages=range(5))
-    some = VGG(16, out_stages=out_stages)
+    every = VGGFeatures(16, out_stages=range(5))
+    some = VGGFeatures(16, out_stages=out_stages)
     some.load_state_dict(every.state_dict(), strict=False)
     assert sum(isinstance(m, torch.nn.Conv2d) for m in some.modules()) == num_convs
     x = torch.randn(2, 3, 16, 16)
@@ -65,7 +65,7 @@ def test_default_outputs_are_strides_8_and_16():
 def test_every_parameter_gets_a_gradient(norm_cfg):
     # In-place ReLUs that changed a kept map would fail here.
     torch.manual_seed(0)
-    backbone = VGG(11, norm_cfg=norm_cfg)
+    backbone = VGGFeatures(11, norm_cfg=norm_cfg)
     fine, coarse = backbone(torch.randn(2, 3, 64, 64))
     (fine.square().sum() + coarse.square().sum()).backward()
     for name, parameter in backbone.named_parameters():
@@ -80,7 +80,7 @@ def test_loads_a_published_checkpoint(tmp_path):
     state_dict['backbone.classifier.0.weight'] = torch.zeros(2, 3)
     path = tmp_path / 'vgg11_bn.pth'
     torch.save(dict(state_dict=state_dict, meta=dict()), path)
-    ours = VGG(
+    ours = VGGFeatures(
         11,
         norm_cfg=BN,
         init_cfg=dict(type='Pretrained', checkpoint=str(path), prefix='backbone'),
@@ -91,7 +91,7 @@ def test_loads_a_published_checkpoint(tmp_path):
 
 
 def test_frozen_stages():
-    backbone = VGG(16, norm_cfg=BN, frozen_stages=2)
+    backbone = VGGFeatures(16, norm_cfg=BN, frozen_stages=2)
 
     def assert_frozen():
         for name, parameter in backbone.named_parameters():
@@ -109,14 +109,14 @@ def test_frozen_stages():
 
 
 def test_norm_eval():
-    backbone = VGG(11, norm_cfg=BN, norm_eval=True).train()
+    backbone = VGGFeatures(11, norm_cfg=BN, norm_eval=True).train()
     assert backbone.training
     assert not any(m.training for m in backbone.modules() if isinstance(m, _BatchNorm))
     assert all(p.requires_grad for p in backbone.parameters())
 
 
 def test_train_and_eval_return_self():
-    backbone = VGG(11)
+    backbone = VGGFeatures(11)
     assert backbone.train() is backbone
     assert backbone.training
     assert backbone.eval() is backbone
@@ -138,4 +138,4 @@ def test_train_and_eval_return_self():
 )
 def test_bad_values(kwargs, key, seen):
     with pytest.raises(ValueError, match=f'{key}={seen}, expected'):
-        VGG(**kwargs)
+        VGGFeatures(**kwargs)

@@ -14,7 +14,7 @@ from mmcrowd.structures import CrowdDataSample
 
 BACKBONES = {
     'vgg': dict(
-        backbone=dict(type='VGG', depth=11),
+        backbone=dict(type='VGGFeatures', depth=11),
         neck=dict(type='TopDownFusion', in_channels=[512, 512], out_channels=16),
         head=dict(type='DensityHead', in_channels=16, mid_channels=(8,)),
     ),
@@ -172,23 +172,19 @@ def test_points_lie_in_the_image(localizer, monkeypatch):
     assert sample.pred_instances.points.tolist() == [[32, 32]]
 
 
-def test_partitions_of_different_size_are_refused():
-    """They do not fit the padded batch."""
-    model = build('mcnn').train()
-    samples = [make_sample([[5, 5]], shape, stride=4) for shape in ((32, 32), (48, 40))]
-    images = [torch.zeros(3, *s.img_shape, dtype=torch.uint8) for s in samples]
-    data = model.data_preprocessor(dict(inputs=images, data_samples=samples), True)
-    with pytest.raises(ValueError, match=r'stride of the head, 4'):
-        model(**data, mode='loss')
-
-
 def test_images_of_different_size_in_a_training_batch():
+    """They are padded to one size, for which the loss makes the partition; the loader cannot."""
     model = build('mcnn').train()
-    samples = [make_sample([[5, 5]], shape) for shape in ((32, 32), (48, 40))]
-    images = [torch.zeros(3, *s.img_shape, dtype=torch.uint8) for s in samples]
-    data = model.data_preprocessor(dict(inputs=images, data_samples=samples), True)
-    losses = model(**data, mode='loss')
-    assert all(torch.isfinite(value) for value in losses.values())
+    for stride in (None, 4):
+        samples = [make_sample([[5, 5]], shape, stride) for shape in ((32, 32), (48, 40))]
+        images = [torch.zeros(3, *s.img_shape, dtype=torch.uint8) for s in samples]
+        data = model.data_preprocessor(dict(inputs=images, data_samples=samples), True)
+        if stride is None:
+            losses = model(**data, mode='loss')
+            assert all(torch.isfinite(value) for value in losses.values())
+            continue
+        with pytest.raises(ValueError, match='must have one size.*stride of the head, 4'):
+            model(**data, mode='loss')
 
 
 def test_wrong_stride_of_the_partition_is_told():
@@ -226,10 +222,10 @@ def test_image_sides_of_a_pipeline_with_a_crop(tmp_path, original, lazy):
         results = dict(img_path=path, ori_shape=original, points=np.float32([[30, 30]]))
         for step in (
             transforms.LoadCrowdImage(lazy=lazy),
-            transforms.LimitSide(longest=60),
+            transforms.ResizeToLimits(longest=60),
             *steps,
-            transforms.PadToMultiple(16),
-            transforms.RandomHorizontalFlip(1.0),
+            transforms.Pad(16),
+            transforms.RandomFlip(1.0),
             transforms.PackCrowdInputs(),
         ):
             results = step(results)

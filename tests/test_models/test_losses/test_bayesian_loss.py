@@ -6,12 +6,7 @@ from hypothesis import strategies as st
 
 from mmcrowd.models.losses.bayesian_loss import BayesianLoss
 from mmcrowd.ops.partition import Partition, partition_batch
-from mmcrowd.registry import MODELS
-
-from .hard_cases import (
-    check_autocast,
-    check_compiles,
-    check_hard_batch,
+from tests.testing.losses import (
     hard_batch,
     random_density,
     random_points,
@@ -212,40 +207,8 @@ def test_given_partition():
     assert terms['loss_point'].item() == pytest.approx((5 - 1) + 1)
 
 
-@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
-@pytest.mark.parametrize('sigma', [8.0, 0.01])
-@pytest.mark.parametrize('background', [True, False])
-def test_hard_batch(background, sigma, dtype):
-    check_hard_batch(BayesianLoss(sigma, background), dtype)
-
-
-def test_autocast():
-    check_autocast(BayesianLoss())
-
-
-@pytest.mark.parametrize('background', [True, False])
-def test_compiles(background):
-    check_compiles(BayesianLoss(background=background), with_partition=True)
-
-
-def test_built_from_a_config():
-    loss = MODELS.build(dict(type='BayesianLoss', background_ratio=0.15))
-    assert (loss.sigma, loss.background, loss.background_ratio) == (8.0, True, 0.15)
-
-
 def test_bad_arguments():
     with pytest.raises(ValueError, match='BayesianLoss: sigma must be positive, but got -1'):
         BayesianLoss(sigma=-1)
     with pytest.raises(ValueError, match='background_ratio must be positive, but got 0'):
         BayesianLoss(background_ratio=0)
-
-
-def test_batch_that_does_not_fit():
-    density, points = hard_batch()
-    with pytest.raises(ValueError, match='BayesianLoss: 12 density maps.*got 11'):
-        BayesianLoss()(density, points[:-1], 2)
-    with pytest.raises(ValueError, match='BayesianLoss: 12 density maps.*image_sides.*got 11'):
-        BayesianLoss()(density, points, 2, image_sides=[512.0] * 11)
-    partition = partition_batch(points, (4, 4), 4)
-    with pytest.raises(ValueError, match=r'BayesianLoss.*\(12, 4, 4\).*\(12, 8, 8\)'):
-        BayesianLoss()(density, points, 2, partition)

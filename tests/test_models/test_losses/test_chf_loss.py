@@ -6,13 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmcrowd.models.losses.chf_loss import FORMS, ChfLoss, characteristic_error
-from mmcrowd.registry import MODELS
-
-from .hard_cases import (
-    check_autocast,
-    check_compiles,
-    check_hard_batch,
+from mmcrowd.models.losses.chf_loss import FORMS, CHFLoss, characteristic_error
+from tests.testing.losses import (
     random_batch,
     value_and_grad,
 )
@@ -53,7 +48,7 @@ def test_golden(golden_root, form, dtype):
                 cases.setdefault(k, {})[name] = golden[key]
     assert len(cases) > 1
     for case in cases.values():
-        loss = ChfLoss(form, *(case[key].item() for key in ('bandwidth', 'steps', 'tick')))
+        loss = CHFLoss(form, *(case[key].item() for key in ('bandwidth', 'steps', 'tick')))
         density = torch.from_numpy(case['density']).to(dtype)[None, None]
         # there the centre of the first pixel lies at 0.5
         points = torch.from_numpy(case['points_xy']).to(dtype).reshape(-1, 2) - 0.5
@@ -68,18 +63,21 @@ def test_golden(golden_root, form, dtype):
 @given(
     seed=st.integers(0, 2**32 - 1),
     images=st.lists(
-        st.tuples(st.integers(0, 20), st.sampled_from([0.5, 4.0, 30.0])), min_size=1, max_size=3
+        # not a whole number: an error of 0 at the frequency 0 has no direction
+        st.tuples(st.integers(0, 20), st.sampled_from([0.5, 4.5, 30.5])),
+        min_size=1,
+        max_size=3,
     ),
     shape=st.tuples(st.integers(1, 10), st.integers(1, 10)),
     stride=st.sampled_from([1, 2, 8]),
-    form=st.sampled_from(FORMS),
+    form=st.sampled_from(sorted(FORMS)),
     bandwidth=st.sampled_from([2.0, 8.0]),
     steps=st.sampled_from([1, 7]),
     tick=st.sampled_from([0.01, 0.04]),
 )
 def test_dense_formula(seed, images, shape, stride, form, bandwidth, steps, tick):
     density, points = random_batch(images, shape, stride, seed)
-    loss = ChfLoss(form, bandwidth, steps, tick)
+    loss = CHFLoss(form, bandwidth, steps, tick)
     terms, grad = value_and_grad(loss, density, points, stride)
     density.requires_grad_()
     expected = torch.stack(
@@ -96,7 +94,7 @@ def test_dense_formula(seed, images, shape, stride, form, bandwidth, steps, tick
 
 def test_error_is_indexed_by_y_then_x():
     density, points = random_batch(((5, 3.0),))
-    real, imag = characteristic_error(density[0, 0], points[0], 2, steps=4)
+    real, imag = characteristic_error(density[0, 0], points[0], 2, 8.0, 4, 0.01)
     expected = dense_error(density[0, 0], points[0], 2, 8.0, 4, 0.01)
     torch.testing.assert_close(torch.complex(real, imag), expected)
 
@@ -108,14 +106,14 @@ def test_lone_mass_by_hand(form, expected):
     # Without points; the characteristic function of one mass has its size at every frequency.
     density = torch.zeros(1, 1, 4, 5, dtype=torch.float64)
     density[0, 0, 2, 3] = 3
-    terms, _ = value_and_grad(ChfLoss(form), density, [torch.zeros(0, 2)], 8)
+    terms, _ = value_and_grad(CHFLoss(form), density, [torch.zeros(0, 2)], 8)
     assert terms['loss_chf'].item() == pytest.approx(expected)
 
 
 def test_lone_mass_by_hand_dense():
     # Two frequencies, -1 and 0, and one cell with its centre at (1, 1) from the corner.
     density = torch.full((1, 1, 1, 1), 2.0, dtype=torch.float64)
-    terms, _ = value_and_grad(ChfLoss('dense', steps=1, tick=1.0), density, [torch.zeros(0, 2)], 2)
+    terms, _ = value_and_grad(CHFLoss('dense', steps=1, tick=1.0), density, [torch.zeros(0, 2)], 2)
     real = math.hypot(math.cos(2), math.cos(1)) + math.hypot(math.cos(1), 1)
     imag = math.hypot(math.sin(2), math.sin(1)) + math.sin(1)
     assert terms['loss_chf'].item() == pytest.approx(2 * (real + imag))
@@ -123,7 +121,7 @@ def test_lone_mass_by_hand_dense():
 
 @pytest.mark.parametrize('form', FORMS)
 def test_no_error_has_no_gradient(form):
-    terms, grad = value_and_grad(ChfLoss(form), torch.zeros(1, 1, 3, 4), [torch.zeros(0, 2)])
+    terms, grad = value_and_grad(CHFLoss(form), torch.zeros(1, 1, 3, 4), [torch.zeros(0, 2)])
     assert terms['loss_chf'] == 0
     assert (grad == 0).all()
 
@@ -136,7 +134,7 @@ def test_well_smoothed_density_costs_almost_nothing(form):
     gauss = torch.exp(-((cell - points[..., None]) ** 2) / 128)
     gauss = gauss / gauss.sum(-1, keepdim=True)
     density = (gauss[:, 1].T @ gauss[:, 0])[None, None]
-    loss = ChfLoss(form)
+    loss = CHFLoss(form)
     matched, _ = value_and_grad(loss, density, [points], 2)
     shifted, _ = value_and_grad(loss, density, [points + 4], 2)
     assert matched['loss_chf'] < 1e-6 < shifted['loss_chf']
@@ -147,8 +145,8 @@ def test_place_of_the_origin_does_not_matter(form):
     density, points = random_batch(((6, 4.0),))
     moved = torch.nn.functional.pad(density, (3, 0, 5, 0))
     moved_points = [points[0] + 2 * torch.tensor([3.0, 5.0])]
-    here, grad = value_and_grad(ChfLoss(form), density, points)
-    there, moved_grad = value_and_grad(ChfLoss(form), moved, moved_points)
+    here, grad = value_and_grad(CHFLoss(form), density, points)
+    there, moved_grad = value_and_grad(CHFLoss(form), moved, moved_points)
     torch.testing.assert_close(there, here)
     torch.testing.assert_close(moved_grad[..., 5:, 3:], grad)
 
@@ -158,33 +156,13 @@ def test_float32_phases_of_far_points(form):
     # Coordinates that float32 holds exactly, but not times a frequency.
     density, _ = random_batch(((0, 6.0),))
     points = torch.tensor([[1000003.0, -4000005.0], [8191.5, 77.25], [3.0, 9999991.0]])
-    single = value_and_grad(ChfLoss(form), density.float(), [points])
-    double = value_and_grad(ChfLoss(form), density, [points.double()])
+    single = value_and_grad(CHFLoss(form), density.float(), [points])
+    double = value_and_grad(CHFLoss(form), density, [points.double()])
     torch.testing.assert_close(
         single[0]['loss_chf'].double(), double[0]['loss_chf'], rtol=1e-5, atol=0
     )
     atol = 1e-5 * float(double[1].abs().max())
     torch.testing.assert_close(single[1].double(), double[1], rtol=1e-4, atol=atol)
-
-
-@pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
-@pytest.mark.parametrize('form', FORMS)
-def test_hard_batch(form, dtype):
-    check_hard_batch(ChfLoss(form), dtype)
-
-
-def test_autocast():
-    check_autocast(ChfLoss())
-
-
-@pytest.mark.parametrize('form', FORMS)
-def test_compiles_to_one_graph(form):
-    check_compiles(ChfLoss(form))
-
-
-def test_built_from_a_config():
-    loss = MODELS.build(dict(type='ChfLoss', form='sparse', bandwidth=4.0))
-    assert (loss.form, loss.bandwidth) == ('sparse', 4.0)
 
 
 @pytest.mark.parametrize(
@@ -197,5 +175,5 @@ def test_built_from_a_config():
     ],
 )
 def test_bad_arguments(kwargs, match):
-    with pytest.raises(ValueError, match=f'ChfLoss: {match}'):
-        ChfLoss(**kwargs)
+    with pytest.raises(ValueError, match=f'CHFLoss: {match}'):
+        CHFLoss(**kwargs)

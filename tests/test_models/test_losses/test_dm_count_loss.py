@@ -11,9 +11,7 @@ from mmcrowd.models.losses.dm_count_loss import (
     dm_count_loss,
 )
 from mmcrowd.ops.grid import gaussian_kernel, points_per_cell
-from mmcrowd.registry import MODELS
-
-from .hard_cases import check_autocast, check_compiles, check_hard_batch
+from tests.testing.losses import value_and_grad
 
 
 def random_image(m=5, shape=(6, 8), stride=4, total=4.0, seed=0):
@@ -41,13 +39,6 @@ def dense_potential(share, cost, reg, iterations):
         v = share / (kernel.T @ u + GUARD)
         u = (1 / m) / (kernel @ v + GUARD)
     return reg * (v + GUARD).log(), u[:, None] * kernel * v
-
-
-def value_and_grad(loss, density, points, stride=4):
-    density = density.detach().clone().requires_grad_()
-    terms = loss(density, points, stride)
-    sum(terms.values()).backward()
-    return {key: value.detach() for key, value in terms.items()}, density.grad
 
 
 def ot_grad(density, points, stride, reg, iterations):
@@ -216,7 +207,7 @@ def test_tv_by_hand():
 
 def test_image_without_points():
     density = torch.arange(6.0).view(1, 1, 2, 3)
-    terms, grad = value_and_grad(DMCountLoss(), density, [torch.zeros(0, 2)])
+    terms, grad = value_and_grad(DMCountLoss(), density, [torch.zeros(0, 2)], 4)
     assert {key: value.item() for key, value in terms.items()} == dict(
         loss_count=15, loss_ot=0, loss_tv=0
     )
@@ -225,16 +216,11 @@ def test_image_without_points():
 
 def test_image_without_density():
     density, points = random_image()
-    terms, grad = value_and_grad(DMCountLoss(), 0 * density[None, None], [points])
+    terms, grad = value_and_grad(DMCountLoss(), 0 * density[None, None], [points], 4)
     assert {key: value.item() for key, value in terms.items()} == dict(
         loss_count=5, loss_ot=0, loss_tv=0
     )
     assert (grad == -1).all()
-
-
-@pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
-def test_hard_batch(dtype):
-    check_hard_batch(DMCountLoss(), dtype)
 
 
 def test_float32_agrees_with_float64():
@@ -244,19 +230,6 @@ def test_float32_agrees_with_float64():
     single = value_and_grad(DMCountLoss(), density[None, None].float(), [points], 8)
     atol = 1e-4 * float(exact[1].abs().max())
     torch.testing.assert_close(single[1].double(), exact[1], rtol=0, atol=atol)
-
-
-def test_autocast_computes_in_float32():
-    check_autocast(DMCountLoss())
-
-
-def test_compiles_to_one_graph():
-    check_compiles(DMCountLoss(iterations=3))
-
-
-def test_built_from_a_config():
-    loss = MODELS.build(dict(type='DMCountLoss', reg=5.0, iterations=20, ot_weight=1.0))
-    assert (loss.reg, loss.iterations, loss.ot_weight, loss.tv_weight) == (5.0, 20, 1.0, 0.01)
 
 
 def test_bad_arguments():

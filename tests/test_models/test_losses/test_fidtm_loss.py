@@ -15,12 +15,7 @@ from mmcrowd.models.losses.fidtm_loss import (
     ssim,
 )
 from mmcrowd.ops.partition import Partition, partition_batch
-from mmcrowd.registry import MODELS
-
-from .hard_cases import (
-    check_autocast,
-    check_compiles,
-    check_hard_batch,
+from tests.testing.losses import (
     random_batch,
     value_and_grad,
 )
@@ -224,24 +219,6 @@ def test_image_without_points(partition):
     assert terms['loss_mse'].item() == pytest.approx(55 / 6)
     assert terms['loss_ssim'] == 0
     torch.testing.assert_close(grad, density * 2 / 6)
-
-
-@pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
-def test_hard_batch(dtype):
-    check_hard_batch(FIDTMLoss(), dtype)
-
-
-def test_autocast():
-    check_autocast(FIDTMLoss())
-
-
-def test_compiles_to_one_graph():
-    check_compiles(FIDTMLoss(), with_partition=True)
-
-
-def test_built_from_a_config():
-    loss = MODELS.build(dict(type='FIDTMLoss', alpha=0.03, patch_size=20, reduction='sum'))
-    assert (loss.alpha, loss.patch_size, loss.reduction) == (0.03, 20, 'sum')
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_more_points_than_proposals():
 def test_distances_are_exact_far_from_the_origin():
     proposals = torch.tensor([[9000.0, 9000.25]]).repeat(40, 1)
     points = torch.tensor([[9000.0, 9000.0]]).repeat(40, 1)
-    cost = matching_cost(proposals, torch.zeros(40, 2), points, distance_weight=1.0)
+    cost = matching_cost(proposals, torch.zeros(40, 2), points, 'probability', 1.0, 1.0)
     torch.testing.assert_close(cost, torch.full((40, 40), 0.25 - 0.5))
 
 

@@ -13,17 +13,13 @@ from mmcrowd.models.losses.noise_cc_loss import (
     noisy_density_moments,
 )
 from mmcrowd.ops.grid import cell_centres
-from mmcrowd.registry import MODELS
-
-from .hard_cases import (
-    check_autocast,
-    check_compiles,
-    check_hard_batch,
+from tests.testing.losses import (
     random_density,
     random_points,
 )
 
 SIZE, STRIDE = (5, 7), 4
+OPTIONS = dict(noise_sigma=8.0, kernel_sigma=8.0, rank=100, floor=0.1)
 
 
 def all_cells(size=SIZE, stride=STRIDE) -> Tensor:
@@ -154,13 +150,13 @@ def test_misplaced_person_costs_less_than_a_missed_one():
     def nll(*places):
         places = torch.tensor(places, dtype=torch.float64).view(-1, 2)
         density = maps(places, 8.0, (16, 16), 8).view(16, 16)
-        return noise_cc_nll(density, points, 8).item()
+        return noise_cc_nll(density, points, 8, **OPTIONS).item()
 
     near, far, none = nll((64.0, 72.0)), nll((64.0, 112.0)), nll()
     assert near < none < far
     # at least at the mean
-    mean, _ = noisy_density_moments(points, (16, 16), 8)
-    assert noise_cc_nll(mean, points, 8) == 0
+    mean, _ = noisy_density_moments(points, (16, 16), 8, 8.0, 8.0)
+    assert noise_cc_nll(mean, points, 8, **OPTIONS) == 0
 
 
 def test_mean_holds_everyone():
@@ -173,8 +169,8 @@ def test_float32_agrees_with_float64():
     # a dense crowd at a fine stride, where the covariance is nearly singular
     points = random_points(400, (40, 40), margin=3)
     density = random_density(300.0, (40, 40))[0]
-    expected = noise_cc_nll(density, points, 2)
-    actual = noise_cc_nll(density.float(), points.float(), 2)
+    expected = noise_cc_nll(density, points, 2, **OPTIONS)
+    actual = noise_cc_nll(density.float(), points.float(), 2, **OPTIONS)
     assert actual.dtype == torch.float32
     assert actual.item() == pytest.approx(expected.item(), rel=1e-5)
 
@@ -187,27 +183,6 @@ def test_terms():
     assert terms.pop('loss_noise').item() == pytest.approx(0.02 * nll.item())
     expected = BayesianLoss(7.0, True, 0.4)(density, [points], 2, image_sides=[300.0])
     torch.testing.assert_close(terms, expected)
-
-
-@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
-@pytest.mark.parametrize('rank', [0, 100])
-@pytest.mark.parametrize('sigmas', [(8.0, 8.0), (0.1, 0.1), (1.0, 30.0)])
-def test_hard_batch(sigmas, rank, dtype):
-    check_hard_batch(NoiseCCLoss(*sigmas, rank), dtype)
-
-
-def test_autocast():
-    check_autocast(NoiseCCLoss())
-
-
-def test_compiles():
-    check_compiles(NoiseCCLoss(), with_partition=True)
-
-
-def test_built_from_a_config():
-    loss = MODELS.build(dict(type='NoiseCCLoss', noise_weight=0.1))
-    assert (loss.noise_sigma, loss.kernel_sigma, loss.rank) == (8.0, 8.0, 100)
-    assert (loss.noise_weight, loss.background_ratio, loss.floor) == (0.1, 0.15, 0.1)
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmengine.structures import InstanceData
 
 from mmcrowd.models.losses.hungarian_matcher import SCORES
+from mmcrowd.models.losses.output_loss import OutputLoss
 from mmcrowd.models.losses.p2p_loss import P2PLoss
 from mmcrowd.registry import MODELS
+from mmcrowd.structures import CrowdDataSample
 
 
 def random_batch(num_points=(3, 0, 1, 9), num_proposals=6, seed=0):
@@ -190,6 +193,15 @@ def test_number_of_point_lists():
     proposals, logits, points = random_batch()
     with pytest.raises(ValueError, match='4 images.*got 3'):
         P2PLoss()(proposals, logits, points[:3])
+
+
+def test_from_the_outputs_of_a_network():
+    proposals, logits, points = random_batch()
+    samples = [CrowdDataSample(gt_instances=InstanceData(points=p)) for p in points]
+    loss = P2PLoss()
+    assert isinstance(loss, OutputLoss)
+    outputs = dict(points=proposals, logits=logits)
+    assert loss.loss(outputs, samples, 8) == loss(proposals, logits, points)
 
 
 def test_built_from_a_config():

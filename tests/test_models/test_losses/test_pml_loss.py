@@ -4,12 +4,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmcrowd.models.losses.pml_loss import BACKGROUNDS, COSTS, KL_FLOOR, PMLLoss
+from mmcrowd.models.losses import PMLEntropicLoss, PMLKLLoss, PMLL2Loss, PMLLoss
+from mmcrowd.models.losses.pml_costs import BACKGROUNDS, COSTS
+from mmcrowd.models.losses.pml_loss import KL_FLOOR
+from mmcrowd.models.losses.reference import dense_pml
 from mmcrowd.ops.partition import Partition, partition_batch
-from mmcrowd.registry import MODELS
-
-from .dense_pml import dense_pml
-from .hard_cases import check_hard_batch, random_batch, value_and_grad
+from tests.testing.losses import random_batch, value_and_grad
 
 GOLDEN_NAMES = dict(clamped='official', max_normalized='paper')
 # norm and tau of every member of the family
@@ -56,7 +56,7 @@ def test_golden(golden_root, k, cost, dtype):
     ),
     shape=st.tuples(st.integers(1, 12), st.integers(1, 12)),
     stride=st.sampled_from([1, 2, 4, 8]),
-    cost=st.sampled_from(COSTS),
+    cost=st.sampled_from(sorted(COSTS)),
     epsilon=st.sampled_from([1.0, 2.0]),
     member=st.sampled_from(MEMBERS),
     background=st.sampled_from((None, *BACKGROUNDS)),
@@ -67,7 +67,12 @@ def test_dense_formula(
 ):
     density, points = random_batch(images, shape, stride, seed)
     partition = partition_batch(points, shape, stride) if given_partition else None
-    options = (cost, epsilon, member[0], background, member[1])
+    norm, tau = member
+    if tau is not None:
+        epsilon = 1.0  # it has none
+    if background in ('bayesian', 'ma2019'):
+        cost = 'clamped'  # they have none
+    options = (cost, epsilon, norm, background, tau)
     terms, grad = value_and_grad(PMLLoss(*options), density, points, stride, partition)
 
     density.requires_grad_()
@@ -130,15 +135,6 @@ def test_point_without_cells_costs_one_and_moves_nothing():
     torch.testing.assert_close(grad_twice, grad_once)
 
 
-@pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
-@pytest.mark.parametrize('norm, tau', MEMBERS)
-@pytest.mark.parametrize('cost', COSTS)
-def test_hard_batch(cost, norm, tau, dtype):
-    # A distance has the digits of its dtype, and a Euclidean cost no more.
-    far = 1e3 if cost == 'euclidean' else 1e7
-    check_hard_batch(PMLLoss(cost, norm=norm, tau=tau), dtype, far)
-
-
 @pytest.mark.parametrize('cost', COSTS)
 def test_given_partition_changes_nothing(cost):
     density, points = random_batch()
@@ -150,51 +146,29 @@ def test_given_partition_changes_nothing(cost):
     assert torch.equal(computed[1], given[1])
 
 
-def test_autocast_computes_in_float32():
-    density, points = random_batch()
-    density = density.bfloat16()
-    with torch.autocast('cpu', torch.bfloat16):
-        terms, grad = value_and_grad(PMLLoss(), density, points)
-    expected, _ = value_and_grad(PMLLoss(), density.float(), points)
-    assert grad.dtype == torch.bfloat16 and grad.isfinite().all()
-    for key, value in terms.items():
-        assert value.dtype == torch.float32
-        torch.testing.assert_close(value, expected[key])
-
-
-def test_float64_stays_float64():
-    density, points = random_batch()
-    for value in PMLLoss()(density, [p.float() for p in points], 2).values():
-        assert value.dtype == torch.float64
-
-
 @pytest.mark.parametrize(
-    'options',
+    ('named', 'short'),
     [
-        dict(),
-        dict(cost='max_normalized', norm='l2'),
-        dict(norm='kl'),
-        dict(cost='euclidean', norm='kl', tau=4.0),
-        dict(background='bayesian'),
-        dict(background='ma2019'),
+        (PMLL2Loss(), PMLLoss(norm='l2')),
+        (
+            PMLL2Loss(epsilon=2.0, background='bayesian', background_sigma=4.0),
+            PMLLoss(epsilon=2.0, norm='l2', background='bayesian', background_sigma=4.0),
+        ),
+        (PMLKLLoss('euclidean', 0.5), PMLLoss('euclidean', 0.5, 'kl')),
+        (PMLKLLoss(background='centered'), PMLLoss(norm='kl', background='centered')),
+        (PMLEntropicLoss(0.5), PMLLoss(norm='kl', tau=0.5)),
+        (
+            PMLEntropicLoss(8.0, 'max_normalized', 'centered'),
+            PMLLoss('max_normalized', norm='kl', background='centered', tau=8.0),
+        ),
     ],
 )
-def test_compiles_to_one_graph(options):
-    # One graph also means that no value of the batch is looked at on the host.
-    torch.compiler.reset()
-    loss = PMLLoss(**options)
-    compiled = torch.compile(loss, fullgraph=True, backend='aot_eager')
-    for sizes in (((3, 5), (0, 4)), ((4, 0.5), (9, 12))):
-        density, points = random_batch(sizes)
-        partition = partition_batch(points, density.shape[2:], 2)
-        expected = value_and_grad(loss, density, points, partition=partition)
-        actual = value_and_grad(compiled, density, points, partition=partition)
-        torch.testing.assert_close(actual, expected)
-
-
-def test_built_from_a_config():
-    loss = MODELS.build(dict(type='PMLLoss', cost='max_normalized', epsilon=2.0))
-    assert (loss.options['cost'], loss.options['epsilon']) == ('max_normalized', 2.0)
+def test_named_forms_are_those_of_the_short_form(named, short):
+    assert named.options == short.options
+    density, points = random_batch()
+    torch.testing.assert_close(
+        value_and_grad(named, density, points), value_and_grad(short, density, points)
+    )
 
 
 def test_kl_by_hand():
@@ -362,24 +336,27 @@ def test_ma2019_background_goes_by_the_whole_image():
         (dict(norm='tv'), "norm must be .*'l1', 'l2', 'kl'.*'tv'"),
         (dict(cost='exp'), "cost must be .*'clamped', 'max_normalized'.*'exp'"),
         (dict(background='none'), "background must be .*'centered', 'cost'.*'none'"),
-        (dict(tau=1.0), "norm='kl', but got tau=1.0, norm='l1'"),
+        (dict(tau=1.0), "norm='l1' has no tau, which must be left at None, but got 1.0"),
+        (dict(norm='kl', tau=1.0, epsilon=2.0), 'tau=1.0 has no epsilon, .* 1.0, but got 2.0'),
+        (
+            dict(background='bayesian', cost='euclidean'),
+            "background='bayesian' has no cost, .* 'clamped', but got 'euclidean'",
+        ),
+        (dict(background_sigma=4.0), "'centered' has no background_sigma, .* 8.0, but got 4.0"),
         (dict(norm='kl', tau=0.0), 'tau must be positive'),
-        (dict(background_sigma=0), 'background_sigma must be positive, but got 0'),
+        (
+            dict(background='bayesian', background_sigma=0),
+            'background_sigma must be positive, but got 0',
+        ),
     ],
 )
 def test_bad_options(options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f'PMLLoss: .*{message}'):
         PMLLoss(**options)
 
 
-def test_partition_that_does_not_fit():
-    density, points = random_batch()
-    partition = partition_batch(points, (12, 16), 4)
-    with pytest.raises(ValueError, match=r'\(4, 12, 16\).*\(4, 24, 32\).*PadToMultiple'):
-        PMLLoss()(density, points, 2, partition)
-
-
-def test_number_of_point_lists():
-    density, points = random_batch()
-    with pytest.raises(ValueError, match='4 density maps.*got 3'):
-        PMLLoss()(density, points[:3], 2)
+@pytest.mark.parametrize('loss', [PMLL2Loss, PMLKLLoss, PMLEntropicLoss])
+def test_named_forms_have_their_own_options_only(loss):
+    for options in (dict(norm='l1'), dict(tau=1.0, epsilon=1.0)):
+        with pytest.raises(TypeError, match='unexpected keyword argument'):
+            loss(**options)

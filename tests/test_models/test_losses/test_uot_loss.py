@@ -7,9 +7,9 @@ from scipy.optimize import linprog
 
 from mmcrowd.models.losses.uot_loss import UOTLoss, uot_loss, uot_potentials
 from mmcrowd.ops.grid import gaussian_kernel
-from mmcrowd.registry import MODELS
+from tests.testing.losses import check_hard_batch, value_and_grad
 
-from .hard_cases import check_autocast, check_compiles, check_hard_batch
+OPTIONS = dict(scale=32.0, rho=1.0, epsilon=0.05, iterations=100)
 
 
 def random_image(m=5, shape=(6, 8), stride=8, total=4.0, seed=0):
@@ -68,13 +68,6 @@ def linear_program(density, cost, rho):
     return result.fun, torch.from_numpy(result.x[: n * m].reshape(n, m))
 
 
-def value_and_grad(loss, density, points, stride=8):
-    density = density.detach().clone().requires_grad_()
-    terms = loss(density, points, stride)
-    sum(terms.values()).backward()
-    return {key: value.detach() for key, value in terms.items()}, density.grad
-
-
 @settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
@@ -97,7 +90,7 @@ def test_dense_formula(seed, m, shape, total, rho, epsilon):
     torch.testing.assert_close(share, expected, rtol=1e-7, atol=1e-9)
 
     loss = UOTLoss(rho=rho, epsilon=epsilon, iterations=300)
-    terms, grad = value_and_grad(loss, density[None, None], [points])
+    terms, grad = value_and_grad(loss, density[None, None], [points], 8)
     a = density.clone().requires_grad_()
     plan = dense_plan(a, f.flatten(), g, cost, epsilon)
     expected = (a * f).sum() + g.sum() - epsilon * (plan.sum() - a.sum())
@@ -120,7 +113,7 @@ def test_no_duality_gap(m, total):
     f, g, _ = uot_potentials(density, kernel, 1.0, 0.05, 100)
     plan = dense_plan(density, f.flatten(), g, cost, 0.05)
     best = primal(density, cost, 1.0, 0.05, plan).item()
-    value = uot_loss(density, points, 8).item()
+    value = uot_loss(density, points, 8, **OPTIONS).item()
     assert value <= best + 1e-9
     assert value == pytest.approx(best, rel=1e-2)
 
@@ -143,7 +136,7 @@ def test_no_plan_of_pot_is_better():
     density, points = random_image(3, (4, 5), 8, 4.0)
     density = density + 1e-3
     cost = dense_cost(points, density.shape, 8)
-    value = uot_loss(density, points, 8, epsilon=0.1, iterations=500).item()
+    value = uot_loss(density, points, 8, 32.0, 1.0, 0.1, 500).item()
     plan = ot.unbalanced.lbfgsb_unbalanced(
         density.flatten().numpy(),
         np.ones(3),
@@ -169,7 +162,7 @@ def test_gradient_is_the_slope_of_the_value(total):
     density.requires_grad_()
 
     def value(a):
-        return uot_loss(a, points, 8, epsilon=0.1, iterations=500)
+        return uot_loss(a, points, 8, 32.0, 1.0, 0.1, 500)
 
     value(density).backward()
     slope = (density.grad * direction).sum().item()
@@ -184,7 +177,7 @@ def test_one_cell_and_one_point(mass, distance):
     # Mass up to 1 moves at its cost, unless that is 2 rho or more; the rest costs rho.
     density = torch.tensor([[mass]], dtype=torch.float64)
     points = torch.tensor([[distance, 0.0]], dtype=torch.float64)
-    value = uot_loss(density, points, 1, epsilon=0.05).item()
+    value = uot_loss(density, points, 1, **OPTIONS).item()
     cost = (distance / 32) ** 2
     if cost > 2:
         expected = mass + 1 + 0.05 * mass  # the plan is empty, and KL(0 | a) = mass
@@ -200,7 +193,7 @@ def test_one_cell_and_one_point(mass, distance):
 
 def test_image_without_points():
     density = torch.arange(6.0).view(1, 1, 2, 3)
-    terms, grad = value_and_grad(UOTLoss(rho=2, epsilon=0.1), density, [torch.zeros(0, 2)])
+    terms, grad = value_and_grad(UOTLoss(rho=2, epsilon=0.1), density, [torch.zeros(0, 2)], 8)
     assert terms['loss_uot'].item() == pytest.approx(30)
     assert (grad == 2).all()
 
@@ -209,14 +202,14 @@ def test_image_without_density():
     # Each point costs rho, and draws mass from within the scale.
     density = torch.zeros(1, 1, 1, 9)
     points = [torch.tensor([[0.0, 0.0]])]
-    terms, grad = value_and_grad(UOTLoss(), density, points)
+    terms, grad = value_and_grad(UOTLoss(), density, points, 8)
     assert terms['loss_uot'].item() == pytest.approx(1)
     distance = torch.arange(9) * 8 + 3.5
     assert ((grad.flatten() < 0) == (distance**2 + 3.5**2 < 32**2)).all()
 
 
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
-def test_hard_batch(dtype):
+def test_gradients_of_the_hard_batch_are_bounded(dtype):
     grads = check_hard_batch(UOTLoss(), dtype)
     assert (grads >= -1 - 1e-5).all()
     assert (grads <= 1.05 + 1e-5).all()
@@ -226,25 +219,12 @@ def test_hard_batch(dtype):
 def test_least_epsilon_suits_float32(total):
     density, points = random_image(40, (32, 48), 8, total)
     loss = UOTLoss(epsilon=1 / 30)
-    exact = value_and_grad(loss, density[None, None], [points])
-    single = value_and_grad(loss, density[None, None].float(), [points])
+    exact = value_and_grad(loss, density[None, None], [points], 8)
+    single = value_and_grad(loss, density[None, None].float(), [points], 8)
     torch.testing.assert_close(single[1].double(), exact[1], rtol=0, atol=1e-4)
     torch.testing.assert_close(
         single[0]['loss_uot'].double(), exact[0]['loss_uot'], rtol=1e-4, atol=0
     )
-
-
-def test_autocast_computes_in_float32():
-    check_autocast(UOTLoss())
-
-
-def test_compiles_to_one_graph():
-    check_compiles(UOTLoss(iterations=3))
-
-
-def test_built_from_a_config():
-    loss = MODELS.build(dict(type='UOTLoss', scale=16.0, rho=2.0, epsilon=0.1, iterations=20))
-    assert (loss.scale, loss.rho, loss.epsilon, loss.iterations) == (16.0, 2.0, 0.1, 20)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,7 @@ from mmcrowd.models import DMCountLoss, OutputLoss, ZIPLoss
 from mmcrowd.models.losses.zip_loss import block_counts, multiscale_mae
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
-
-from .hard_cases import STRIDE, hard_batch, random_batch
+from tests.testing.losses import STRIDE, hard_batch, random_batch
 
 BINS = [0, 1, 2, 4]
 ALL = dict(ot_weight=0.1, tv_weight=0.01)

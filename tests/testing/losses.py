@@ -8,7 +8,7 @@ from mmcrowd.ops.partition import partition_batch
 SHAPE, STRIDE = (8, 8), 2
 
 
-def value_and_grad(loss, density, points, stride=STRIDE, partition=None):
+def value_and_grad(loss, density, points, stride=STRIDE, partition=None) -> tuple[dict, Tensor]:
     """All terms of the loss, and the gradient of their sum to the density."""
     density = density.detach().clone().requires_grad_()
     terms = loss(density, points, stride, partition)
@@ -92,11 +92,11 @@ def check_autocast(loss) -> None:
     torch.testing.assert_close(terms, expected)
 
 
-def check_compiles(loss, with_partition=False) -> None:
-    """The loss is one graph, so no value of the batch is looked at on the host."""
+def check_compiles(loss) -> None:
+    """With the partition the loss is one graph, so the host looks at no value of the batch."""
     density, points = hard_batch()
     density, points = density[1:6:2], points[1:6:2]
-    partition = partition_batch(points, SHAPE, STRIDE) if with_partition else None
+    partition = partition_batch(points, SHAPE, STRIDE)
     torch.compiler.reset()  # what other tests have compiled counts towards a limit
     compiled = torch.compile(loss, fullgraph=True, backend='aot_eager')
     expected = value_and_grad(loss, density, points, partition=partition)
