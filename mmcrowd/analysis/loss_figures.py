@@ -1,6 +1,8 @@
 """What the Proximal Mapping Loss sees in an image, as figures 2, 5 and 6 of its paper draw it (Lin,
 Wan and Chan, ICLR 2025)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -191,7 +193,7 @@ def _cost(cases: PointCases, cost: str) -> torch.Tensor:
     return COSTS[cost](cases)
 
 
-def _extent(size: tuple[int, int], stride: int) -> dict:
+def _extent(size: Sequence[int], stride: int) -> dict:
     """Lays a map of ``size = (h, w)`` cells over the image; the axes cut off what lies beyond."""
     height, width = (number * stride for number in size)
     return dict(extent=(-0.5, width - 0.5, height - 0.5, -0.5))

@@ -83,6 +83,7 @@ class BaseCrowdDataset(BaseDataset, ABC):
     """
 
     LAYOUT = ''
+    data_root: str
 
     def __init__(
         self,

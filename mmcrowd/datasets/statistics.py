@@ -180,7 +180,9 @@ def group(
     Returns:
         Attribute to value to split to ``dict(images, points)``.
     """
-    labels = {'people in an image': lambda image: count_class(image.points, classes)}
+    labels: dict[str, Callable] = {
+        'people in an image': lambda image: count_class(image.points, classes)
+    }
     every = [image for images in splits.values() for image in images]
     for name in dict.fromkeys(key for image in every for key in image.attributes):
         labels[name] = lambda image, name=name: image.attributes.get(name)
@@ -204,7 +206,7 @@ def _group_by(
     if all(isinstance(value, int) for value in kept):
         kept.sort()
     elif set(kept) <= set(order):
-        kept.sort(key=order.index)
+        kept.sort(key=lambda value: order.index(str(value)))
     rows = {str(value): {value} for value in kept}
     if rest:
         rows[f'{len(rest)} others'] = set(rest)

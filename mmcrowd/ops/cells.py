@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 T = TypeVar('T', bound=Any)
 
 
-def cell_centre(cell: T, stride: int) -> T:
+def cell_centre(cell: T, stride: float) -> T:
     """Coordinate, in pixels, of the centre of a cell: ``cell * stride + (stride - 1) / 2``.
 
     Examples:
@@ -19,7 +19,7 @@ def cell_centre(cell: T, stride: int) -> T:
     return cell * stride + (stride - 1) / 2
 
 
-def cell_position(coordinate: T, stride: int) -> T:
+def cell_position(coordinate: T, stride: float) -> T:
     """Position of a coordinate in units of cells; whole numbers are cell centres.
 
     The inverse of :func:`cell_centre`.
@@ -31,7 +31,7 @@ def cell_position(coordinate: T, stride: int) -> T:
     return (coordinate - (stride - 1) / 2) / stride
 
 
-def cell_of(coordinate: T, stride: int) -> T:
+def cell_of(coordinate: T, stride: float) -> T:
     """Number of the cell that a coordinate in pixels lies in, of the type of the coordinate.
 
     Examples:

@@ -1,5 +1,6 @@
 """The cells of a map as a grid of points, and what is summed over them."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 from .cells import cell_centre, cell_of
 
 
-def cell_centres(size: tuple[int, int], stride: int, like: Tensor) -> tuple[Tensor, Tensor]:
+def cell_centres(size: Sequence[int], stride: int, like: Tensor) -> tuple[Tensor, Tensor]:
     """Coordinates of the columns ``(w,)`` and rows ``(h,)`` of cells in input pixels.
 
     Cell (i, j) has its centre at ``(x[j], y[i])``, see :func:`~mmcrowd.ops.cells.cell_centre`.
@@ -32,7 +33,7 @@ def cell_centres(size: tuple[int, int], stride: int, like: Tensor) -> tuple[Tens
     return x, y
 
 
-def points_per_cell(points: Tensor, size: tuple[int, int], stride: int) -> Tensor:
+def points_per_cell(points: Tensor, size: Sequence[int], stride: int) -> Tensor:
     """Number of points in each cell; a point outside the frame counts in the nearest border cell.
 
     Args:
@@ -81,7 +82,7 @@ class SeparableKernel(NamedTuple):
 
 @torch.no_grad()
 def gaussian_kernel(
-    points: Tensor, size: tuple[int, int], stride: int, scale: float
+    points: Tensor, size: Sequence[int], stride: int, scale: float
 ) -> SeparableKernel:
     """Kernel ``exp(-d**2 / scale)`` of the distance d from each cell to each point.
 

@@ -4,6 +4,7 @@ Only torch and numpy are used, and one algorithm serves every device, so that th
 a loss on the accelerator find the same index.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +33,7 @@ class Partition(NamedTuple):
 
 
 def nearest_point_partition(
-    points: Tensor | np.ndarray, size: tuple[int, int], stride: int
+    points: Tensor | np.ndarray, size: Sequence[int], stride: int
 ) -> tuple[Tensor, Tensor] | tuple[np.ndarray, np.ndarray]:
     """Find the nearest point of every cell of one image.
 
@@ -57,7 +58,7 @@ def nearest_point_partition(
 
 
 @torch.no_grad()
-def partition_batch(points: list[Tensor], size: tuple[int, int], stride: int) -> Partition:
+def partition_batch(points: list[Tensor], size: Sequence[int], stride: int) -> Partition:
     """Find the nearest point of every cell for a batch of images of one size.
 
     The search is exact: squared distances are compared in float64, and a tie goes to the lowest

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 # Classes by true count, both ends included, None for no upper end.
 COUNT_CLASSES = {
@@ -22,7 +23,7 @@ ATTRIBUTE_CLASSES = {
 }
 
 
-def count_errors(pred: Sequence[float], gt: Sequence[float]) -> dict[str, float]:
+def count_errors(pred: ArrayLike, gt: ArrayLike) -> dict[str, float]:
     r"""Errors of predicted counts over a set of images.
 
     With :math:`e_i` = prediction - truth:
@@ -57,8 +58,8 @@ def count_errors(pred: Sequence[float], gt: Sequence[float]) -> dict[str, float]
 
 
 def count_errors_by_class(
-    pred: Sequence[float],
-    gt: Sequence[float],
+    pred: ArrayLike,
+    gt: ArrayLike,
     classes: Mapping[str, tuple[float, float | None]],
 ) -> dict[str, float]:
     """Errors of predicted counts within each class of the true count.
@@ -89,8 +90,8 @@ def count_errors_by_class(
 
 
 def count_errors_by_attribute(
-    pred: Sequence[float],
-    gt: Sequence[float],
+    pred: ArrayLike,
+    gt: ArrayLike,
     attributes: Sequence[Mapping[str, Any]],
     classes: Mapping[str, tuple[str, Iterable]],
 ) -> dict[str, float]:
@@ -128,7 +129,7 @@ def count_errors_by_attribute(
     return _errors_of(members, pred, gt)
 
 
-def class_members(gt: Sequence[float], lowest: float, highest: float | None) -> np.ndarray:
+def class_members(gt: ArrayLike, lowest: float, highest: float | None) -> np.ndarray:
     """Which images are in a class of the true count, see :data:`COUNT_CLASSES`.
 
     Args:
@@ -315,7 +316,7 @@ def _errors_of(
     }
 
 
-def _validated(pred: Sequence[float], gt: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+def _validated(pred: ArrayLike, gt: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     pred, gt = np.asarray(pred, np.float64), np.asarray(gt, np.float64)
     if pred.ndim != 1 or pred.shape != gt.shape:
         raise ValueError(

@@ -1,6 +1,8 @@
 """Focal inverse distance transform map loss (Liang, Xu, Zhu and Zhou: *Focal Inverse Distance
 Transform Maps for Crowd Localization*, IEEE Transactions on Multimedia 2022)."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -49,7 +51,7 @@ def fidt_map(
 
 
 def head_pixels(
-    points: Tensor, size: tuple[int, int], first: int = 0, drop_shared: bool = False
+    points: Tensor, size: Sequence[int], first: int = 0, drop_shared: bool = False
 ) -> Tensor:
     """Pixels on which the published program draws the points: the integer part of the coordinates.
 

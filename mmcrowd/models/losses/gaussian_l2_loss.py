@@ -1,6 +1,8 @@
 """Squared error to a density map of Gaussians (Zhang et al.: *Single-Image Crowd Counting via
 Multi-Column Convolutional Neural Network*, CVPR 2016; Li, Zhang, Chen: *CSRNet*, CVPR 2018)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -18,7 +20,7 @@ MIN_SIGMA = 1.0  # pixels; of an adaptive sigma, which would be 0 for four point
 
 @torch.no_grad()
 def gaussian_target(
-    points: Tensor, size: tuple[int, int], stride: int, sigma: float | Tensor
+    points: Tensor, size: Sequence[int], stride: int, sigma: float | Tensor
 ) -> Tensor:
     r"""Density map of one Gaussian per point, of which each has the mass 1 inside the image.
 

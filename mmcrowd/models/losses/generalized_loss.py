@@ -1,6 +1,8 @@
 """Generalized Loss (Wan, Liu, Chan: *A Generalized Loss Function for Crowd Counting and
 Localization*, CVPR 2021)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -55,7 +57,7 @@ def _samples_loss() -> type:
     return SamplesLoss
 
 
-def unit_coordinates(points: Tensor, size: tuple[int, int], stride: int) -> tuple[Tensor, Tensor]:
+def unit_coordinates(points: Tensor, size: Sequence[int], stride: int) -> tuple[Tensor, Tensor]:
     """Positions of cells and points divided by the longer side of the image.
 
     The frame begins at 0, half a pixel before the centre of the first pixel, and its longer side

@@ -2,6 +2,7 @@
 Generation for Dense Object Counting*, IEEE TPAMI 2020)."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +61,7 @@ class KernelGenerator(nn.Module):
         nn.init.zeros_(self.refine[-1].weight)
         nn.init.zeros_(self.refine[-1].bias)
 
-    def forward(self, points: Tensor, size: tuple[int, int], stride: int) -> tuple[Tensor, Tensor]:
+    def forward(self, points: Tensor, size: Sequence[int], stride: int) -> tuple[Tensor, Tensor]:
         """Generate the density map of one image.
 
         Args:

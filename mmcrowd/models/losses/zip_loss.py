@@ -23,7 +23,7 @@ OT_REG, OT_ITERATIONS = 10.0, 100  # of the transport term, as DM-Count has them
 
 
 def block_counts(
-    points: Tensor, size: tuple[int, int], stride: int, one_per_pixel: bool = False
+    points: Tensor, size: Sequence[int], stride: int, one_per_pixel: bool = False
 ) -> Tensor:
     """Number of points in each block; a point outside the frame counts in the nearest border block.
 
@@ -248,7 +248,7 @@ class ZIPLoss(OutputLoss):
                 f'loss_{name}': self.weights[name] * term.mean() for name, term in terms.items()
             }
 
-    def _block_counts(self, points: list[Tensor], size: tuple[int, int], stride: int) -> Tensor:
+    def _block_counts(self, points: list[Tensor], size: Sequence[int], stride: int) -> Tensor:
         """``(N, 1, h, w)``, see :func:`block_counts`."""
         counts = [block_counts(p, size, stride, self.one_per_pixel) for p in points]
         return torch.stack(counts)[:, None]
