@@ -66,7 +66,7 @@ def dataset_figure(
         axes.set_axisbelow(True)
         axes.grid(alpha=0.25, linewidth=0.6)
         axes.spines[['top', 'right']].set_visible(False)
-    figure.get_layout_engine().set(h_pad=0.12, w_pad=0.12)
+    figure.set_layout_engine('constrained', h_pad=0.12, w_pad=0.12)
     figure.suptitle(title, fontsize=14, fontweight='bold')
     handles = [
         Line2D([], [], color=color, marker='s', markersize=9, linewidth=0)

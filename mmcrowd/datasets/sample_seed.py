@@ -37,7 +37,7 @@ class SeededSamples:
 
     def attach(self) -> None:
         """Have loaders of the dataset take their batches here."""
-        self.dataset.__getitems__ = self
+        self.dataset.__getitems__ = self  # type: ignore[attr-defined]  # a hook of DataLoader
 
     def detach(self) -> None:
         """Undo :meth:`attach`."""

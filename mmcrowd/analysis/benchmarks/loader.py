@@ -22,6 +22,7 @@ from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader
 
 from mmcrowd.datasets import CrowdDataset
+from mmcrowd.fileio.images import load_image
 from mmcrowd.ops.partition import nearest_point_partition
 from mmcrowd.registry import TRANSFORMS
 
@@ -177,7 +178,7 @@ def build_dataset(
         folder: Where its annotations are written.
     """
     rng = np.random.default_rng(0)
-    size = cv2.imread(infos[0]['img_path']).shape[:2]
+    size = load_image(infos[0]['img_path']).shape[:2]
     data_list = [
         dict(
             img_path=infos[k % len(infos)]['img_path'],

@@ -17,7 +17,7 @@ class AugmentationSeedHook(Hook):
     Training by iterations has no epochs to seed by and is left alone.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._samples: SeededSamples | None = None
 
     def before_train(self, runner: Runner) -> None:
