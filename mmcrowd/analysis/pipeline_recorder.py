@@ -62,7 +62,7 @@ def record(samples: SeededSamples, index: int, mode: str) -> Recorder:
         ValueError: If there is no image to draw.
     """
     recorders = []
-    leaf: Any  # a dataset with a pipeline
+    leaf: Any  # a dataset of MMEngine, with its pipeline
     for leaf in unwrap(samples.dataset):
         if not isinstance(leaf.pipeline, Recorder):
             leaf.pipeline = Recorder(leaf.pipeline.transforms, mode)

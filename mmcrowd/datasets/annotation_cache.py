@@ -29,8 +29,20 @@ PARSERS = (read_annotation_file, load_mat, is_number, check_annotation, read_ima
 
 # Attributes that no annotation depends on, or that the files of the images stand for already.
 NOT_OF_ANNOTATIONS = frozenset(
-    'ann_file cache_dir data_address data_bytes data_list data_root max_refetch num_outside '
-    'pipeline serialize_data _fully_initialized _indices'.split()
+    [
+        'ann_file',
+        'cache_dir',
+        'data_address',
+        'data_bytes',
+        'data_list',
+        'data_root',
+        'max_refetch',
+        'num_outside',
+        'pipeline',
+        'serialize_data',
+        '_fully_initialized',
+        '_indices',
+    ]
 )
 
 DIGEST_SIZE = hashlib.sha256().digest_size

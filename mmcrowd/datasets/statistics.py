@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -180,15 +181,19 @@ def group(
     Returns:
         Attribute to value to split to ``dict(images, points)``.
     """
-    labels: dict[str, Callable] = {
+    labels: dict[str, Callable[[ImageFacts], Any]] = {
         'people in an image': lambda image: count_class(image.points, classes)
     }
     every = [image for images in splits.values() for image in images]
     for name in dict.fromkeys(key for image in every for key in image.attributes):
-        labels[name] = lambda image, name=name: image.attributes.get(name)
+        labels[name] = partial(_attribute, name)
     order = list(classes)
     grouped = {name: _group_by(splits, label, order) for name, label in labels.items()}
     return {name: rows for name, rows in grouped.items() if rows}
+
+
+def _attribute(name: str, image: ImageFacts) -> Any:
+    return image.attributes.get(name)
 
 
 def _group_by(

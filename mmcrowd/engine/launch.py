@@ -42,7 +42,7 @@ PLENTY_OF_FILES = 65536
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that training and test have in common.
 
-    They are ``--work-dir``, ``--amp``, ``--data-root``, ``--cfg-options``, ``--launcher`` and, for
+    They are ``--work-dir``, ``--bf16``, ``--data-root``, ``--cfg-options``, ``--launcher`` and, for
     the launchers that give it, ``--local-rank``.
 
     Args:
@@ -52,7 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--work-dir', help='folder of logs and results; default: ./work_dirs/<config name>'
     )
     parser.add_argument(
-        '--amp', action='store_true', help='mixed precision: bfloat16 on every device'
+        '--bf16',
+        '--amp',
+        dest='amp',
+        action='store_true',
+        help='mixed precision: bfloat16 on every device (--amp is the older name)',
     )
     parser.add_argument(
         '--data-root',

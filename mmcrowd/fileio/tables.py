@@ -36,8 +36,8 @@ def markdown_table(
     """
     table = Table(box=box.MARKDOWN)
     for k, name in enumerate(header):
-        is_right = numbers and k > 0
-        table.add_column(Text(name), no_wrap=True, justify='right' if is_right else 'left')
+        is_number = numbers and k > 0
+        table.add_column(Text(name), no_wrap=True, justify='right' if is_number else 'left')
     for row in rows:
         table.add_row(*map(Text, row))
     text = StringIO()

@@ -27,6 +27,7 @@ from .losses import (
 from .necks import ResizeConcat, SeparableRefiner, TopDownFusion
 
 __all__ = [
+    'MCNN',
     'BaseCounter',
     'BayesianLoss',
     'CHFLoss',
@@ -44,7 +45,6 @@ __all__ = [
     'HungarianMatcher',
     'KDMGLoss',
     'LocalMaximum',
-    'MCNN',
     'MapHead',
     'NoiseCCLoss',
     'OTMinimization',

@@ -18,7 +18,10 @@ def test_one_error_for_all():
     with problems.collect():
         raise ValueError('b: bad')
     problems.append('c: bad')
-    assert list(problems)[0] is missing and [str(p) for p in problems][1:] == ['b: bad', 'c: bad']
+    assert next(iter(problems)) is missing and [str(p) for p in problems][1:] == [
+        'b: bad',
+        'c: bad',
+    ]
     with pytest.raises(ValueError) as error:
         problems.raise_if_any(f'Set: {problems.counted} in it')
     assert str(error.value) == 'Set: 3 problems in it:\n- a: not there\n- b: bad\n- c: bad'

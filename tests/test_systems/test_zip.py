@@ -163,7 +163,7 @@ def test_converter_of_other_block_sizes():
         'backbone.decoder.0.downsample.1.running_mean',
         'backbone.decoder.1.conv2.weight',
     ]
-    theirs = dict({name: zero for name in names}, bin_centers=torch.zeros(1, 3, 1, 1))
+    theirs = dict(dict.fromkeys(names, zero), bin_centers=torch.zeros(1, 3, 1, 1))
     ours = convert(theirs)
     assert set(ours) == {
         'head.bin_centres',

@@ -461,7 +461,7 @@ def test_images_that_do_not_fit(convert, tmp_path):
     photos(tmp_path, 'a.png', 'd.png', 'd.jpg', 'size.png', 'new.png', '._a.png')
     (tmp_path / 'images' / 'broken.png').write_text('no image')
     shapes = '<points label="head" points="1,1"/>'
-    images = {n: shapes for n in ('gone.png', 'a.png', './a.png', 'd.png', 'd.jpg', 'broken.png')}
+    images = dict.fromkeys(('gone.png', 'a.png', './a.png', 'd.png', 'd.jpg', 'broken.png'), shapes)
     cvat(tmp_path, images)
     text = (tmp_path / 'cvat.xml').read_text()
     extra = f'<image name="size.png" width="20" height="30">{shapes}</image><image width="3"/>'

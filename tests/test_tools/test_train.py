@@ -73,7 +73,7 @@ def test_cfg_options(load, config):
 
 @pytest.mark.parametrize('argv', [['train.py'], ['test.py', 'a.pth']])
 def test_many_open_files_are_allowed_first(load_tool, config, monkeypatch, argv):
-    def stop():
+    def stop(cfg):
         raise KeyboardInterrupt
 
     tool = load_tool(argv[0])

@@ -30,7 +30,9 @@ def parse_args() -> argparse.Namespace:
         help=f'some of {", ".join(known)}; default: %(default)s',
     )
     parser.add_argument('--work-dir', required=True, help='folder of the runs and the comparison')
-    parser.add_argument('--amp', action='store_true', help='mixed precision: bfloat16')
+    parser.add_argument(
+        '--bf16', '--amp', dest='amp', action='store_true', help='mixed precision: bfloat16'
+    )
     parser.add_argument(
         '--data-root',
         help='folder of the dataset, as downloaded or prepared, instead of the one in the config',

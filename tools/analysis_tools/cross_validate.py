@@ -35,7 +35,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='folds to run, in this order; default: %(default)s',
     )
     parser.add_argument('--work-dir', required=True, help='folder of the runs and the table')
-    parser.add_argument('--amp', action='store_true', help='mixed precision: bfloat16')
+    parser.add_argument(
+        '--bf16', '--amp', dest='amp', action='store_true', help='mixed precision: bfloat16'
+    )
     parser.add_argument(
         '--gpus',
         type=int,

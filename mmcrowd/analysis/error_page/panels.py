@@ -53,7 +53,9 @@ class Panel(NamedTuple):
 
 def radius_name(radius: float | str) -> str:
     """The radius in words."""
-    return RADIUS_NAMES[radius] if radius in RADIUS_NAMES else f'radius of {radius:g} px'
+    if radius in RADIUS_NAMES:
+        return RADIUS_NAMES[radius]
+    return f'radius of {radius:g} px'
 
 
 def graph_sections(images: Sequence[ImageErrors], radius: float | str) -> dict[str, list[Panel]]:

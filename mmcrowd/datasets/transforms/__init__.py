@@ -11,7 +11,6 @@ from .processing import (
 )
 
 __all__ = [
-    'ResizeToLimits',
     'LoadCrowdImage',
     'PackCrowdInputs',
     'Pad',
@@ -19,5 +18,6 @@ __all__ = [
     'PhotoMetricDistortion',
     'RandomFlip',
     'RandomScaleCrop',
+    'ResizeToLimits',
     'ResizeToMultiple',
 ]

@@ -22,6 +22,13 @@ class PackCrowdInputs(BaseTransform):
 
     Args:
         meta_keys: Keys kept as meta information, if the results have them.
+
+    Examples:
+        >>> from mmcrowd.datasets.transforms import LoadCrowdImage
+        >>> results = dict(img=np.zeros((4, 6, 3), np.uint8), points=np.float32([[1, 2]]))
+        >>> packed = PackCrowdInputs()(LoadCrowdImage()(results))
+        >>> packed['inputs'].shape, packed['data_samples'].gt_count
+        (torch.Size([3, 4, 6]), 1)
     """
 
     DEFAULT_META_KEYS = (

@@ -34,6 +34,12 @@ class LoadCrowdImage(BaseTransform):
         FileNotFoundError: If there is no such file.
         ValueError: If the file cannot be decoded or is cut off, naming the file; with ``lazy``
             perhaps not before the pixels are needed.
+
+    Examples:
+        >>> import numpy as np
+        >>> results = LoadCrowdImage()(dict(img=np.zeros((4, 6, 3), np.uint8)))
+        >>> results['ori_shape'], results['scale_factor']
+        ((4, 6), (1.0, 1.0))
     """
 
     def __init__(self, backend_args: dict | None = None, lazy: bool = False):

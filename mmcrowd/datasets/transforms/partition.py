@@ -18,6 +18,12 @@ class PartitionByNearestPoint(BaseTransform):
 
     Raises:
         ValueError: If the sides of the image are no multiples of the stride.
+
+    Examples:
+        >>> import numpy as np
+        >>> results = dict(img=np.zeros((2, 6, 3), np.uint8), points=np.float32([[0, 0], [5, 1]]))
+        >>> PartitionByNearestPoint(stride=2)(results)['gt_partition']['index']
+        array([[0, 0, 1]])
     """
 
     def __init__(self, stride: int = 2):

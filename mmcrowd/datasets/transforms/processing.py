@@ -38,6 +38,12 @@ class RandomScaleCrop(BaseTransform):
     Args:
         crop_size: Size of the crop in pixels, ``(h, w)`` or one number for both. Defaults to 512.
         scale_range: Range of the uniformly drawn scale. Defaults to (0.5, 1.5), the authors'.
+
+    Examples:
+        >>> from mmcrowd.datasets.transforms import LoadCrowdImage
+        >>> results = LoadCrowdImage()(dict(img=np.zeros((64, 96, 3), np.uint8)))
+        >>> RandomScaleCrop(32)(results)['img'].shape
+        (32, 32, 3)
     """
 
     def __init__(self, crop_size: int | tuple[int, int] = 512, scale_range=(0.5, 1.5)):
@@ -101,6 +107,14 @@ class ResizeToLimits(BaseTransform):
             to ``longest``. A pair ``(low, high)`` brings it into this range, both ways: the
             published rule for UCF-QNRF of the Bayesian loss and DM-Count is (512, 2048).
             Defaults to None.
+
+    Examples:
+        >>> from mmcrowd.datasets.transforms import LoadCrowdImage
+        >>> results = dict(img=np.zeros((64, 96, 3), np.uint8), points=np.float32([[9.5, 9.5]]))
+        >>> results = LoadCrowdImage()(results)
+        >>> results = ResizeToLimits(longest=48)(results)
+        >>> results['img'].shape, results['points'].tolist()
+        ((32, 48, 3), [[4.5, 4.5]])
     """
 
     def __init__(self, longest: int | None = None, shortest: int | tuple[int, int] | None = None):
@@ -155,6 +169,12 @@ class ResizeToMultiple(BaseTransform):
 
     Args:
         divisor: Defaults to 32.
+
+    Examples:
+        >>> from mmcrowd.datasets.transforms import LoadCrowdImage
+        >>> results = LoadCrowdImage()(dict(img=np.zeros((67, 99, 3), np.uint8)))
+        >>> ResizeToMultiple(4)(results)['img'].shape
+        (64, 96, 3)
     """
 
     def __init__(self, divisor: int = 32):
@@ -177,7 +197,15 @@ class ResizeToMultiple(BaseTransform):
 
 @TRANSFORMS.register_module(name=['RandomFlip', 'RandomHorizontalFlip'])
 class RandomFlip(BaseTransform):
-    """Flip left to right with probability ``prob`` (default 0.5)."""
+    """Flip left to right with probability ``prob`` (default 0.5).
+
+    Examples:
+        >>> from mmcrowd.datasets.transforms import LoadCrowdImage
+        >>> results = dict(img=np.zeros((64, 96, 3), np.uint8), points=np.float32([[0, 5]]))
+        >>> results = LoadCrowdImage()(results)
+        >>> RandomFlip(prob=1.0)(results)['points'].tolist()
+        [[95.0, 5.0]]
+    """
 
     def __init__(self, prob: float = 0.5):
         if not 0 <= prob <= 1:
@@ -211,6 +239,12 @@ class PhotoMetricDistortion(BaseTransform):
         contrast: Largest relative change about the mean. Defaults to 0.25.
         saturation: Largest relative change of the distance to grey. Defaults to 0.25.
         gray_prob: Probability of a grey image. Defaults to 0.05.
+
+    Examples:
+        >>> from mmcrowd.datasets.transforms import LoadCrowdImage
+        >>> results = LoadCrowdImage()(dict(img=np.zeros((4, 6, 3), np.uint8)))
+        >>> PhotoMetricDistortion(brightness=0.0)(results)['img'].shape
+        (4, 6, 3)
     """
 
     def __init__(self, brightness=0.15, contrast=0.25, saturation=0.25, gray_prob=0.05):
@@ -255,6 +289,12 @@ class Pad(BaseTransform):
     Args:
         size_divisor: Defaults to 32.
         pad_val: Value of the new pixels, BGR. Defaults to 0.
+
+    Examples:
+        >>> from mmcrowd.datasets.transforms import LoadCrowdImage
+        >>> results = LoadCrowdImage()(dict(img=np.zeros((60, 90, 3), np.uint8)))
+        >>> Pad(32)(results)['img'].shape
+        (64, 96, 3)
     """
 
     def __init__(self, size_divisor: int = 32, pad_val: int | tuple = 0):
@@ -292,6 +332,12 @@ class PadToMultiple(Pad):
     Args:
         divisor: Defaults to 32.
         pad_value: Defaults to 0.
+
+    Examples:
+        >>> from mmcrowd.datasets.transforms import LoadCrowdImage
+        >>> results = LoadCrowdImage()(dict(img=np.zeros((60, 90, 3), np.uint8)))
+        >>> PadToMultiple(divisor=32)(results)['img'].shape
+        (64, 96, 3)
     """
 
     def __init__(self, divisor: int = 32, pad_value: int | tuple = 0):

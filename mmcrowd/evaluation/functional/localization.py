@@ -128,10 +128,9 @@ def localization_scores(tp: int, fp: int, fn: int) -> dict[str, float]:
         raise ValueError(f'tp, fp, fn are {tp}, {fp}, {fn}, expected counts >= 0')
     precision = float(tp / (tp + fp)) if tp + fp else float('nan')
     recall = float(tp / (tp + fn)) if tp + fn else float('nan')
+    f1 = 0.0 if fp + fn else float('nan')
     if tp:
         f1 = 2 * precision * recall / (precision + recall)
-    else:
-        f1 = 0.0 if fp + fn else float('nan')
     return {'P': precision, 'R': recall, 'F1': f1}
 
 

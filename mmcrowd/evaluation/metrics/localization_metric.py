@@ -295,7 +295,7 @@ def _columns(levels: np.ndarray | None, num_gt: int) -> tuple[np.ndarray, int]:
     levels = np.asarray(levels, np.int64)
     if levels.shape != (num_gt,):
         raise ValueError(f'levels have shape {levels.shape}, expected ({num_gt},)')
-    if num_gt and not (0 <= levels.min() and levels.max() < len(HEAD_LEVELS)):
+    if num_gt and not (levels.min() >= 0 and levels.max() < len(HEAD_LEVELS)):
         raise ValueError(f'levels are {levels.min()} to {levels.max()}, expected 0 to 5')
     return levels, len(HEAD_LEVELS)
 

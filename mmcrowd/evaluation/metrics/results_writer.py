@@ -41,6 +41,12 @@ class ResultsWriter(BaseMetric):
         .. code:: python
 
             test_evaluator = dict(type='ResultsWriter', submission_dir='submission')
+
+    Examples:
+        >>> writer = ResultsWriter(out_file='results.json')
+        >>> writer.process({}, [dict(img_id='IMG_1', pred_count=1.5)])
+        >>> writer.results[0].pred_count  # written by ``writer.evaluate(1)``
+        1.5
     """
 
     default_prefix = 'results'

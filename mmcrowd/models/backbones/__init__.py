@@ -3,4 +3,4 @@ from .hrnet import HRNetBilinear
 from .mcnn import MCNN
 from .vgg import VGGFeatures
 
-__all__ = ['VGGFeatures', 'MCNN', 'CSRNet', 'HRNetBilinear']
+__all__ = ['MCNN', 'CSRNet', 'HRNetBilinear', 'VGGFeatures']

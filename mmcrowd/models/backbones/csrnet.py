@@ -1,3 +1,5 @@
+import itertools
+
 import torch
 from mmcv.cnn import ConvModule
 from torch import nn
@@ -49,7 +51,7 @@ class CSRNet(VGGFeatures):
         self.back_end = nn.Sequential(
             *(
                 ConvModule(c_in, c_out, 3, padding=2, dilation=2, norm_cfg=norm_cfg)
-                for c_in, c_out in zip(channels[:-1], channels[1:], strict=True)
+                for c_in, c_out in itertools.pairwise(channels)
             )
         )
         # Here rather than in a default init_cfg, whose place a caller's `Pretrained` would take.

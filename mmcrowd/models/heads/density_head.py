@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -71,7 +72,7 @@ class DensityHead(BaseModule):
         self.convs = nn.Sequential(
             *(
                 ConvModule(c_in, c_out, 3, padding=1, norm_cfg=norm_cfg)
-                for c_in, c_out in zip(channels[:-1], channels[1:], strict=True)
+                for c_in, c_out in itertools.pairwise(channels)
             )
         )
         if upsample == 'pixel_shuffle':

@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -76,7 +77,7 @@ class PointHead(BaseModule):
             nn.Sequential(
                 *(
                     ConvModule(c_in, c_out, 3, padding=1, norm_cfg=norm_cfg)
-                    for c_in, c_out in zip(channels[:-1], channels[1:], strict=True)
+                    for c_in, c_out in itertools.pairwise(channels)
                 )
             )
             for _ in range(2)

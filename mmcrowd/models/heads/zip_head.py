@@ -20,7 +20,7 @@ class ZIPHead(BaseModule):
     Args:
         in_channels: Channels of the features.
         bin_centres: Mean count of the blocks in each bin of non-zero counts, ascending; see
-            :func:`mmcrowd.datasets.block_counts.bin_centres`.
+            :func:`mmcrowd.datasets.count_bins.bin_centres`.
         out_stride: Side of a block in input pixels, which is the stride of the features. Defaults
             to 16.
         init_cfg: Defaults to Kaiming by the outputs of each convolution, as published.

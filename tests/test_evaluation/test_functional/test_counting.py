@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -211,7 +212,7 @@ def test_game_starts_at_the_mae_and_never_falls(seed, num_images):
     ]
     counts = densities.sum((1, 2)), [len(p) for p in points]
     assert values[0] == pytest.approx(count_errors(*counts)['MAE'])
-    assert all(low <= high + 1e-9 for low, high in zip(values, values[1:], strict=False))
+    assert all(low <= high + 1e-9 for low, high in itertools.pairwise(values))
 
 
 def test_game_of_what_does_not_fit():

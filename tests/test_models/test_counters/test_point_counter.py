@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,7 @@ class TinyBackbone(nn.Sequential):
 
     def __init__(self, channels=(3, 16, 32, 32)):
         super().__init__()
-        for c_in, c_out in zip(channels[:-1], channels[1:], strict=True):
+        for c_in, c_out in itertools.pairwise(channels):
             self.extend((nn.Conv2d(c_in, c_out, 3, stride=2, padding=1), nn.ReLU()))
 
     def forward(self, inputs):

@@ -49,7 +49,7 @@ def test_softplus_is_small_at_first_and_has_a_gradient_everywhere():
     head = DensityHead(64, (32,), activation='softplus')
     head.init_weights()
     features = torch.rand(1, 64, 8, 8)
-    assert 0 < head(features)['density'].min() and head(features)['density'].max() < 0.1
+    assert head(features)['density'].min() > 0 and head(features)['density'].max() < 0.1
     # Of either sign: features are not negative.
     assert head.predict.weight.min() < 0 < head.predict.weight.max()
     with torch.no_grad():
