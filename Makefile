@@ -38,6 +38,9 @@ demo: $(installed)
 	    --work-dir $(work_dir) --show-dir $(work_dir)/pictures --interval 10
 	@echo "Pictures of ten test images are in $(work_dir)/pictures"
 
+# The tests are small: one thread each is faster than threads that wait for each other.
+test coverage: export OMP_NUM_THREADS ?= 1
+
 test: $(installed-for-tests)
 	$(PYTHON) -m pytest
 
