@@ -57,7 +57,7 @@ def cross_validate(
     keys, seed = find_folds(cfg)
     work_dir = Path(work_dir)
 
-    begun = {int(path.stem.removeprefix('fold_')) for path in work_dir.glob('fold_*.py')}
+    begun = {int(path.stem.removeprefix('fold_')) for path in work_dir.glob('fold_[0-9].py')}
     images = {
         fold: count_images(fold, keys, cfg, options.gpus)
         for fold in folds
@@ -143,13 +143,10 @@ def write_fold_config(
     Raises:
         ValueError: If it is there, with other settings.
     """
-    values = f'fold={fold}' if seed is None else f'fold={fold}, seed={seed}'
-    changes = []
-    for key in keys:
-        loader, *inner = key.split('.')
-        changes.append(f'{loader} = {"dict(dataset=" * len(inner)}dict({values}){")" * len(inner)}')
+    values = dict(fold=fold) if seed is None else dict(fold=fold, seed=seed)
+    changes = {f'{key}.{name}': value for key in keys for name, value in values.items()}
     path = Path(work_dir) / f'fold_{fold}.py'
-    write_config(path, cfg, '\n'.join(changes), options, 'cross-validation')
+    write_config(path, cfg, changes, options, 'cross-validation')
     return path
 
 

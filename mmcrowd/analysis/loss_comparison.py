@@ -85,7 +85,7 @@ def write_loss_config(name: str, cfg: Config, options: RunOptions, work_dir: Pat
     if 'loss' in cfg.model:
         loss['_delete_'] = True
     path = work_dir / f'{name}.py'
-    write_config(path, cfg, f'model = {dict(loss=loss)}', options, 'comparison')
+    write_config(path, cfg, {'model.loss': loss}, options, 'comparison')
     return path
 
 

@@ -5,13 +5,13 @@ and, when it is finished, ``result.json``.
 """
 
 import argparse
-import hashlib
+import copy
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,28 +74,30 @@ class RunOptions:
         return ' '.join([*gpus, *['--amp'] * self.amp, *data_root, *self.cfg_options]) or 'none'
 
 
-def write_config(path: Path, cfg: Config, changes: str, options: RunOptions, what: str) -> None:
+def write_config(
+    path: Path, cfg: Config, changes: Mapping[str, Any], options: RunOptions, what: str
+) -> None:
     """Write the config of a run, or find it as it was written before.
 
-    Its first lines keep the options, although they go to the tools, and a hash of all settings that
-    it begins with, so that a run is not continued, nor its result taken, when they have changed.
+    It has all settings and inherits from nothing, so that a run is what it was when it was begun,
+    whatever is edited meanwhile. Its first line keeps the options, although they go to the tools.
 
     Args:
         path: The file.
-        cfg: Config that it inherits from, under the options.
-        changes: Its own lines.
+        cfg: Config that all runs begin with, under the options.
+        changes: What this run changes, by dotted key.
         options: Those of all runs.
         what: What the work dir is for, to be named in the error.
 
     Raises:
         ValueError: If the file is of another config, of other options or settings.
     """
-    settings = hashlib.sha256(repr(cfg.to_dict()).encode()).hexdigest()[:16]
-    base = str(Path(cfg.filename).resolve())
-    text = f'# Options: {options}\n# Settings: {settings}\n_base_ = {base!r}\n\n{changes}\n'
+    settings = copy.deepcopy(cfg)
+    settings.merge_from_dict(dict(changes))
+    text = f'# Options: {options}\n{settings.pretty_text}'
     if path.exists() and path.read_text(encoding='utf-8') != text:
         raise ValueError(
-            f'{path} is of another {what}: the options, {base}, what it inherits or '
+            f'{path} is of another {what}: the options, {cfg.filename}, what it inherits or '
             'MMCROWD_DATA_ROOT have changed since it was begun; choose another --work-dir'
         )
     write_atomic(path, text)

@@ -9,9 +9,10 @@ import sys
 import time
 
 import pytest
+from mmengine.config import Config
 
 from mmcrowd.engine import experiments
-from mmcrowd.engine.experiments import RunOptions, run_tool, train_and_test
+from mmcrowd.engine.experiments import RunOptions, run_tool, train_and_test, write_config
 
 SHELL = '#!/bin/sh\necho "$@" > "$1.said"\n'
 PYTHON = """
@@ -90,3 +91,17 @@ def test_a_finished_run_is_not_run_again(tools, tmp_path):
     (tmp_path / 'result.json').write_text(json.dumps(result))
     assert train_and_test(tmp_path / 'a.py', tmp_path, RunOptions()) == result
     assert not (tmp_path / 'a.py.said').exists()
+
+
+def test_a_config_that_is_edited_meanwhile_changes_no_run(tmp_path):
+    path = tmp_path / 'a.py'
+    path.write_text("train_cfg = dict(max_epochs=1)\nmodel = dict(type='A', loss=dict(a=1))\n")
+    options = RunOptions(False, [])
+    cfg = options.read_config(path)
+    changes = {'model.loss': dict(_delete_=True, b=2)}
+    write_config(tmp_path / 'run.py', cfg, changes, options, 'comparison')
+    path.write_text("train_cfg = dict(max_epochs=9)\nmodel = dict(type='A', loss=dict(a=1))\n")
+    run = Config.fromfile(tmp_path / 'run.py')
+    assert run.train_cfg.max_epochs == 1 and run.model == dict(type='A', loss=dict(b=2))
+    with pytest.raises(ValueError, match=r'run\.py is of another comparison'):
+        write_config(tmp_path / 'run.py', options.read_config(path), changes, options, 'comparison')
