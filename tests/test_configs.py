@@ -13,10 +13,7 @@ from mmengine.registry import init_default_scope
 from mmcrowd.engine.config import read_config, set_data_root
 from mmcrowd.registry import DATASETS, HOOKS, MODELS, VISUALIZERS
 
-from .test_datasets.test_jhu_crowd import make_jhu
-from .test_datasets.test_nwpu_crowd import make_nwpu
-from .test_datasets.test_ucf_cc_50 import make_cc50
-from .test_datasets.test_ucf_qnrf import make_qnrf
+from .testing.benchmarks import make_cc50, make_jhu, make_nwpu, make_qnrf
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 NAMES = sorted(

@@ -51,7 +51,7 @@ def draw_partition(image: np.ndarray, points: np.ndarray, stride: int = 2) -> np
         **_extent(shuffled.shape, stride),
     )
     axes.plot(*np.asarray(points).T, 'w.', markersize=4, markeredgecolor='k', markeredgewidth=0.4)
-    return _render(figure)
+    return render(figure)
 
 
 def draw_backgrounds(
@@ -100,7 +100,7 @@ def draw_backgrounds(
         )
         axes.plot(*np.asarray(points).T, 'k.', markersize=2)
         figure.colorbar(drawn, ax=axes, shrink=0.8)
-    return _render(figure)
+    return render(figure)
 
 
 def draw_targets(
@@ -176,7 +176,14 @@ def draw_targets(
             axes.set(xticks=[], yticks=[])
             axes.set_xlabel(f'max {float(p.max()):.2g}', fontsize=8)
         line[0].set_ylabel(f'{name}\n$a^T 1 = {mass}$')
-    return _render(figure)
+    return render(figure)
+
+
+def render(figure: Figure) -> np.ndarray:
+    """Draw a figure into a picture, RGB uint8."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def _partition(image: np.ndarray, points: np.ndarray, stride: int) -> Partition:
@@ -209,9 +216,3 @@ def _figure(image: np.ndarray, titles) -> tuple[Figure, list]:
         axes.set(xticks=[], yticks=[], title=title, xlim=(-0.5, width - 0.5))
         axes.set_ylim(height - 0.5, -0.5)
     return figure, list(every)
-
-
-def _render(figure: Figure) -> np.ndarray:
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -14,7 +14,7 @@ POINTS = np.float32([[10, 20], [45, 12], [45, 30]])
 def shown(monkeypatch):
     """Records the arrays that are laid over the image, by panel."""
     recorded = []
-    render = loss_figures._render
+    render = loss_figures.render
 
     def record(figure):
         for axes in figure.axes:
@@ -23,7 +23,7 @@ def shown(monkeypatch):
                 recorded.append(arrays[-1])
         return render(figure)
 
-    monkeypatch.setattr(loss_figures, '_render', record)
+    monkeypatch.setattr(loss_figures, 'render', record)
     return recorded
 
 
@@ -54,8 +54,8 @@ def test_backgrounds_side_by_side(shown):
 @pytest.mark.parametrize('draw', [draw_partition, draw_backgrounds])
 def test_cells_keep_their_size_where_the_stride_does_not_divide_the_image(draw, monkeypatch):
     figures = []
-    render = loss_figures._render
-    monkeypatch.setattr(loss_figures, '_render', lambda f: (figures.append(f), render(f))[1])
+    render = loss_figures.render
+    monkeypatch.setattr(loss_figures, 'render', lambda f: (figures.append(f), render(f))[1])
     draw(IMAGE[:, :59], POINTS, stride=16)
     overlays = [axes.get_images()[1] for axes in figures[0].axes if len(axes.get_images()) == 2]
     assert overlays

@@ -26,11 +26,7 @@ from mmcrowd.datasets import (
     UCFQNRFDataset,
 )
 
-from .test_jhu_crowd import make_jhu
-from .test_nwpu_crowd import make_nwpu
-from .test_shanghaitech import make_part
-from .test_ucf_cc_50 import make_cc50
-from .test_ucf_qnrf import make_qnrf
+from ..testing.benchmarks import entries, make_cc50, make_jhu, make_nwpu, make_part, make_qnrf
 
 MODULE = """
 from mmcrowd.datasets import UCFQNRFDataset
@@ -114,10 +110,6 @@ def warnings(monkeypatch):
     told = []
     monkeypatch.setattr(MMLogger.get_instance('t'), 'warning', told.append)
     return told
-
-
-def entries(dataset):
-    return [dataset.get_data_info(i) for i in range(len(dataset))]
 
 
 def same(a, b) -> bool:

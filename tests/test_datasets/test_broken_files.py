@@ -31,8 +31,7 @@ from mmcrowd.fileio.images import load_image, read_image_shape
 from mmcrowd.fileio.jpeg import open_image
 from mmcrowd.fileio.problems import Problems
 
-from .test_shanghaitech import save_truth
-from .test_ucf_qnrf import make_qnrf
+from ..testing.benchmarks import make_qnrf, save_truth
 
 GROUND_TRUTH = 'ShanghaiTech/part_A/test_data/ground-truth'
 

@@ -8,26 +8,7 @@ from mmcrowd.datasets import JHUCrowdDataset
 from mmcrowd.datasets.jhu_crowd import read_labels
 from mmcrowd.structures import to_original_frame
 
-
-def make_jhu(root, num_images=5, size=(40, 60)):
-    """Splits of ``num_images`` images with 0, 1, 2, ... heads; ids are unique over the splits."""
-    for s, split in enumerate(('train', 'val', 'test')):
-        folder = root / split
-        (folder / 'images').mkdir(parents=True)
-        (folder / 'gt').mkdir()
-        rows = []
-        for k in range(num_images):
-            img_id = f'{s * num_images + k + 1:04d}'
-            cv2.imwrite(str(folder / 'images' / f'{img_id}.jpg'), np.full((*size, 3), k, np.uint8))
-            heads = [f'{5 + 2 * i} {7 + i} {4 + i} {6} {1 + i % 3} {i % 2}\n' for i in range(k)]
-            (folder / 'gt' / f'{img_id}.txt').write_text(''.join(heads))
-            rows.append(f'{img_id},{k},railway station,{k % 4},{int(k == 0)}')
-        (folder / 'image_labels.txt').write_text('\n'.join(rows) + '\n')
-    return root
-
-
-def entries(dataset):
-    return [dataset.get_data_info(i) for i in range(len(dataset))]
+from ..testing.benchmarks import entries, make_jhu
 
 
 def test_layout(tmp_path):

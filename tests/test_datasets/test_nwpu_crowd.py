@@ -1,48 +1,15 @@
-import json
 import math
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.io import savemat
 
 from mmcrowd.datasets import NWPUCrowdDataset
 from mmcrowd.datasets.nwpu_crowd import read_list
 from mmcrowd.ops.heads import box_sigmas
 
-LISTS = dict(train=('0001', '0002', '0004'), val=('0005', '0003'), test=('0006', '0007'))
-
-
-def make_nwpu(root, truth='jsons', parts=False, size=(40, 60)):
-    """Image k has k - 1 heads, each in a box of 6 by 8 pixels."""
-    (root / truth).mkdir(parents=True)
-    for name, ids in LISTS.items():
-        rows = [img_id if name == 'test' else f'{img_id} 2 {img_id[-1]}' for img_id in ids]
-        (root / f'{name}.txt').write_text('\n'.join(rows) + '\n')
-        for img_id in ids:
-            folder = root / (f'images_part{int(img_id) % 5 + 1}' if parts else 'images')
-            folder.mkdir(exist_ok=True)
-            cv2.imwrite(str(folder / f'{img_id}.jpg'), np.zeros((*size, 3), np.uint8))
-            if name == 'test':
-                continue
-            points = np.array([[10.5 + i, 20] for i in range(int(img_id) - 1)]).reshape(-1, 2)
-            boxes = np.concatenate([points - (3, 4), points + (3, 4)], axis=1)
-            if truth == 'mats':
-                savemat(root / truth / f'{img_id}.mat', dict(annPoints=points, annBoxes=boxes))
-            else:
-                write_json(root, img_id, points.tolist(), boxes.tolist())
-    return root
-
-
-def write_json(root, img_id, points, boxes, **extra):
-    content = dict(img_id=f'{img_id}.jpg', human_num=len(points), points=points, boxes=boxes)
-    (root / 'jsons' / f'{img_id}.json').write_text(json.dumps({**content, **extra}))
-
-
-def entries(dataset):
-    return [dataset.get_data_info(i) for i in range(len(dataset))]
+from ..testing.benchmarks import NWPU_LISTS, entries, make_nwpu, write_nwpu_json
 
 
 @pytest.mark.parametrize('truth', ['jsons', 'mats'])
@@ -56,7 +23,7 @@ def test_layout(tmp_path, truth, parts):
         for split in ('train', 'val', 'trainval', 'test')
     }
     ids = {split: tuple(info['img_id'] for info in infos[split]) for split in infos}
-    assert ids == dict(LISTS, trainval=LISTS['train'] + LISTS['val'])
+    assert ids == dict(NWPU_LISTS, trainval=NWPU_LISTS['train'] + NWPU_LISTS['val'])
     info = infos['val'][0]
     assert info['points'].tolist() == [[10.5, 20], [11.5, 20], [12.5, 20], [13.5, 20]]
     assert info['boxes'][0].tolist() == [7.5, 16, 13.5, 24]
@@ -123,7 +90,7 @@ def test_sigmas_are_those_of_the_benchmark(rows):
 def test_bad_annotation(tmp_path, content, message):
     root = make_nwpu(tmp_path)
     if isinstance(content, dict):
-        write_json(root, '0002', **{**dict(points=[[1, 2]], boxes=[[0, 0, 2, 4]]), **content})
+        write_nwpu_json(root, '0002', **{**dict(points=[[1, 2]], boxes=[[0, 0, 2, 4]]), **content})
     else:
         (root / 'jsons' / '0002.json').write_bytes(
             content.encode() if isinstance(content, str) else content

@@ -1,6 +1,5 @@
 import shutil
 
-import cv2
 import numpy as np
 import pytest
 from mmengine.logging import MMLogger
@@ -10,32 +9,14 @@ from mmcrowd.datasets import ShanghaiTechDataset
 from mmcrowd.datasets.transforms.loading import LoadCrowdImage
 from mmcrowd.fileio.images import load_image
 
+from ..testing.benchmarks import make_part, save_truth
+
 COUNTS = {
     ('A', 'trainval'): (300, 162413),
     ('A', 'test'): (182, 78862),
     ('B', 'trainval'): (400, 49151),
     ('B', 'test'): (316, 39121),
 }
-
-
-def save_truth(path, points):
-    """Write points in the nesting of the benchmark's own files."""
-    inner = np.zeros((1, 1), dtype=[('location', 'O'), ('number', 'O')])
-    inner[0, 0] = (points, len(points))
-    cell = np.empty((1, 1), dtype=object)
-    cell[0, 0] = inner
-    savemat(path, dict(image_info=cell))
-
-
-def make_part(root, num_images=20, truth_folder='ground-truth', size=(30, 40)):
-    for split in ('train_data', 'test_data'):
-        (root / split / 'images').mkdir(parents=True)
-        (root / split / truth_folder).mkdir()
-        for k in range(1, num_images + 1):
-            img = np.full((*size, 3), k, np.uint8)
-            cv2.imwrite(str(root / split / 'images' / f'IMG_{k}.jpg'), img)
-            save_truth(root / split / truth_folder / f'GT_IMG_{k}.mat', np.full((k, 2), 3.0))
-    return root
 
 
 @pytest.mark.parametrize('part, split', COUNTS)

@@ -1,4 +1,3 @@
-import cv2
 import numpy as np
 import pytest
 from mmengine.logging import MMLogger
@@ -7,13 +6,7 @@ from scipy.io import loadmat, savemat
 from mmcrowd.datasets import UCFCC50Dataset
 from mmcrowd.fileio.images import load_image
 
-
-def make_cc50(root, num_images=50, size=(20, 30)):
-    root.mkdir(parents=True, exist_ok=True)
-    for k in range(1, num_images + 1):
-        cv2.imwrite(str(root / f'{k}.jpg'), np.full(size, k, np.uint8))
-        savemat(root / f'{k}_ann.mat', dict(annPoints=np.full((k, 2), 3.0)))
-    return root
+from ..testing.benchmarks import make_cc50
 
 
 def ids(root, split, **kwargs):

@@ -1,4 +1,3 @@
-import cv2
 import numpy as np
 import pytest
 from scipy.io import savemat
@@ -7,17 +6,7 @@ from mmcrowd.datasets import UCFQNRFDataset
 from mmcrowd.datasets.annotation_checks import clip_points
 from mmcrowd.datasets.benchmark_files import load_mat
 
-
-def make_qnrf(root, num_images=10, size=(40, 60)):
-    rng = np.random.default_rng(0)
-    for split in ('Train', 'Test'):
-        (root / split).mkdir(parents=True)
-        for k in range(1, num_images + 1):
-            img = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
-            cv2.imwrite(str(root / split / f'img_{k:04d}.jpg'), img)
-            points = rng.uniform(0, (size[1] - 1, size[0] - 1), (k, 2))
-            savemat(root / split / f'img_{k:04d}_ann.mat', dict(annPoints=points))
-    return root
+from ..testing.benchmarks import make_qnrf
 
 
 def test_layout(tmp_path):

@@ -12,19 +12,9 @@ from mmcrowd.evaluation.image_errors import (
 )
 from mmcrowd.evaluation.image_result import ImageResult
 
+from ..testing.results import make_errors
+
 LEFT, MIDDLE, RIGHT = (10.0, 20.0), (50.0, 20.0), (90.0, 20.0)
-
-
-def make_errors(gt, pred, radius=8.0, img_id='a', **kwargs):
-    result = ImageResult(
-        img_id=img_id,
-        pred_count=len(pred),
-        gt_count=len(gt),
-        pred_points=pred,
-        gt_points=gt,
-        **kwargs,
-    )
-    return ImageErrors(result, radius)
 
 
 def test_one_image_by_hand():

@@ -5,22 +5,13 @@ import pytest
 from mmcrowd.evaluation.image_result import ImageResult
 from mmcrowd.evaluation.result_metrics import evaluate_results, metric_tables
 
-
-def make_result(gt, pred, **kwargs):
-    return ImageResult(
-        img_id='a',
-        pred_count=len(pred),
-        gt_count=len(gt),
-        pred_points=pred,
-        gt_points=gt,
-        **kwargs,
-    )
+from ..testing.results import make_result
 
 
 def test_hand_computed():
     results = [
-        make_result([(10, 10), (50, 50)], [(12, 10), (54, 50)], gt_sigmas=[(3, 5)] * 2),
-        make_result([], [(5, 5)], attributes=dict(weather=2)),
+        make_result('a', [(10, 10), (50, 50)], [(12, 10), (54, 50)], gt_sigmas=[(3, 5)] * 2),
+        make_result('a', [], [(5, 5)], attributes=dict(weather=2)),
     ]
     metrics = evaluate_results(results)
     assert metrics['loc/P@sigma_s'] == pytest.approx(1 / 3)

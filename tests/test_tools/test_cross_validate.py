@@ -19,7 +19,7 @@ from mmcrowd.engine import experiments
 from mmcrowd.engine.config import read_config
 from mmcrowd.engine.experiments import METRICS, RunOptions
 from mmcrowd.registry import MODELS
-from tests.test_datasets.test_ucf_cc_50 import make_cc50
+from tests.testing.benchmarks import make_cc50
 
 REPO = Path(__file__).resolve().parents[2]
 

@@ -25,11 +25,7 @@ from mmcrowd.evaluation.image_result import ImageResult, save_results
 from mmcrowd.registry import VISUALIZERS
 from mmcrowd.structures import CrowdDataSample
 
-from ..test_datasets.test_jhu_crowd import make_jhu
-from ..test_datasets.test_nwpu_crowd import make_nwpu
-from ..test_datasets.test_shanghaitech import make_part
-from ..test_datasets.test_ucf_cc_50 import make_cc50
-from ..test_datasets.test_ucf_qnrf import make_qnrf
+from ..testing.benchmarks import make_cc50, make_jhu, make_nwpu, make_part, make_qnrf
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith('linux'), reason='names of files are text on this system'

@@ -24,11 +24,7 @@ from mmcrowd.engine.config import read_config, set_data_root
 from mmcrowd.evaluation import ImageResult
 from mmcrowd.registry import DATASETS
 
-from ..test_datasets.test_jhu_crowd import make_jhu
-from ..test_datasets.test_nwpu_crowd import make_nwpu
-from ..test_datasets.test_shanghaitech import make_part
-from ..test_datasets.test_ucf_cc_50 import make_cc50
-from ..test_datasets.test_ucf_qnrf import make_qnrf
+from ..testing.benchmarks import make_cc50, make_jhu, make_nwpu, make_part, make_qnrf
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 FIELDS = ('points', 'boxes', 'sigmas', 'occlusion', 'blur')

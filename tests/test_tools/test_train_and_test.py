@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from tests.test_datasets.test_ucf_qnrf import make_qnrf
+from tests.testing.benchmarks import make_qnrf
 
 from .cli import REPO, run_tool
 

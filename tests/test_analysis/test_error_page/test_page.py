@@ -23,22 +23,10 @@ from mmcrowd.evaluation import LocalizationMetric, ResultsWriter
 from mmcrowd.evaluation.image_errors import ImageErrors
 from mmcrowd.evaluation.image_result import ImageResult, load_results
 from mmcrowd.ops.heads import box_sigmas
+from tests.testing.results import make_result
 
 BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
 MINUTES = 60_000  # milliseconds, for a browser on a busy machine
-
-
-def make_result(name, gt, pred, path=None, **kwargs):
-    """An image with these true and predicted points."""
-    return ImageResult(
-        img_id=name,
-        pred_count=len(pred),
-        gt_count=len(gt),
-        pred_points=pred,
-        gt_points=gt,
-        img_path=path,
-        **kwargs,
-    )
 
 
 def random_results(num, seed=0, **kwargs):

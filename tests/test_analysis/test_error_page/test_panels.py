@@ -12,20 +12,7 @@ from mmcrowd.analysis.error_page.panels import (
     scores_at_radii,
 )
 from mmcrowd.evaluation.functional import class_members
-from mmcrowd.evaluation.image_errors import ImageErrors
-from mmcrowd.evaluation.image_result import ImageResult
-
-
-def make_errors(gt, pred, radius=8.0, **kwargs):
-    result = ImageResult(
-        img_id='a',
-        pred_count=len(pred),
-        gt_count=len(gt),
-        pred_points=pred,
-        gt_points=gt,
-        **kwargs,
-    )
-    return ImageErrors(result, radius)
+from tests.testing.results import make_errors
 
 
 @given(st.lists(st.integers(0, 9000), min_size=1, max_size=60))

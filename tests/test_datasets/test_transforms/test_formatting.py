@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 from mmcrowd.datasets import transforms
 from mmcrowd.datasets.transforms import LoadCrowdImage, PackCrowdInputs, PartitionByNearestPoint
 
-from .test_processing import make_results
+from ...testing.pipelines import make_results
 
 
 def test_partition_of_the_cells():

@@ -4,35 +4,12 @@ import pytest
 import torch
 from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
-from mmengine.structures import InstanceData, PixelData
 
 from mmcrowd.datasets import transforms
 from mmcrowd.models import BayesianLoss, DensityCounter
-from mmcrowd.ops.partition import nearest_point_partition
 from mmcrowd.registry import MODELS
-from mmcrowd.structures import CrowdDataSample
 
-BACKBONES = {
-    'vgg': dict(
-        backbone=dict(type='VGGFeatures', depth=11),
-        neck=dict(type='TopDownFusion', in_channels=[512, 512], out_channels=16),
-        head=dict(type='DensityHead', in_channels=16, mid_channels=(8,)),
-    ),
-    'hrnet': dict(
-        backbone=dict(type='mmpretrain.HRNet', arch='w18'),
-        neck=dict(type='TopDownFusion', in_channels=[18, 36], out_channels=16),
-        head=dict(type='DensityHead', in_channels=16, mid_channels=(8,), in_stride=4),
-    ),
-    'mcnn': dict(
-        data_preprocessor=dict(type='CrowdDataPreprocessor', to_gray=True, mean=[0], std=[255]),
-        backbone=dict(type='MCNN'),
-        head=dict(type='DensityHead', in_channels=30, mid_channels=(), in_stride=4, out_stride=4),
-    ),
-    'csrnet': dict(
-        backbone=dict(type='CSRNet'),
-        head=dict(type='DensityHead', in_channels=64, mid_channels=(), in_stride=8, out_stride=8),
-    ),
-}
+from ...testing.networks import BACKBONES, make_sample
 
 
 @pytest.fixture(autouse=True)
@@ -47,18 +24,6 @@ def build(name, **kwargs):
     )
     model.init_weights()
     return model
-
-
-def make_sample(points, shape, stride=None):
-    points = torch.as_tensor(points, dtype=torch.float32).reshape(-1, 2)
-    sample = CrowdDataSample(metainfo=dict(img_shape=shape))
-    sample.gt_instances = InstanceData(points=points)
-    sample.gt_count = len(points)
-    if stride:
-        size = (shape[0] // stride, shape[1] // stride)
-        index, distance = nearest_point_partition(points, size, stride)
-        sample.gt_partition = PixelData(index=index[None], distance=distance[None])
-    return sample
 
 
 def mixed_batch(stride=None):

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import init_default_scope
-from mmengine.structures import InstanceData
 from torch import nn
 
 from mmcrowd.evaluation import CountMetric
 from mmcrowd.models.losses.hungarian_matcher import SCORES
 from mmcrowd.registry import MODELS
-from mmcrowd.structures import CrowdDataSample, to_input_frame
+from mmcrowd.structures import to_input_frame
 from mmcrowd.visualization import CrowdVisualizer
+
+from ...testing.networks import make_sample
 
 
 class TinyBackbone(nn.Sequential):
@@ -43,14 +44,6 @@ def build(score='probability', **kwargs):
     model = MODELS.build({**cfg, **kwargs})
     model.init_weights()
     return model
-
-
-def make_sample(points, shape, **metainfo):
-    points = torch.as_tensor(points, dtype=torch.float32).reshape(-1, 2)
-    sample = CrowdDataSample(metainfo=dict(img_shape=shape, **metainfo))
-    sample.gt_instances = InstanceData(points=points)
-    sample.gt_count = len(points)
-    return sample
 
 
 def make_batch(model, *samples):

@@ -10,9 +10,9 @@ from mmcrowd.models import losses
 from mmcrowd.models.losses import DensityLoss
 from mmcrowd.ops.partition import Partition, partition_batch
 from mmcrowd.registry import MODELS
-from tests.testing.losses import check_autocast, check_compiles, check_hard_batch
 
-from ..test_counters.test_density_counter import BACKBONES, make_sample
+from ...testing.losses import check_autocast, check_compiles, check_hard_batch
+from ...testing.networks import BACKBONES, make_sample
 
 LOSSES = {
     'pml': dict(type='PMLLoss'),

@@ -1,0 +1,42 @@
+"""Small networks of every backbone, and the truth that they train on."""
+
+import torch
+from mmengine.structures import InstanceData, PixelData
+
+from mmcrowd.ops.partition import nearest_point_partition
+from mmcrowd.structures import CrowdDataSample
+
+BACKBONES = {
+    'vgg': dict(
+        backbone=dict(type='VGGFeatures', depth=11),
+        neck=dict(type='TopDownFusion', in_channels=[512, 512], out_channels=16),
+        head=dict(type='DensityHead', in_channels=16, mid_channels=(8,)),
+    ),
+    'hrnet': dict(
+        backbone=dict(type='mmpretrain.HRNet', arch='w18'),
+        neck=dict(type='TopDownFusion', in_channels=[18, 36], out_channels=16),
+        head=dict(type='DensityHead', in_channels=16, mid_channels=(8,), in_stride=4),
+    ),
+    'mcnn': dict(
+        data_preprocessor=dict(type='CrowdDataPreprocessor', to_gray=True, mean=[0], std=[255]),
+        backbone=dict(type='MCNN'),
+        head=dict(type='DensityHead', in_channels=30, mid_channels=(), in_stride=4, out_stride=4),
+    ),
+    'csrnet': dict(
+        backbone=dict(type='CSRNet'),
+        head=dict(type='DensityHead', in_channels=64, mid_channels=(), in_stride=8, out_stride=8),
+    ),
+}
+
+
+def make_sample(points, shape, stride=None, **metainfo):
+    """Truth of an image of this shape; with a stride, the partition of its cells too."""
+    points = torch.as_tensor(points, dtype=torch.float32).reshape(-1, 2)
+    sample = CrowdDataSample(metainfo=dict(img_shape=shape, **metainfo))
+    sample.gt_instances = InstanceData(points=points)
+    sample.gt_count = len(points)
+    if stride:
+        size = (shape[0] // stride, shape[1] // stride)
+        index, distance = nearest_point_partition(points, size, stride)
+        sample.gt_partition = PixelData(index=index[None], distance=distance[None])
+    return sample
