@@ -126,7 +126,7 @@ def plain_crop(info: dict, cfg: Config) -> tuple:
     img = cv2.cvtColor(cv2.imread(info['img_path']), cv2.COLOR_BGR2RGB)
     img = torch.from_numpy(img).permute(2, 0, 1).contiguous().float().sub_(MEAN).div_(STD)
     height, width = img.shape[1:]
-    scale = min(1, steps['LimitSide']['longest'] / max(height, width))
+    scale = min(1, steps['ResizeToLimits']['longest'] / max(height, width))
     scale = max(scale * np.random.uniform(*scale_range), size / height, size / width)
     h, w = min(round(size / scale), height), min(round(size / scale), width)
     y0, x0 = np.random.randint(height - h + 1), np.random.randint(width - w + 1)
