@@ -1,6 +1,5 @@
 # make demo      train a small counter on synthetic crowds, test it and write pictures
-# make test      run the tests and the examples in docstrings
-# make coverage  the same, a fifth slower, with the lines of mmcrowd that no test runs
+# make test      run the tests and the examples in docstrings, and say what of mmcrowd they cover
 # make lint      check style, the order of imports and types; `make format` applies the style
 # make clean     remove builds and caches
 #
@@ -30,7 +29,7 @@ work_dir = work_dirs/demo
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .DELETE_ON_ERROR:
-.PHONY: demo test coverage lint format clean install-missing install-missing-for-tests install-lint
+.PHONY: demo test lint format clean install-missing install-missing-for-tests install-lint
 
 demo: $(installed)
 	$(PYTHON) tools/train.py $(config) --work-dir $(work_dir)
@@ -39,13 +38,10 @@ demo: $(installed)
 	@echo "Pictures of ten test images are in $(work_dir)/pictures"
 
 # The tests are small: one thread each is faster than threads that wait for each other.
-test coverage: export OMP_NUM_THREADS ?= 1
+test: export OMP_NUM_THREADS ?= 1
 
 test: $(installed-for-tests)
-	$(PYTHON) -m pytest
-
-coverage: $(installed-for-tests)
-	$(PYTHON) -m pytest --cov=mmcrowd --cov-report=term-missing:skip-covered
+	$(PYTHON) -m pytest --cov=mmcrowd --cov-report=term:skip-covered
 
 lint: $(installed-for-lint)
 	$(PYTHON) -m ruff check .

@@ -1,9 +1,11 @@
-"""The wheel, installed into another folder, has the configs, the tools and their index."""
+"""The wheel in an environment of its own has the configs, the tools and their index."""
 
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
 from pathlib import Path
 
@@ -15,21 +17,25 @@ CONFIGS = REPO / 'configs'
 
 USE = """
 import sys
-sys.path.insert(0, {site!r})
 import mmcrowd
-assert mmcrowd.__file__.startswith({site!r}), mmcrowd.__file__
+assert mmcrowd.__file__.startswith(sys.prefix), mmcrowd.__file__
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmcrowd.engine.config import read_config
 from mmcrowd.registry import DATA_SAMPLERS
 top = read_config('mmcrowd::pml_hrnet_qnrf')
-assert top.model.loss.type == 'PMLLoss' and {site!r} in top.filename
+assert top.model.loss.type == 'PMLLoss' and sys.prefix in top.filename
 assert read_config('mmcrowd::bl/bl_vgg19_sha.py').model.loss.type == 'BayesianLoss'
 assert get_config('mmcrowd::bl/bl_vgg19_sha.py').model.loss.type == 'BayesianLoss'
 open('mine.py', 'w').write("_base_ = 'mmcrowd::gl/gl_vgg19_sha.py'")
 assert Config.fromfile('mine.py').model.loss.type == 'GeneralizedLoss'
 DATA_SAMPLERS.get('DefaultSampler')
 """
+
+
+def without_checkout() -> dict[str, str]:
+    """Variables for a process that does not look for modules in this checkout."""
+    return {key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
 
 
 @pytest.fixture(scope='module')
@@ -58,17 +64,29 @@ def test_the_wheel_has_what_it_needs(wheel):
                 assert f'mmcrowd/.mim/{path.relative_to(REPO).as_posix()}' in names
 
 
-def test_an_installed_package_has_its_configs(wheel, tmp_path):
-    site = tmp_path / 'site'
-    install = [sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--no-index']
-    subprocess.run([*install, '--target', str(site), str(wheel)], check=True, timeout=300)
+@pytest.fixture
+def python(wheel, tmp_path):
+    """An empty environment with the wheel, and then with the packages that mmcrowd stands on."""
+    folder = tmp_path / 'environment'
+    venv.create(folder, with_pip=False)
+    variables = dict(base=str(folder), platbase=str(folder))
+    python = Path(sysconfig.get_path('scripts', 'venv', variables)) / Path(sys.executable).name
+    pip = [sys.executable, '-m', 'pip', '--python', str(python)]
+    install = [*pip, 'install', '-q', '--no-deps', '--no-index', str(wheel)]
+    subprocess.run(install, check=True, timeout=300, env=without_checkout())
+    # A path file is not read for the path files there, of which one may be for this checkout.
+    path_file = Path(sysconfig.get_path('purelib', 'venv', variables), 'packages.pth')
+    path_file.write_text(sysconfig.get_path('purelib'), encoding='utf-8')
+    return python
+
+
+def test_an_installed_package_has_its_configs(python, tmp_path):
     work = tmp_path / 'work'
     work.mkdir()
-    environment = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
     done = subprocess.run(
-        [sys.executable, '-W', 'error::UserWarning', '-c', USE.format(site=str(site))],
+        [str(python), '-W', 'error::UserWarning', '-c', USE],
         cwd=work,
-        env=environment,
+        env=without_checkout(),
         capture_output=True,
         text=True,
         timeout=300,
