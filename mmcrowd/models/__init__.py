@@ -1,4 +1,4 @@
-from .backbones import MCNN, CSRNet, HRNetBilinear, VGGFeatures
+from .backbones import MCNN, CSRNet, EfficientNetLite0, HRNetBilinear, VGGFeatures
 from .counters import BaseCounter, DensityCounter, PointCounter
 from .data_preprocessor import CrowdDataPreprocessor
 from .heads import DensityHead, MapHead, PointHead, ZIPHead
@@ -38,6 +38,7 @@ __all__ = [
     'DensityCounter',
     'DensityHead',
     'DensityLoss',
+    'EfficientNetLite0',
     'FIDTMLoss',
     'GaussianL2Loss',
     'GeneralizedLoss',
