@@ -2,6 +2,7 @@ from .backbones import MCNN, CSRNet, HRNetBilinear, VGGFeatures
 from .counters import BaseCounter, DensityCounter, PointCounter
 from .data_preprocessor import CrowdDataPreprocessor
 from .heads import DensityHead, MapHead, PointHead, ZIPHead
+from .initializers import TorchDefaultInit
 from .localizers import LocalMaximum, OTMinimization, ProposalThreshold
 from .losses import (
     BayesianLoss,
@@ -60,6 +61,7 @@ __all__ = [
     'ResizeConcat',
     'SeparableRefiner',
     'TopDownFusion',
+    'TorchDefaultInit',
     'UOTLoss',
     'VGGFeatures',
     'ZIPHead',
