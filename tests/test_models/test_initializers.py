@@ -15,7 +15,9 @@ def test_layers_start_as_pytorch_makes_them():
         bound = (bound * 9) ** -0.5  # uniform up to 1 / sqrt(inputs)
         for values, least in ((layer.weight, 0.99), (layer.bias, 0.5)):
             assert least * bound < values.abs().max() <= bound
-        torch.testing.assert_close(layer.weight.std(), torch.tensor(bound / 3**0.5), rtol=0.05, atol=0)
+        torch.testing.assert_close(
+            layer.weight.std(), torch.tensor(bound / 3**0.5), rtol=0.05, atol=0
+        )
 
 
 def test_other_layers_stay():

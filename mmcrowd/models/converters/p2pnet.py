@@ -13,26 +13,19 @@ from mmcrowd.models.necks import TopDownFusion
 
 from .names import backwards, rename
 
-# Place of a convolution among their layers, and in ours, where its normalisation is part of it.
-_CONVOLUTIONS = {
-    'body1.0': 0,
-    'body1.3': 1,
-    'body1.7': 3,
-    'body1.10': 4,
-    **{f'body{2 + k}.{1 + 3 * i}': 6 + 4 * k + i for k in range(3) for i in range(3)},
-}
-
-
-def _after(place: str) -> str:
-    """Place of the layer after this one: ``'body1.0' -> 'body1.1'``."""
-    body, number = place.split('.')
-    return f'{body}.{int(number) + 1}'
-
-
+# Convolutions of the backbone: their body and place in it, where the normalisation is the next
+# layer, and our place, where it is part of the layer.
+CONVOLUTIONS = [
+    (1, 0, 0),
+    (1, 3, 1),
+    (1, 7, 3),
+    (1, 10, 4),
+    *((2 + stage, 1 + 3 * i, 6 + 4 * stage + i) for stage in range(3) for i in range(3)),
+]
 # Beginnings of the names: theirs, ours.
 NAMES = [
-    *((f'backbone.{a}.', f'backbone.features.{i}.conv.') for a, i in _CONVOLUTIONS.items()),
-    *((f'backbone.{_after(a)}.', f'backbone.features.{i}.bn.') for a, i in _CONVOLUTIONS.items()),
+    *((f'backbone.body{b}.{i}.', f'backbone.features.{k}.conv.') for b, i, k in CONVOLUTIONS),
+    *((f'backbone.body{b}.{i + 1}.', f'backbone.features.{k}.bn.') for b, i, k in CONVOLUTIONS),
     ('fpn.P4_1.', 'neck.lateral_fine.'),
     ('fpn.P5_1.', 'neck.lateral_coarse.'),
     ('fpn.P4_2.', 'neck.fusion.0.conv.'),
@@ -94,9 +87,7 @@ def convert(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def unused(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Those of the published parameters that their network never uses, for the way back."""
-    return {
-        name: value for name, value in state_dict.items() if name.rpartition('.')[0] in UNUSED
-    }
+    return {name: value for name, value in state_dict.items() if name.rpartition('.')[0] in UNUSED}
 
 
 def convert_back(

@@ -22,8 +22,8 @@ class ProposalThreshold:
         score_threshold: A proposal is accepted if its probability is above this. Defaults to 0.5.
         source: Output of the network with the proposals. Defaults to ``'points'``.
         logits: Output of the network with their logits. Defaults to ``'logits'``.
-        keep_outside: Whether proposals outside of the image count too, in its padding for example, as
-            in the published program of P2PNet. Defaults to False.
+        keep_outside: Whether proposals outside of the image count too, for example in its padding,
+            as in the published program of P2PNet. Defaults to False.
 
     Raises:
         ValueError: ``score_threshold`` is no probability.

@@ -32,7 +32,9 @@ class TopDownFusion(BaseModule):
     """
 
     # What torch.nn.functional.interpolate takes for each.
-    UPSAMPLES = dict(bilinear=dict(mode='bilinear', align_corners=False), nearest=dict(mode='nearest'))
+    UPSAMPLES = dict(
+        bilinear=dict(mode='bilinear', align_corners=False), nearest=dict(mode='nearest')
+    )
 
     def __init__(
         self,
