@@ -142,13 +142,15 @@ def test_config(name, tmp_path):
 
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     before = [p.detach().clone() for p in model.parameters() if p.requires_grad]
+    last = [layer for key, layer in model.head.named_children() if key.startswith('predict')]
+    biases = [layer.bias.detach().clone() for layer in last]
     logs = model.train_step(batches['train'], optim_wrapper)
     after = [p for p in model.parameters() if p.requires_grad]
     assert torch.isfinite(logs['loss'])
     assert any(not torch.equal(a, b) for a, b in zip(after, before, strict=True))
     # Weight decay moves parameters, too, but not a bias that starts at 0: the network is alive.
-    last = [layer for key, layer in model.head.named_children() if key.startswith('predict')]
     assert last and all(layer.bias.any() for layer in last)
+    assert not all(torch.equal(layer.bias, b) for layer, b in zip(last, biases, strict=True))
 
     model.eval()
     with torch.no_grad():

@@ -1,5 +1,7 @@
 """Ways for parameters to start, for ``init_cfg``."""
 
+from collections.abc import Callable
+
 from mmengine.model import BaseInit
 from torch import nn
 
@@ -31,4 +33,5 @@ class TorchDefaultInit(BaseInit):
     def __call__(self, module: nn.Module) -> None:
         for each in module.modules():
             if type(each).__name__ in self.layer:
-                each.reset_parameters()
+                reset: Callable[[], None] = getattr(each, 'reset_parameters')  # noqa: B009
+                reset()

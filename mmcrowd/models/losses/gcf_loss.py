@@ -98,6 +98,8 @@ class GCFLoss(DensityLoss):
         {'loss_gcf': tensor(10800.)}
     """
 
+    _values: Tensor
+
     def __init__(
         self,
         noise_bandwidth: float = 20.0,

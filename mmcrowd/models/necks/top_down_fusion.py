@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +33,7 @@ class TopDownFusion(BaseModule):
     """
 
     # What torch.nn.functional.interpolate takes for each.
-    UPSAMPLES = dict(
+    UPSAMPLES: dict[str, dict[str, Any]] = dict(
         bilinear=dict(mode='bilinear', align_corners=False), nearest=dict(mode='nearest')
     )
 
