@@ -43,7 +43,10 @@ def load_state_dict(path: str | Path, key: str = 'state_dict') -> dict[str, torc
 
 
 def save_checkpoint(
-    state_dict: dict[str, torch.Tensor], meta: dict[str, Any], path: str | Path
+    state_dict: dict[str, torch.Tensor],
+    meta: dict[str, Any],
+    path: str | Path,
+    key: str = 'state_dict',
 ) -> None:
     """Write a checkpoint that appears whole or not at all.
 
@@ -52,9 +55,11 @@ def save_checkpoint(
         meta: Where they come from; plain Python values only, so that ``torch.load`` reads the file
             with ``weights_only=True``.
         path: File to write. Missing folders are made.
+        key: Where the program that will read the file looks for the parameters. Defaults to
+            'state_dict', as MMEngine does.
     """
     buffer = io.BytesIO()
-    torch.save(dict(state_dict=state_dict, meta=meta), buffer)
+    torch.save({key: state_dict, 'meta': meta}, buffer)
     write_atomic(path, buffer.getvalue())
 
 

@@ -2,6 +2,7 @@ from .backbones import MCNN, CSRNet, EfficientNetLite0, HRNetBilinear, VGGFeatur
 from .counters import BaseCounter, DensityCounter, PointCounter
 from .data_preprocessor import CrowdDataPreprocessor
 from .heads import DensityHead, MapHead, PointHead, ZIPHead
+from .initializers import TorchDefaultInit
 from .localizers import LocalMaximum, OTMinimization, ProposalThreshold
 from .losses import (
     BayesianLoss,
@@ -11,6 +12,7 @@ from .losses import (
     DMCountLoss,
     FIDTMLoss,
     GaussianL2Loss,
+    GCFLoss,
     GeneralizedLoss,
     HungarianMatcher,
     KDMGLoss,
@@ -40,6 +42,7 @@ __all__ = [
     'DensityLoss',
     'EfficientNetLite0',
     'FIDTMLoss',
+    'GCFLoss',
     'GaussianL2Loss',
     'GeneralizedLoss',
     'HRNetBilinear',
@@ -61,6 +64,7 @@ __all__ = [
     'ResizeConcat',
     'SeparableRefiner',
     'TopDownFusion',
+    'TorchDefaultInit',
     'UOTLoss',
     'VGGFeatures',
     'ZIPHead',
