@@ -7,6 +7,7 @@ close together. What a model predicts in images without people belongs to no cas
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,13 +28,13 @@ class CaseCounts(NamedTuple):
     """The point-neighbour cases of some images.
 
     Attributes:
-        distance: ``(m,)`` float64, from each true point to the nearest other one in its image, in
+        distances: ``(m,)`` float64, from each true point to the nearest other one in its image, in
             pixels of the original frame; inf for a point that is alone.
-        count: ``(m,)`` float64, predicted persons in the case of each point.
+        counts: ``(m,)`` float64, predicted persons in the case of each point.
     """
 
-    distance: np.ndarray
-    count: np.ndarray
+    distances: np.ndarray
+    counts: np.ndarray
 
 
 class DistanceBins(NamedTuple):
@@ -105,11 +106,12 @@ def sample_cases(sample: CrowdDataSample | Mapping) -> CaseCounts:
     truth = read.original_truth['points']
     if len(truth) == 0:
         return CaseCounts(np.empty(0), np.empty(0))
-    if read.density is not None:
-        counts = density_counts(read.density, read.gt_points, read.stride())
+    density, points = read.density, read.gt_points
+    if density is not None and points is not None:
+        counts = density_counts(density, points, read.stride())
     else:
         read.require('pred_instances', hint='nor a pred_density')
-        counts = point_counts(read.pred_points, truth)
+        counts = point_counts(np.asarray(read.pred_points), truth)
     return CaseCounts(nearest_neighbour_distances(truth), counts)
 
 
@@ -191,9 +193,9 @@ def by_distance(cases: CaseCounts, width: float = 4.0, bins: int = 10) -> Distan
     if not (width > 0 and bins > 0):
         raise ValueError(f'width and bins must be positive, but got {width=}, {bins=}')
     edges = np.append(width * np.arange(bins), np.inf)
-    place = np.searchsorted(edges[:-1], cases.distance, side='right') - 1
+    place = np.searchsorted(edges[:-1], cases.distances, side='right') - 1
     number = np.bincount(place, minlength=bins)
-    total = np.bincount(place, cases.count, minlength=bins)
+    total = np.bincount(place, cases.counts, minlength=bins)
     mean = np.divide(total, number, out=np.full(bins, np.nan), where=number > 0)
     return DistanceBins(edges, number, mean)
 
@@ -250,5 +252,5 @@ def draw_cases(binned: Mapping[str, DistanceBins]) -> np.ndarray:
 
 
 def _labels(edges: np.ndarray) -> list[str]:
-    closed = [f'{low:g}-{high:g}' for low, high in zip(edges[:-2], edges[1:-1], strict=True)]
+    closed = [f'{low:g}-{high:g}' for low, high in pairwise(edges[:-1])]
     return [*closed, f'{edges[-2]:g}+']

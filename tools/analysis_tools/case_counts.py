@@ -68,7 +68,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    options = RunOptions(args.bf16, args.cfg_options, data_root=args.data_root)
+    options = RunOptions(cfg_options=args.cfg_options, data_root=args.data_root)
     cases = [result_cases(load_results(path)) for path in args.results]
     cases += [result_cases(nwpu.read_results(*pair)) for pair in args.nwpu]
     of_models = []
