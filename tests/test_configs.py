@@ -31,8 +31,7 @@ def test_the_main_configs_exist():
         models = ('vgg19', 'hrnet', 'mcnn', 'csrnet')
         wanted |= {f'pml_{model}_{part}.py' for model in models}
         for loss in ('l2', 'bl', 'noisecc', 'dmc', 'gl', 'chfl'):
-            of_loss = models if loss in ('bl', 'gl') else models[:2]
-            wanted |= {f'{loss}/{loss}_{model}_{part}.py' for model in of_loss}
+            wanted |= {f'{loss}/{loss}_{model}_{part}.py' for model in models}
     wanted |= {'pml_vgg19_nwpu.py', 'pml_hrnet_nwpu.py', 'pml_vgg19_ucf_cc_50.py'}
     assert wanted <= set(NAMES)
 
@@ -59,7 +58,7 @@ def test_large_images_are_limited_alike_in_training_and_test(name):
         assert train == [LONGEST[name[:-3].split('_')[-1]]]
 
 
-@pytest.mark.parametrize('model', ['vgg19', 'hrnet'])
+@pytest.mark.parametrize('model', ['vgg19', 'hrnet', 'mcnn', 'csrnet'])
 @pytest.mark.parametrize(
     'part, form', [('sha', 'dense'), ('shb', 'sparse'), ('qnrf', 'dense'), ('jhu', 'sparse')]
 )

@@ -1,5 +1,5 @@
-# Figure 10b: input pixels per density cell.
-_base_ = '../pml_vgg19_sha.py'
+# Figure 11: a density at the resolution of the image.
+_base_ = '../dmc/dmc_vgg19_qnrf.py'
 
 model = dict(head=dict(out_stride=1))
 train_dataloader = dict(dataset=dict(partition_stride=model['head']['out_stride']))
