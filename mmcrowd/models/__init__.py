@@ -1,7 +1,7 @@
 from .backbones import MCNN, CSRNet, HRNetBilinear, VGGFeatures
 from .counters import BaseCounter, DensityCounter, PointCounter
 from .data_preprocessor import CrowdDataPreprocessor
-from .heads import DensityHead, MapHead, PointHead, ZIPHead
+from .heads import DensityHead, MapHead, PointHead, RegressionHead, ZIPHead
 from .localizers import LocalMaximum, OTMinimization, ProposalThreshold
 from .losses import (
     BayesianLoss,
@@ -57,6 +57,7 @@ __all__ = [
     'PointCounter',
     'PointHead',
     'ProposalThreshold',
+    'RegressionHead',
     'ResizeConcat',
     'SeparableRefiner',
     'TopDownFusion',

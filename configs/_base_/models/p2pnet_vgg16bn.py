@@ -1,12 +1,13 @@
-# P2PNet (Song et al., ICCV 2021): the backbone and neck of vgg16bn.py, which adds the levels as
+# P2PNet (Song et al., ICCV 2021): the backbone of vgg16bn.py and a neck that adds the levels as
 # P2PNet does, with bilinear instead of nearest upsampling.
 #
-# The same network learns a density on the grid of its reference points, by any density loss, with
-# vgg16bn.py and head=dict(mid_channels=(256, 256), out_stride=4).
+# The same network learns a density on the grid of its reference points, by any density loss: see
+# configs/ablations/p2pnet_vgg16bn_sha.py.
 _base_ = 'vgg16bn.py'
 
 model = dict(
     type='PointCounter',
+    neck=dict(_delete_=True, type='TopDownFusion', in_channels=[512, 512], out_channels=256),
     head=dict(
         _delete_=True, type='PointHead', in_channels=256, in_stride=8, points_per_cell=(2, 2)
     ),

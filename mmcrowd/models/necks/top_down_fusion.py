@@ -22,6 +22,8 @@ class TopDownFusion(BaseModule):
         out_channels: Channels of the result. Defaults to 256.
         num_convs: Number of 3x3 convolutions after the sum. Defaults to 1.
         norm_cfg: Normalisation of the 3x3 convolutions. Defaults to None.
+        lateral_bias: Whether the 1x1 convolutions have a bias; those of the paper's HRNet have
+            none. Defaults to True.
         init_cfg: Defaults to Kaiming for the convolutions.
     """
 
@@ -31,6 +33,7 @@ class TopDownFusion(BaseModule):
         out_channels: int = 256,
         num_convs: int = 1,
         norm_cfg: dict | None = None,
+        lateral_bias: bool = True,
         init_cfg=dict(type='Kaiming', layer='Conv2d', mode='fan_in'),  # noqa: B006
     ):
         super().__init__(init_cfg)
@@ -39,7 +42,7 @@ class TopDownFusion(BaseModule):
                 f'in_channels={in_channels!r}, expected one number for each of 2 levels'
             )
         self.lateral_fine, self.lateral_coarse = (
-            nn.Conv2d(channels, out_channels, 1) for channels in in_channels
+            nn.Conv2d(channels, out_channels, 1, bias=lateral_bias) for channels in in_channels
         )
         self.fusion = nn.Sequential(
             *(
