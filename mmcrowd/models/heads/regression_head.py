@@ -21,7 +21,7 @@ class RegressionHead(BaseModule):
     Args:
         in_channels: Channels of the features. Defaults to 512.
         mid_channels: Channels of the 3x3 convolutions. Defaults to (256, 128).
-        in_stride: Input pixels per feature cell, an even number. Defaults to 16.
+        out_stride: Input pixels per density cell, half of those per feature cell. Defaults to 8.
         upsample: ``'bilinear'``, where the centres of the corner cells stay in place
             (``align_corners``), or ``'nearest'``. Defaults to ``'bilinear'``.
         activation: ``'abs'`` or ``'relu'``. Defaults to ``'abs'``.
@@ -29,11 +29,10 @@ class RegressionHead(BaseModule):
             the Bayesian loss and DM-Count.
 
     Attributes:
-        out_stride: Input pixels per density cell.
         size_divisor: The density reaches the edges of images whose sides are multiples of it.
 
     Raises:
-        ValueError: Unknown upsampling or activation, or ``in_stride`` is odd.
+        ValueError: Unknown upsampling or activation, or ``out_stride`` is not positive.
     """
 
     # What torch.nn.functional.interpolate takes for each.
@@ -46,7 +45,7 @@ class RegressionHead(BaseModule):
         self,
         in_channels: int = 512,
         mid_channels: Sequence[int] = (256, 128),
-        in_stride: int = 16,
+        out_stride: int = 8,
         upsample: str = 'bilinear',
         activation: str = 'abs',
         init_cfg: dict | list[dict] | None = None,
@@ -56,10 +55,10 @@ class RegressionHead(BaseModule):
             raise ValueError(f'upsample={upsample!r}, expected one of {list(self.UPSAMPLES)}')
         if activation not in self.ACTIVATIONS:
             raise ValueError(f'activation={activation!r}, expected one of {list(self.ACTIVATIONS)}')
-        if in_stride < 2 or in_stride % 2:
-            raise ValueError(f'in_stride={in_stride!r}, expected an even number of pixels')
-        self.out_stride = in_stride // 2
-        self.size_divisor = in_stride
+        if out_stride < 1:
+            raise ValueError(f'out_stride={out_stride!r}, expected a positive number of pixels')
+        self.out_stride = out_stride
+        self.size_divisor = 2 * out_stride
         self.upsample = upsample
         self.activation = activation
         channels = (in_channels, *mid_channels)
@@ -73,8 +72,8 @@ class RegressionHead(BaseModule):
         """Density of a batch.
 
         Args:
-            features: ``(N, C, h, w)`` at ``in_stride``, or a sequence of levels, of which the first
-                is taken.
+            features: ``(N, C, h, w)`` at twice ``out_stride``, or a sequence of levels, of which
+                the first is taken.
 
         Returns:
             ``density`` ``(N, 1, 2 * h, 2 * w)``, persons per cell of ``out_stride`` pixels.
