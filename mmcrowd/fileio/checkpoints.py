@@ -3,6 +3,7 @@
 import io
 import os
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from http.client import HTTPException
 from pathlib import Path
@@ -44,11 +45,11 @@ DICTIONARIES = ('yacs.config.CfgNode',)
 
 def _without_what_is_beside() -> AbstractContextManager:
     """Context in which ``torch.load`` reads stand-ins for the objects that are named above."""
-    if torch.__version__ < (2, 7):  # which reads files with weights and plain values only
+    if torch.__version__ < '2.7':  # which reads files with weights and plain values only
         return nullcontext()
-    return torch.serialization.safe_globals(
-        [(_Skipped, name) for name in SKIPPED] + [(OrderedDict, name) for name in DICTIONARIES]
-    )
+    stand_ins: list[Callable | tuple[Callable, str]] = [(_Skipped, name) for name in SKIPPED]
+    stand_ins += [(OrderedDict, name) for name in DICTIONARIES]
+    return torch.serialization.safe_globals(stand_ins)
 
 
 def load_state_dict(path: str | Path, key: str = 'state_dict') -> dict[str, torch.Tensor]:

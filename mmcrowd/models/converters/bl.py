@@ -9,6 +9,7 @@ the features and make the density non-negative, which the config says and no che
 from functools import cache
 
 import torch
+from torch import nn
 
 from mmcrowd.models.backbones import VGGFeatures
 from mmcrowd.models.heads import RegressionHead
@@ -55,5 +56,7 @@ def _table(name: str, back: bool) -> dict[str, tuple[str, torch.Size]]:
         (LAST[name], 'head.predict.'),
     ]
     with torch.device('meta'):
-        parts = dict(backbone=VGGFeatures(19, out_stages=(4,)), head=RegressionHead())
+        parts: dict[str, nn.Module] = dict(
+            backbone=VGGFeatures(19, out_stages=(4,)), head=RegressionHead()
+        )
     return name_table(parts, pairs, back)

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.model import BaseModule
@@ -36,7 +37,7 @@ class RegressionHead(BaseModule):
     """
 
     # What torch.nn.functional.interpolate takes for each.
-    UPSAMPLES = dict(
+    UPSAMPLES: dict[str, dict[str, Any]] = dict(
         bilinear=dict(mode='bilinear', align_corners=True), nearest=dict(mode='nearest')
     )
     ACTIVATIONS = dict(abs=torch.abs, relu=torch.relu)
