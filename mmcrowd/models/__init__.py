@@ -1,7 +1,8 @@
-from .backbones import MCNN, CSRNet, HRNetBilinear, VGGFeatures
+from .backbones import MCNN, CSRNet, EfficientNetLite0, HRNetBilinear, VGGFeatures
 from .counters import BaseCounter, DensityCounter, PointCounter
 from .data_preprocessor import CrowdDataPreprocessor
 from .heads import DensityHead, MapHead, PointHead, RegressionHead, ZIPHead
+from .initializers import TorchDefaultInit
 from .localizers import LocalMaximum, OTMinimization, ProposalThreshold
 from .losses import (
     BayesianLoss,
@@ -11,6 +12,7 @@ from .losses import (
     DMCountLoss,
     FIDTMLoss,
     GaussianL2Loss,
+    GCFLoss,
     GeneralizedLoss,
     HungarianMatcher,
     KDMGLoss,
@@ -38,7 +40,9 @@ __all__ = [
     'DensityCounter',
     'DensityHead',
     'DensityLoss',
+    'EfficientNetLite0',
     'FIDTMLoss',
+    'GCFLoss',
     'GaussianL2Loss',
     'GeneralizedLoss',
     'HRNetBilinear',
@@ -61,6 +65,7 @@ __all__ = [
     'ResizeConcat',
     'SeparableRefiner',
     'TopDownFusion',
+    'TorchDefaultInit',
     'UOTLoss',
     'VGGFeatures',
     'ZIPHead',

@@ -49,7 +49,7 @@ def test_curves_name_what_is_wrong(tmp_path):
 
 @pytest.mark.parametrize(
     'name, size',
-    [('pml_mcnn_shb', '64'), ('pml_mcnn_shb', '50'), ('p2pnet/p2p_vgg16bn_sha', '64')],
+    [('pml_mcnn_shb', '64'), ('pml_mcnn_shb', '50'), ('p2pnet/p2pnet_vgg16bn_sha', '64')],
     ids=['density', 'density, padded', 'points'],
 )
 def test_train_step_benchmark_prints_a_ratio(load_tool, monkeypatch, capsys, name, size):

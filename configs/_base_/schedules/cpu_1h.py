@@ -19,7 +19,9 @@ custom_hooks = [
         momentum=0.005,
         gamma=20,
         update_buffers=True,
-    )
+    ),
+    # Batches of few crops: but for the first epoch, train with the statistics that a test uses.
+    dict(type='FreezeNormHook', begin=1),
 ]
 
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=4)

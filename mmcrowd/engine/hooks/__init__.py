@@ -1,6 +1,13 @@
 from .augmentation_seed_hook import AugmentationSeedHook
 from .crowd_visualization_hook import CrowdVisualizationHook
+from .freeze_norm_hook import FreezeNormHook
 from .logger_hook import LoggerHook
 from .resume_validation_hook import ResumeValidationHook
 
-__all__ = ['AugmentationSeedHook', 'CrowdVisualizationHook', 'LoggerHook', 'ResumeValidationHook']
+__all__ = [
+    'AugmentationSeedHook',
+    'CrowdVisualizationHook',
+    'FreezeNormHook',
+    'LoggerHook',
+    'ResumeValidationHook',
+]

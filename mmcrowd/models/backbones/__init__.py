@@ -1,6 +1,7 @@
 from .csrnet import CSRNet
+from .efficientnet_lite import EfficientNetLite0
 from .hrnet import HRNetBilinear
 from .mcnn import MCNN
 from .vgg import VGGFeatures
 
-__all__ = ['MCNN', 'CSRNet', 'HRNetBilinear', 'VGGFeatures']
+__all__ = ['MCNN', 'CSRNet', 'EfficientNetLite0', 'HRNetBilinear', 'VGGFeatures']

@@ -33,6 +33,7 @@ LOSSES = {
     'chf_moduli': dict(type='CHFLoss', form='moduli'),
     'chf_sparse': dict(type='CHFLoss', form='sparse', bandwidth=4.0),
     'chf_dense': dict(type='CHFLoss', form='dense'),
+    'gcf': dict(type='GCFLoss', noise_bandwidth=10.0, steps=5),
     'kdmg': dict(type='KDMGLoss', cosine_weight=2.0),
     'fidtm': dict(type='FIDTMLoss', patch_size=20, reduction='sum'),
 }
