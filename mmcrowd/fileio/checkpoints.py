@@ -2,6 +2,9 @@
 
 import io
 import os
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -12,10 +15,49 @@ import torch
 from mmcrowd.fileio.files import write_atomic
 
 
+class _Skipped:
+    """Stands for an object beside the weights, of which nothing is kept."""
+
+    def __init__(self, *args: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+# What training programs store beside the weights: MMEngine the history of its log, others their
+# options. The names are those in the file; what they name is neither imported nor called.
+SKIPPED = (
+    'argparse.Namespace',
+    'builtins.getattr',
+    'mmengine.logging.history_buffer.HistoryBuffer',
+    'numpy.dtype',
+    'numpy.ndarray',
+    *(
+        f'numpy.{core}.multiarray.{name}'
+        for core in ('core', '_core')
+        for name in ('_reconstruct', 'scalar')
+    ),
+)
+# Dictionaries of a class of their own, read as plain ones.
+DICTIONARIES = ('yacs.config.CfgNode',)
+
+
+def _without_what_is_beside() -> AbstractContextManager:
+    """Context in which ``torch.load`` reads stand-ins for the objects that are named above."""
+    if torch.__version__ < '2.7':  # which reads files with weights and plain values only
+        return nullcontext()
+    stand_ins: list[Callable | tuple[Callable, str]] = [(_Skipped, name) for name in SKIPPED]
+    stand_ins += [(OrderedDict, name) for name in DICTIONARIES]
+    return torch.serialization.safe_globals(stand_ins)
+
+
 def load_state_dict(path: str | Path, key: str = 'state_dict') -> dict[str, torch.Tensor]:
     """Read the parameters of a checkpoint, of this project or of another one.
 
-    The file may hold tensors and plain Python values only (``weights_only``): no code in it is run.
+    The file may hold tensors and plain Python values only (``weights_only``), and besides, which is
+    not kept, the log of MMEngine and the options of programs that use argparse or yacs: no code in
+    it is run.
 
     Args:
         path: File that ``torch.save`` has written.
@@ -31,13 +73,18 @@ def load_state_dict(path: str | Path, key: str = 'state_dict') -> dict[str, torc
         ValueError: The file is no checkpoint of this kind.
     """
     try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+        with _without_what_is_beside():
+            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     except OSError:
         raise
     except Exception as error:  # the bytes of another kind of file end in any error
         raise ValueError(f'{path}: not a readable checkpoint ({error})') from error
     state_dict = checkpoint.get(key, checkpoint) if isinstance(checkpoint, dict) else None
-    if not state_dict or not all(isinstance(value, torch.Tensor) for value in state_dict.values()):
+    if (
+        not isinstance(state_dict, dict)
+        or not state_dict
+        or not all(isinstance(value, torch.Tensor) for value in state_dict.values())
+    ):
         raise ValueError(f'{path}: no parameters, neither under "{key}" nor at the top')
     return {name.removeprefix('module.'): value for name, value in state_dict.items()}
 
@@ -46,7 +93,7 @@ def save_checkpoint(
     state_dict: dict[str, torch.Tensor],
     meta: dict[str, Any],
     path: str | Path,
-    key: str = 'state_dict',
+    key: str | None = 'state_dict',
 ) -> None:
     """Write a checkpoint that appears whole or not at all.
 
@@ -55,11 +102,11 @@ def save_checkpoint(
         meta: Where they come from; plain Python values only, so that ``torch.load`` reads the file
             with ``weights_only=True``.
         path: File to write. Missing folders are made.
-        key: Where the program that will read the file looks for the parameters. Defaults to
-            'state_dict', as MMEngine does.
+        key: Where the program that will read it keeps the parameters; None for a file of parameters
+            alone, without ``meta``. Defaults to 'state_dict'.
     """
     buffer = io.BytesIO()
-    torch.save({key: state_dict, 'meta': meta}, buffer)
+    torch.save(state_dict if key is None else {key: state_dict, 'meta': meta}, buffer)
     write_atomic(path, buffer.getvalue())
 
 

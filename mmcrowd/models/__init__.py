@@ -1,7 +1,7 @@
 from .backbones import MCNN, CSRNet, EfficientNetLite0, HRNetBilinear, VGGFeatures
 from .counters import BaseCounter, DensityCounter, PointCounter
 from .data_preprocessor import CrowdDataPreprocessor
-from .heads import DensityHead, MapHead, PointHead, ZIPHead
+from .heads import DensityHead, MapHead, PointHead, RegressionHead, ZIPHead
 from .initializers import TorchDefaultInit
 from .localizers import LocalMaximum, OTMinimization, ProposalThreshold
 from .losses import (
@@ -61,6 +61,7 @@ __all__ = [
     'PointCounter',
     'PointHead',
     'ProposalThreshold',
+    'RegressionHead',
     'ResizeConcat',
     'SeparableRefiner',
     'TopDownFusion',

@@ -5,7 +5,12 @@ start = dict(type='TorchDefault', layer='Conv2d')
 
 model = dict(
     type='PointCounter',
-    neck=dict(upsample='nearest', act_cfg=None, init_cfg=start),
+    neck=dict(
+        out_channels=256,
+        upsample='nearest',
+        act_cfg=None,
+        init_cfg=dict(start, _delete_=True),
+    ),
     head=dict(
         _delete_=True,
         type='PointHead',

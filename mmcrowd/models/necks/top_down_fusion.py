@@ -26,6 +26,8 @@ class TopDownFusion(BaseModule):
         upsample: ``'bilinear'`` or ``'nearest'``. Defaults to ``'bilinear'``.
         norm_cfg: Normalisation of the 3x3 convolutions. Defaults to None.
         act_cfg: Activation after the 3x3 convolutions, None for none. Defaults to a ReLU.
+        lateral_bias: Whether the 1x1 convolutions have a bias; those of the paper's HRNet have
+            none. Defaults to True.
         init_cfg: Defaults to Kaiming for the convolutions.
 
     Raises:
@@ -45,6 +47,7 @@ class TopDownFusion(BaseModule):
         upsample: str = 'bilinear',
         norm_cfg: dict | None = None,
         act_cfg: dict | None = dict(type='ReLU'),  # noqa: B006
+        lateral_bias: bool = True,
         init_cfg=dict(type='Kaiming', layer='Conv2d', mode='fan_in'),  # noqa: B006
     ):
         super().__init__(init_cfg)
@@ -56,7 +59,7 @@ class TopDownFusion(BaseModule):
             raise ValueError(f'upsample={upsample!r}, expected one of {list(self.UPSAMPLES)}')
         self.upsample = upsample
         self.lateral_fine, self.lateral_coarse = (
-            nn.Conv2d(channels, out_channels, 1) for channels in in_channels
+            nn.Conv2d(channels, out_channels, 1, bias=lateral_bias) for channels in in_channels
         )
         self.fusion = nn.Sequential(
             *(

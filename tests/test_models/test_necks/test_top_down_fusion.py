@@ -30,8 +30,10 @@ def test_level_of_a_feature_pyramid():
 
 
 def test_normalised_form_for_hrnet():
-    neck = TopDownFusion([3, 5], out_channels=4, num_convs=2, norm_cfg=dict(type='BN'))
+    norm_cfg = dict(type='BN')
+    neck = TopDownFusion([3, 5], 4, num_convs=2, norm_cfg=norm_cfg, lateral_bias=False)
     assert [type(block.norm).__name__ for block in neck.fusion] == ['BatchNorm2d'] * 2
+    assert neck.lateral_fine.bias is None and neck.lateral_coarse.bias is None
     assert neck((torch.rand(2, 3, 9, 7), torch.rand(2, 5, 5, 4))).shape == (2, 4, 9, 7)
 
 
