@@ -63,9 +63,9 @@ def box_sigmas(boxes: np.ndarray) -> np.ndarray:
         >>> box_sigmas([[10, 10, 16, 18]])
         array([[3, 5]])
     """
-    size = _box_sizes(boxes)
-    diagonal = np.sqrt((size**2).sum(1).round(2 * _SIDE_DECIMALS))
-    radii = np.stack([size.min(1), diagonal], axis=1) / 2
+    width, height = _box_sizes(boxes)
+    diagonal = np.sqrt((width**2 + height**2).round(2 * _SIDE_DECIMALS))
+    radii = np.stack([np.minimum(width, height), diagonal], axis=1) / 2
     return np.floor(radii).astype(np.int64)
 
 
@@ -86,21 +86,23 @@ def box_levels(boxes: np.ndarray) -> np.ndarray:
         >>> box_levels([[0, 0, 3, 3], [0, 0, 2, 5]])
         array([0, 1])
     """
-    areas = _box_sizes(boxes).prod(1).round(2 * _SIDE_DECIMALS)
+    width, height = _box_sizes(boxes)
+    areas = (width * height).round(2 * _SIDE_DECIMALS)
     return np.searchsorted(HEAD_LEVEL_AREAS, areas, side='right')
 
 
 def _box_sizes(boxes: np.ndarray) -> np.ndarray:
-    """Width and height of each box, without the noise of its coordinates."""
+    """``(2, m)`` width and height of each box, without the noise of its coordinates."""
     boxes = np.asarray(boxes, np.float64)
     if boxes.size == 0:
         boxes = boxes.reshape(0, 4)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f'boxes have shape {boxes.shape}, expected (m, 4)')
-    size = (boxes[:, 2:] - boxes[:, :2]).round(_SIDE_DECIMALS)
-    valid = np.isfinite(size).all(1) & (size >= 0).all(1)
+    x1, y1, x2, y2 = boxes.T
+    size = np.stack([x2 - x1, y2 - y1]).round(_SIDE_DECIMALS)
+    valid = np.isfinite(size) & (size >= 0)
     if not valid.all():
-        index = int(np.argmin(valid))
+        index = int(np.argmin(valid.all(0)))
         raise ValueError(
             f'boxes[{index}] is {boxes[index].tolist()}, expected x1 <= x2 and y1 <= y2'
         )

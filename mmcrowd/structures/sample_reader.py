@@ -140,11 +140,11 @@ class SampleReader:
         Raises:
             ValueError: The two are not of the same number of points.
         """
-        truth = {key: self._rows('gt_instances', key) for key in MOVING}
-        original = self.get('gt_original')
-        if truth['points'] is None or original is None:
+        original, instances = self.get('gt_original'), self.get('gt_instances', {})
+        if original is None or instances.get('points') is None:
+            truth = {key: _array(instances.get(key)) for key in MOVING}
             return truth_to_original_frame(truth, self._sample)
-        numbers = len(original['points']), len(truth['points'])
+        numbers = len(original['points']), len(instances['points'])
         if numbers[0] != numbers[1]:
             raise ValueError(
                 f'image {self.img_id!r}: gt_original has {numbers[0]} points, gt_instances '

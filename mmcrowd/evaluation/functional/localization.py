@@ -140,9 +140,9 @@ def _points(name: str, points: np.ndarray) -> np.ndarray:
         return points.reshape(0, 2)
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f'{name} has shape {points.shape}, expected (n, 2)')
-    finite = np.isfinite(points).all(1)
+    finite = np.isfinite(points)
     if not finite.all():
-        index = int(np.argmin(finite))
+        index = int(np.argmin(finite.all(1)))
         raise ValueError(f'{name}[{index}] is {points[index].tolist()}, expected finite numbers')
     return points
 
@@ -227,8 +227,11 @@ def _maximum_matching(
         (np.ones(len(tail), np.int32), head[order].astype(np.int32), start_of),
         shape=(sink + 1, sink + 1),
     )
-    flow = maximum_flow(network, source, sink).flow.tocoo()
+    flow = maximum_flow(network, source, sink).flow
     # An augmenting path gives its true points new partners and leaves none without one.
-    new = (flow.data > 0) & (flow.row < num_gt)
-    pred_of_gt[flow.row[new]] = flow.col[new] - num_gt
+    rows = flow.indptr[: num_gt + 1]
+    new = flow.data[: rows[-1]] > 0
+    pred_of_gt[np.repeat(np.arange(num_gt), np.diff(rows))[new]] = (
+        flow.indices[: rows[-1]][new] - num_gt
+    )
     return pred_of_gt
