@@ -1,7 +1,5 @@
 """What the box of a head says of its size: the radii and the levels of NWPU-Crowd."""
 
-import argparse
-
 import numpy as np
 
 # Levels of the head area (Wang et al., NWPU-Crowd, TPAMI 2020), in pixels of the original frame:
@@ -15,30 +13,6 @@ HEAD_RADII = ('sigma_s', 'sigma_l')
 # Decimals that count of a box's side: as many as are left of the difference of two large
 # coordinates in single precision.
 _SIDE_DECIMALS = 2
-
-
-def parse_radius(text: str) -> float | str:
-    """Radius as it is written on a command line: pixels, or one of :data:`HEAD_RADII`.
-
-    Args:
-        text: What was written; made to be the ``type`` of an argument of :mod:`argparse`.
-
-    Raises:
-        argparse.ArgumentTypeError: It is neither.
-
-    Examples:
-        >>> parse_radius('8'), parse_radius('2.5'), parse_radius('sigma_l')
-        (8, 2.5, 'sigma_l')
-    """
-    if text in HEAD_RADII:
-        return text
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f'{text!r}, expected pixels or one of {", ".join(HEAD_RADII)}'
-        ) from None
-    return int(value) if value.is_integer() else value
 
 
 def box_sigmas(boxes: np.ndarray) -> np.ndarray:
