@@ -28,7 +28,7 @@ def measure(num_points: int, radius: float) -> tuple[int, int, float, float, flo
     one = time.process_time() - start
     memory = _peak_mib() - before
     start = time.process_time()
-    match_points_at_radii(pred, gt, radius * np.linspace(0.01, 1, 100))
+    match_points_at_radii(pred, gt, (radius * np.linspace(0.01, 1, 100)).tolist())
     hundred = time.process_time() - start
     return cKDTree(gt).count_neighbors(cKDTree(pred), radius), matches, one, hundred, memory
 

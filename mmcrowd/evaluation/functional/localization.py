@@ -41,11 +41,11 @@ def match_points(
         >>> match_points([[0, 0], [9, 0]], [[4, 0], [5, 0]], 5)
         (array([0, 1]), array([0, 1]))
     """
-    return match_points_at_radii(pred, gt, [radius])[0]
+    return match_points_at_radii(pred, gt, [np.asarray(radius)])[0]
 
 
 def match_points_at_radii(
-    pred: np.ndarray, gt: np.ndarray, radii: Sequence[float | np.ndarray]
+    pred: np.ndarray, gt: np.ndarray, radii: Sequence[float] | Sequence[np.ndarray]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """:func:`match_points` at each of several radii, for less than the sum of their times.
 
@@ -61,13 +61,13 @@ def match_points_at_radii(
         ValueError: As :func:`match_points`.
     """
     pred, gt = _points('pred', pred), _points('gt', gt)
-    radii = [_per_point(radius, len(gt)) for radius in radii]
-    if not radii:
+    per_point = [_per_point(radius, len(gt)) for radius in radii]
+    if not per_point:
         return []
-    gt_end, pred_end, squared = _edges(pred, gt, np.max(radii, axis=0))
+    gt_end, pred_end, squared = _edges(pred, gt, np.max(per_point, axis=0))
     pred_of_gt = np.full(len(gt), -1)
     matchings = []
-    for radius in radii:
+    for radius in per_point:
         near = squared <= radius[gt_end] ** 2
         pred_of_gt = _maximum_matching(gt_end[near], pred_end[near], len(pred), pred_of_gt)
         gt_index = np.flatnonzero(pred_of_gt >= 0)
@@ -177,7 +177,8 @@ def _edges(
             squared = ((gt[gt_end] - pred[pred_end]) ** 2).sum(1)
             near = squared <= radius[gt_end] ** 2
             found.append((gt_end[near], pred_end[near], squared[near]))
-    return tuple(np.concatenate(column) for column in zip(*found, strict=True))
+    gt_end, pred_end, squared = (np.concatenate(column) for column in zip(*found, strict=True))
+    return gt_end, pred_end, squared
 
 
 def _maximum_matching(
