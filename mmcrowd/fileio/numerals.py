@@ -6,6 +6,7 @@ Python's ``int`` and ``float`` and NumPy also read ``1_2`` as 12, digits of othe
 
 import math
 import re
+from collections.abc import Sequence
 
 _INTEGER = re.compile(r'-?[0-9]+')
 _NUMBER = re.compile(r'-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?')
@@ -29,6 +30,21 @@ def is_number(text: str) -> bool:
         [True, True, True, False, False, False, False, False]
     """
     return _NUMBER.fullmatch(text) is not None and math.isfinite(float(text))
+
+
+def find_no_number(texts: Sequence[str]) -> str | None:
+    """The first text that :func:`is_number` refuses, None if there is none.
+
+    Example:
+        >>> find_no_number(['1', '-.5', '1_2', 'nan']), find_no_number(['1', '2'])
+        ('1_2', None)
+    """
+    joined = ''.join(texts)
+    # Of digits alone any text is a number, unless it is empty or too long to be finite.
+    digits = joined.isascii() and joined.isdigit()
+    if digits and '' not in texts and max(map(len, texts)) < 300:
+        return None
+    return next((text for text in texts if not is_number(text)), None)
 
 
 def parse_integer(text: str) -> int:

@@ -117,6 +117,6 @@ def truth_to_original_frame(truth: Mapping, meta: Mapping) -> dict[str, np.ndarr
     moved = {}
     for key, field in POINT_FIELDS.items():
         if field.moves and truth.get(key) is not None:
-            values = np.array(truth[key], np.float64).reshape(-1, *field.shape)
+            values = np.asarray(truth[key], np.float64).reshape(-1, *field.shape)
             moved[key] = field.to_original_frame(values, meta)
     return moved

@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmcrowd.fileio.numerals import is_integer, is_number, parse_integer, parse_number
+from mmcrowd.fileio.numerals import (
+    find_no_number,
+    is_integer,
+    is_number,
+    parse_integer,
+    parse_number,
+)
 
 # Each of them is a number for Python's int or float, or for NumPy.
 TYPOS = [
@@ -48,6 +54,15 @@ def test_whole_numbers(value):
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_any_number(value):
     assert parse_number(repr(value)) == value
+
+
+@given(st.lists(st.text('0123.e-_１', max_size=4), max_size=4))
+def test_first_of_many_that_is_none(texts):
+    assert find_no_number(texts) == next((text for text in texts if not is_number(text)), None)
+
+
+def test_digits_that_are_no_finite_number():
+    assert find_no_number(['1', '9' * 400, '']) == '9' * 400
 
 
 @given(st.text('0123456789.eE+-_ na１', max_size=8))

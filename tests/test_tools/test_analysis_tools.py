@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from mmcrowd.analysis.benchmarks import losses, matching
 from mmcrowd.analysis.learning_curves import read_scalars
 
 from .cli import run_tool
@@ -72,19 +73,29 @@ def test_loss_benchmark_prints_ratios(load_tool, monkeypatch, capsys):
     assert all(float(value) > 0 for row in rows for value in row[2:5])
 
 
-def test_loss_benchmark_repeats_all_forms_alike(load_tool, monkeypatch):
-    tool = load_tool('analysis_tools/benchmark_losses.py')
+def test_loss_benchmark_repeats_all_forms_alike():
     done = []
-    calls = {
-        form: lambda form=form: done.append(form) for form in ('inside', 'given', 'dense', 'a')
-    }
-    monkeypatch.setattr(tool, 'make_calls', lambda *args: calls)
-    monkeypatch.setattr(tool, 'peak_memory', lambda *args: 0)
-    argv = ['benchmark', '--points', '3', '--seconds', '0']
+    calls = {form: lambda form=form: done.append(form) for form in ('inside', 'given', 'dense')}
+    times = losses.time_calls(calls, seconds=0, device='cpu')
+    # In a row, and one more often than is timed.
+    assert done == [form for form in calls for _ in range(losses.REPEATS + 1)]
+    assert {form: len(values) for form, values in times.items()} == dict.fromkeys(calls, 5)
+
+
+def test_localizer_benchmark_prints_scores(load_tool, monkeypatch, capsys):
+    tool = load_tool('analysis_tools/benchmark_localizers.py')
+    argv = ['benchmark', '--size', '32', '--people', '5', '--crowds', '1', '--no-dense']
     monkeypatch.setattr(sys, 'argv', argv)
     tool.main()
-    # In a row, and one more often than is timed.
-    assert done == [form for form in calls for _ in range(tool.REPEATS + 1)]
+    rows = [line.split()[1:] for line in capsys.readouterr().out.splitlines()[2:]]
+    forms = ['OTM', 'LM absolute', 'LM relative', 'LM adaptive']
+    assert [' '.join(row[:-5]) for row in rows] == forms
+    assert all(0 <= float(row[-1]) <= 1 and float(row[-4]) > 0 for row in rows)
+
+
+def test_matching_benchmark_counts_pairs():
+    pairs, matches, *seconds, memory = matching.measure(20, 1.5)  # all within one radius
+    assert (pairs, matches) == (400, 20) and min(seconds) > 0 and memory >= 0
 
 
 def test_figures_of_the_loss(load_tool, monkeypatch, tmp_path):
