@@ -114,6 +114,4 @@ class AnnotationNoise(BaseTransform):
             )
 
     def __repr__(self) -> str:
-        return (
-            f'{type(self).__name__}(uniform={self.uniform}, disc={self.disc}, seed={self.seed})'
-        )
+        return f'{type(self).__name__}(uniform={self.uniform}, disc={self.disc}, seed={self.seed})'
