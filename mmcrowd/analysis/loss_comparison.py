@@ -98,11 +98,12 @@ def compare_losses(
     # Those of earlier calls come first here: where they are of another comparison, nothing is
     # written.
     prepared = {run: prepare(run) for run in [*begun, *runs]}
-    every = _in_order([*runs, *begun])
     table = ''
     for run in runs:
         path, own = prepared[run]
         train_and_test(path, work_dir / run.name, own)
+        # Other calls may have begun some in the meantime.
+        every = _in_order([*runs, *_begun(work_dir, key)])
         paths = {run: work_dir / run.name / 'result.json' for run in every}
         results = {run: read_json(path) for run, path in paths.items() if path.exists()}
         table = comparison_table(results, Path(config).name, key)

@@ -1,6 +1,7 @@
 """What compare_losses.py shows and takes for the same run; test_analysis_tools.py trains."""
 
 import json
+import shutil
 import sys
 
 import pytest
@@ -150,6 +151,23 @@ def test_each_loss_with_each_value_of_a_key(compare, tmp_path, monkeypatch):
     one, two, _, other = curves.values()
     assert one.get_color() == two.get_color() != other.get_color()
     assert one.get_linestyle() != two.get_linestyle() == other.get_linestyle()
+
+
+def test_commands_share_a_work_dir_side_by_side(compare, tmp_path, monkeypatch):
+    vary = ('--vary', f'{DECAY}=1')
+    compare('--losses', 'pml', *vary)
+    train = experiments.run_tool
+
+    def meanwhile(name, inputs, options, gpus=None):
+        """Another command does its run while this one is training."""
+        runs = tmp_path / 'runs'
+        if not (runs / 'bl@1.py').exists():
+            shutil.copy(runs / 'pml@1.py', runs / 'bl@1.py')
+            shutil.copytree(runs / 'pml@1', runs / 'bl@1')
+        train(name, inputs, options, gpus)
+
+    monkeypatch.setattr(experiments, 'run_tool', meanwhile)
+    assert compare('--losses', 'pml_l2', *vary) == (['pml_l2@1'], ['pml_l2@1', 'bl@1', 'pml@1'])
 
 
 def test_values_that_are_no_numbers(tmp_path, monkeypatch):
