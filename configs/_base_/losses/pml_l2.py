@@ -1,4 +1,4 @@
-# Lin, Wan and Chan, ICLR 2025, eq. 13. Epsilon, their tau, is ours: by eq. 14 the L1 form amounts
-# to 2 n / |s - 1|, and a point of a crop has some hundred cells, n. Where epsilon is far below n,
-# the background term outweighs the count term, and the network counts many times too many.
-loss = dict(type='PMLLoss', cost='clamped', epsilon=1000.0, norm='l2')
+# Lin, Wan and Chan, ICLR 2025, eq. 13. Epsilon, their tau, is ours. A case of n cells with all its
+# mass at the point is stationary at a mass of about 1 + n / epsilon, so epsilon must be far above
+# the number of cells of a point (some hundred in a crowd, thousands in a crop with few people).
+loss = dict(type='PMLLoss', cost='clamped', epsilon=1e4, norm='l2')
