@@ -247,7 +247,8 @@ def draw_comparison(
             label=run.loss if key is None else f'{run.loss}, {_short(key)} {run.value}',
         )
     right.set(xlabel='epoch', ylabel='validation MAE, persons')
-    right.set_ylim(bottom=0)
+    right.set_ylim(0, 1.05 * right.dataLim.ymax)
+    right.xaxis.get_major_locator().set_params(integer=True)
     left.legend()
     right.legend(loc='upper left', bbox_to_anchor=(1, 1))  # beside the curves, not on them
     for axes in (left, right):
@@ -288,4 +289,4 @@ def _draw_by_value(axes: Axes, results: Mapping[LossRun, Mapping[str, Any]], key
             )
     axes.set_xticks(list(places.values()), [str(value) for value in places])
     axes.set(xlabel=_short(key))
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.05 * axes.dataLim.ymax)
