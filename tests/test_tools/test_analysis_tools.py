@@ -1,5 +1,6 @@
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -101,10 +102,14 @@ def test_matching_benchmark_counts_pairs():
 def test_figures_of_the_loss(load_tool, monkeypatch, tmp_path):
     tool = load_tool('analysis_tools/draw_loss.py')
     config = str(REPO / 'configs' / 'pml_vgg16_synthetic.py')
-    argv = ['draw_loss', config, '--index', '1', '--out-dir', str(tmp_path)]
+    argv = ['draw_loss', config, '--index', '1', '--crop', '64', '--out-dir', str(tmp_path)]
     monkeypatch.setattr(sys, 'argv', argv)
     tool.main()
-    for name in ('partition', 'backgrounds', 'targets'):
+    names = {'partition', 'backgrounds', 'targets'} | (
+        {'transport'} if find_spec('geomloss') else set()
+    )
+    assert {path.stem for path in tmp_path.iterdir()} == names
+    for name in names:
         assert min(Image.open(tmp_path / f'{name}.png').size) > 200
 
 
