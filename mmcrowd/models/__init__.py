@@ -27,6 +27,7 @@ from .losses import (
     ZIPLoss,
 )
 from .necks import ResizeConcat, SeparableRefiner, TopDownFusion
+from .slide_inference import SlideInference
 
 __all__ = [
     'MCNN',
@@ -64,6 +65,7 @@ __all__ = [
     'RegressionHead',
     'ResizeConcat',
     'SeparableRefiner',
+    'SlideInference',
     'TopDownFusion',
     'TorchDefaultInit',
     'UOTLoss',
