@@ -245,11 +245,6 @@ def parse_zones(content: Any, source: str = 'zones') -> Zones:
         zones = _geojson_zones(content, source)
     if not zones:
         raise ValueError(f'{source}: no zone, expected one or more')
-    size = [content.get(key) for key in ('height', 'width')]
-    if size != [None, None] and not all(type(side) is int and side > 0 for side in size):
-        raise ValueError(
-            f'{source}: width={size[1]!r} and height={size[0]!r}, expected both, in pixels'
-        )
     names = [zone.name for zone in zones]
     if twice := [name for name in names if names.count(name) > 1]:
         raise ValueError(f'{source}: several zones have the name {twice[0]!r}, expected one')
@@ -258,12 +253,23 @@ def parse_zones(content: Any, source: str = 'zones') -> Zones:
         for name, polygons in zones
     ]
     ground = _ground(content.get('ground'), source)
-    checked = Zones(zones, None if None in size else (size[0], size[1]), ground, source)
+    checked = Zones(zones, _size(content, source), ground, source)
     if checked.size is not None:
         checked.for_image(checked.size)
     for zone in zones:
         checked.square_metres(zone)
     return checked
+
+
+def _size(content: Mapping, source: str) -> tuple[int, int] | None:
+    height, width = content.get('height'), content.get('width')
+    if height is None and width is None:
+        return None
+    if type(height) is not int or type(width) is not int or min(height, width) < 1:
+        raise ValueError(
+            f'{source}: width={width!r} and height={height!r}, expected both, in pixels'
+        )
+    return height, width
 
 
 def _own_zone(zone: Any, number: int, source: str) -> Zone:
@@ -289,16 +295,15 @@ def _geojson_zones(content: Mapping, source: str) -> list[Zone]:
         name = str(properties.get('name', feature.get('id', number)))
         where = f'{source}: zone {name!r}'
         geometry = feature.get('geometry') or {}
-        coordinates = geometry.get('coordinates')
-        if geometry.get('type') == 'Polygon':
-            coordinates = [coordinates]
-        elif geometry.get('type') != 'MultiPolygon':
+        kind, coordinates = geometry.get('type'), geometry.get('coordinates', [])
+        if kind not in ('Polygon', 'MultiPolygon'):
             raise ValueError(
-                f'{where} has the type {geometry.get("type")!r}, expected "zones", or GeoJSON '
-                'with Polygon or MultiPolygon'
+                f'{where} has the type {kind!r}, expected "zones", or GeoJSON with Polygon or '
+                'MultiPolygon'
             )
         try:
-            polygons = [[_ring(ring, where) for ring in polygon] for polygon in coordinates]
+            parts = [coordinates] if kind == 'Polygon' else coordinates
+            polygons = [[_ring(ring, where) for ring in part] for part in parts]
         except TypeError:
             raise ValueError(f'{where}: coordinates={coordinates!r}, expected rings') from None
         zones.append(Zone(name, polygons))

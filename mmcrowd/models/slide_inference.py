@@ -134,7 +134,7 @@ class SlideInference:
     def _halve(self, shape: Sequence[int]) -> bool:
         """Halve the tiles that a batch was run in; False if they would not become smaller."""
         largest = [min(side, whole) for side, whole in zip(self.crop_size, shape[-2:], strict=True)]
-        if math.prod(shape[:1] + shape[-2:]) <= self.min_pixels:
+        if shape[0] * shape[-2] * shape[-1] <= self.min_pixels:
             largest = list(shape[-2:])  # the batch went through as a whole
         least = 2 * self.halo + self.divisor
         height, width = (max(side // 2 // self.divisor * self.divisor, least) for side in largest)
