@@ -1,3 +1,15 @@
-from .hooks import AugmentationSeedHook, CrowdVisualizationHook, LoggerHook, ResumeValidationHook
+from .hooks import (
+    AugmentationSeedHook,
+    CrowdVisualizationHook,
+    LoggerHook,
+    ResumeValidationHook,
+    TimeLimitHook,
+)
 
-__all__ = ['AugmentationSeedHook', 'CrowdVisualizationHook', 'LoggerHook', 'ResumeValidationHook']
+__all__ = [
+    'AugmentationSeedHook',
+    'CrowdVisualizationHook',
+    'LoggerHook',
+    'ResumeValidationHook',
+    'TimeLimitHook',
+]

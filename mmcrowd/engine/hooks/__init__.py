@@ -2,5 +2,12 @@ from .augmentation_seed_hook import AugmentationSeedHook
 from .crowd_visualization_hook import CrowdVisualizationHook
 from .logger_hook import LoggerHook
 from .resume_validation_hook import ResumeValidationHook
+from .time_limit_hook import TimeLimitHook
 
-__all__ = ['AugmentationSeedHook', 'CrowdVisualizationHook', 'LoggerHook', 'ResumeValidationHook']
+__all__ = [
+    'AugmentationSeedHook',
+    'CrowdVisualizationHook',
+    'LoggerHook',
+    'ResumeValidationHook',
+    'TimeLimitHook',
+]
