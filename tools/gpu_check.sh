@@ -40,7 +40,7 @@ OUT=${OUT:-gpu_out}
 mkdir -p "$OUT"
 OUT=$(cd "$OUT" && pwd)
 WORK=${WORK:-${TMPDIR:-/tmp}/mmcrowd_gpu}
-mkdir -p "$WORK/logs" "$WORK/data"
+mkdir -p "$WORK/logs" "$WORK/data" "$WORK/site"
 budget=$("$PYTHON" -c 'import sys; print(int(60 * float(sys.argv[1])))' "$minutes") || usage
 status=0
 
@@ -65,8 +65,9 @@ step() {
 : > "$OUT/summary.txt"
 say "mmcrowd on $(uname -m), $(nproc) cores, budget $budget s"
 
-# --- What this Python lacks of the wheels; what it has stays as it is
+# --- What this Python lacks of the wheels; what it has stays as it is, also from an earlier call
 
+export PYTHONPATH="$ROOT:$WORK/site${PYTHONPATH:+:$PYTHONPATH}"
 missing=$("$PYTHON" - "$PACK/wheels" <<'EOF'
 import importlib.util
 import sys
@@ -91,11 +92,16 @@ if [[ -n $missing ]]; then
         --disable-pip-version-check --upgrade --target "$WORK/site" "${wheels[@]}" \
         || { tell_end wheels wheels; exit 1; }
 fi
-export PYTHONPATH="$ROOT:$WORK/site${PYTHONPATH:+:$PYTHONPATH}"
+# MMEngine imports distutils, which left Python with 3.12; setuptools has it, once it is imported.
+if ! "$PYTHON" -c 'import distutils.errors' 2> /dev/null; then
+    echo 'import setuptools' > "$WORK/site/sitecustomize.py"
+    "$PYTHON" -c 'import distutils.errors' || { say 'setuptools: FAILED, distutils is not there'; exit 1; }
+fi
 export MMCROWD_TEST_DEVICE=$device MMCROWD_DATA_ROOT=$WORK/data PYTHONUNBUFFERED=1
 # Few workers of few threads each rather than all cores for each.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-4}
 [[ $device == cuda ]] || export CUDA_VISIBLE_DEVICES=
+begun=$SECONDS
 step environment 120 "$PYTHON" -c "
 import sys
 from importlib import metadata
@@ -110,6 +116,7 @@ torch.zeros(1, device=sys.argv[1])
 print('Python', sys.version.split()[0], 'torch', torch.__version__, 'cuDNN', torch.backends.cudnn.version())
 print(torch.cuda.get_device_name(0) if sys.argv[1] == 'cuda' else torch.backends.cpu.get_cpu_capability())
 " "$device" || { tell_end environment environment; exit 1; }
+startup=$((SECONDS - begun))  # until a tool has loaded what it needs
 tell_end device environment 2
 
 # --- Tests
@@ -119,7 +126,7 @@ if ! skipped tests; then
     if [[ $(nproc) -ge 8 ]] && "$PYTHON" -c 'import xdist' 2> /dev/null; then
         parallel=(-n 4)
     fi
-    step tests $((budget * 2 / 5)) "$PYTHON" -m pytest -q -p no:cacheprovider ${parallel[@]+"${parallel[@]}"} \
+    step tests $((budget * 2 / 5)) "$PYTHON" -m pytest -p no:cacheprovider ${parallel[@]+"${parallel[@]}"} \
         -c "$ROOT/pyproject.toml" --rootdir "$ROOT" "$ROOT/tests/test_cuda" \
         "$ROOT/tests/test_ops/test_partition.py" "$ROOT/tests/test_engine/test_hooks/test_time_limit_hook.py"
     tell_end tests tests 25
@@ -154,7 +161,7 @@ else
     # The scalars of an earlier part of this training, for the curves.
     [[ -f $PACK/logs.tar.gz ]] && tar -xzf "$PACK/logs.tar.gz" -C "$WORK/run" --strip-components=1 run
     reserve=$((budget / 6 < 75 ? budget / 6 : 75))
-    seconds=$(($(left) - reserve))
+    seconds=$(($(left) - reserve - startup))
     workers=$(($(nproc) < 12 ? $(nproc) : 12))
     options=("default_hooks.time_limit.type=TimeLimitHook" "default_hooks.time_limit.seconds=$seconds"
         "train_dataloader.num_workers=$workers")
@@ -173,19 +180,20 @@ else
         say "training: left out, only $seconds s are left for it"
         status=1
     else
-        step training $((seconds + reserve / 2)) "$PYTHON" "$ROOT/tools/train.py" "$config" \
+        step training $((startup + seconds + reserve / 2)) "$PYTHON" "$ROOT/tools/train.py" "$config" \
             --work-dir "$WORK/run" ${resume[@]+"${resume[@]}"} --cfg-options "${options[@]}"
         tell_end training training 6
     fi
-    if [[ -f $WORK/run/last_checkpoint ]]; then
-        checkpoint=$(cat "$WORK/run/last_checkpoint")
+    # The last one, or of a training that was stopped the best or an earlier one.
+    checkpoint=$(find "$WORK/run" -maxdepth 1 -name '*.pth' -printf '%T@ %p\n' 2> /dev/null | sort -n | tail -n 1 | cut -d' ' -f2-)
+    if [[ -n $checkpoint ]]; then
         step slim 60 "$PYTHON" "$ROOT/tools/misc/slim_checkpoint.py" "$checkpoint" "$WORK/slim.pth" && {
             rm -f "$OUT"/checkpoint.pth.part-*
             split -b 15M -d "$WORK/slim.pth" "$OUT/checkpoint.pth.part-"
             tell_end checkpoint slim 1
         }
         step curves 60 "$PYTHON" "$ROOT/tools/analysis_tools/plot_curves.py" "$WORK/run" --out "$OUT/curves.png"
-        if (($(left) > 15)); then
+        if (($(left) > startup + 10)); then
             step test $(($(left) - 5)) "$PYTHON" "$ROOT/tools/test.py" "$config" "$WORK/slim.pth" \
                 --work-dir "$WORK/test" --cfg-options "test_dataloader.num_workers=$((workers < 4 ? workers : 4))" ${extra[@]+"${extra[@]}"}
             tell_end test test 2
