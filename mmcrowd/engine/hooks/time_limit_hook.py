@@ -19,7 +19,8 @@ class TimeLimitHook(Hook):
     there goes on to the ``max_epochs`` of its config, or to its own limit.
 
     The time counts from the construction of the hook, which is when the runner is built. An epoch
-    is never cut short, so the first one is trained however long it takes.
+    is never cut short, so the first one is trained however long it takes, and how long the first
+    validation takes is not known before it.
 
     Args:
         seconds: Time for the training, positive.
