@@ -4,6 +4,7 @@ from .hooks import (
     FreezeNormHook,
     LoggerHook,
     ResumeValidationHook,
+    TimeLimitHook,
 )
 
 __all__ = [
@@ -12,4 +13,5 @@ __all__ = [
     'FreezeNormHook',
     'LoggerHook',
     'ResumeValidationHook',
+    'TimeLimitHook',
 ]

@@ -9,7 +9,7 @@ import torch
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
-from mmcrowd.fileio.checkpoints import load_state_dict, save_checkpoint
+from mmcrowd.fileio.checkpoints import load_state_dict, save_checkpoint, slim_checkpoint
 
 
 def test_there_and_back(tmp_path):
@@ -109,3 +109,24 @@ def test_parameters_alone(tmp_path):
     assert list(torch.load(tmp_path / 'a.pth', weights_only=True)) == ['a']
     save_checkpoint({'a': torch.ones(1)}, dict(source='x'), tmp_path / 'b.pth', key='model')
     assert list(torch.load(tmp_path / 'b.pth', weights_only=True)) == ['model', 'meta']
+
+
+def test_a_slim_checkpoint_keeps_what_a_run_needs(tmp_path):
+    big = torch.tensor([1e6, 1.0])
+    state_dict = dict(weight=torch.tensor([0.1, 3.0]), big=big, steps=torch.tensor(2))
+    optimizer = dict(state={0: torch.ones(2)}, param_groups=[dict(lr=0.5)])
+    full = dict(meta=dict(epoch=3), state_dict=state_dict, ema_state_dict=dict(weight=big))
+    torch.save(dict(full, optimizer=optimizer), tmp_path / 'full.pth')
+    slim_checkpoint(tmp_path / 'full.pth', tmp_path / 'slim.pth')
+    slim = torch.load(tmp_path / 'slim.pth', weights_only=True)
+    assert slim['state_dict']['weight'].equal(torch.tensor([0.1, 3.0]).half())
+    assert slim['state_dict']['big'].equal(big)  # beyond the range of half precision
+    assert slim['state_dict']['steps'].equal(torch.tensor(2))
+    del slim['state_dict']
+    assert slim == dict(meta=dict(epoch=3), optimizer=dict(state={}, param_groups=[dict(lr=0.5)]))
+
+
+def test_no_checkpoint_of_a_training(tmp_path):
+    torch.save(dict(weight=torch.ones(1)), tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match=r'a\.pth: no checkpoint of a training'):
+        slim_checkpoint(tmp_path / 'a.pth', tmp_path / 'b.pth')
