@@ -1,9 +1,12 @@
+from mmcrowd.fileio.checkpoint_schemes import register_safe_readers
+
 from .hooks import (
     AugmentationSeedHook,
     CrowdVisualizationHook,
     FreezeNormHook,
     LoggerHook,
     ResumeValidationHook,
+    StrictWeightsHook,
 )
 
 __all__ = [
@@ -12,4 +15,8 @@ __all__ = [
     'FreezeNormHook',
     'LoggerHook',
     'ResumeValidationHook',
+    'StrictWeightsHook',
 ]
+
+# What load_from and --resume name is read without running code in it.
+register_safe_readers()
