@@ -1,10 +1,13 @@
 """mmcrowd: crowd counting and crowd localization on MMEngine."""
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .dependencies import asks_what_is_missing, check_versions, installed_versions
 from .version import __version__
+
+if TYPE_CHECKING:
+    from .apis import CrowdInferencer, list_models
 
 __all__ = ['CrowdInferencer', '__version__', 'list_models', 'registry']
 

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose
 from mmengine.infer import BaseInferencer
@@ -253,7 +252,8 @@ class CrowdInferencer(BaseInferencer):
         shape = img.shape[:2]
         scale = math.sqrt(max_pixels / (shape[0] * shape[1]))
         if scale < 1:
-            img = resize_image(img, tuple(max(1, int(side * scale)) for side in shape))
+            height, width = (max(1, int(side * scale)) for side in shape)
+            img = resize_image(img, (height, width))
         known = dict(img=img, img_id=photo.name, ori_shape=shape)
         return self.pipeline(known if photo.path is None else dict(known, img_path=photo.path))
 

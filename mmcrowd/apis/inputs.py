@@ -19,9 +19,10 @@ from mmcrowd.fileio.files import is_hidden, natural_key
 from mmcrowd.fileio.images import decode_file
 
 # Files that are taken for photos where a folder is searched.
-IMAGE_ENDINGS = frozenset(
-    '.avif .bmp .gif .heic .heif .jfif .jpeg .jpg .mpo .png .tif .tiff .webp'.split()
-)
+IMAGE_ENDINGS = {
+    *('.avif', '.bmp', '.gif', '.heic', '.heif', '.jfif', '.jpeg', '.jpg', '.mpo', '.png'),
+    *('.tif', '.tiff', '.webp'),
+}
 # Formats that OpenCV decodes, as Pillow names them. The pixels are then those that a network was
 # trained on; Pillow decodes the others.
 _BY_OPENCV = ('BMP', 'JPEG', 'MPO', 'PNG', 'TIFF', 'WEBP')
@@ -69,9 +70,9 @@ def find_photos(inputs: Any, recursive: bool = False) -> Iterator[Photo]:
     pattern that was given. The files of a folder come in natural order, before its subfolders.
 
     Args:
-        inputs: Path, URL (http, https), folder, pattern such as ``'photos/*.jpg'``, bytes of a file,
-            array ``(H, W, 3)`` BGR, ``(H, W, 4)`` BGRA or ``(H, W)`` grey, uint8, PIL image, or a
-            sequence or an iterator of such things.
+        inputs: Path, URL (http, https), folder, pattern such as ``'photos/*.jpg'``, bytes of a
+            file, array ``(H, W, 3)`` BGR, ``(H, W, 4)`` BGRA or ``(H, W)`` grey, uint8, PIL image,
+            or a sequence or an iterator of such things.
         recursive: Search the subfolders of folders, too. Defaults to False.
 
     Raises:
@@ -286,7 +287,7 @@ def _notes_of(image: Image.Image) -> list[str]:
     if frames > 1:
         notes.append(f'the first of {frames} frames was counted')
     has_alpha = image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La') or 'transparency' in image.info
-    if has_alpha and image.convert('RGBA').getchannel('A').getextrema()[0] < 255:
+    if has_alpha and np.asarray(image.convert('RGBA').getchannel('A')).min() < 255:
         notes.append('transparent areas were counted with the colours that they hide')
     return notes
 

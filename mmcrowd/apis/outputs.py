@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -75,11 +76,8 @@ class PredictionWriter:
         if name not in self._files:
             assert self.folder is not None
             self.folder.mkdir(parents=True, exist_ok=True)
-            file = self._stack.enter_context(
-                open(
-                    self.folder / name, 'w', encoding='utf-8', errors='backslashreplace', newline=''
-                )
-            )
+            path, how = self.folder / name, dict(errors='backslashreplace', newline='')
+            file = self._stack.enter_context(path.open('w', encoding='utf-8', **how))
             self._files[name] = file
             if header:
                 csv.writer(file).writerow(header)
@@ -99,7 +97,7 @@ def csv_row(prediction: dict[str, Any]) -> list[Any]:
     ]
 
 
-def output_path(folder: str | Path | None, name: str, ending: str) -> Path:
+def output_path(folder: str | os.PathLike | None, name: str, ending: str) -> Path:
     """File of an image in a folder of results; the parts of its name are folders there.
 
     Examples:

@@ -131,12 +131,13 @@ def read_zoo() -> dict[str, ZooEntry]:
     entries = {}
     for metafile in _read_yaml(root / 'model-index.yml')['Import']:
         for model in _read_yaml(root / metafile)['Models']:
+            config = PurePosixPath(model['Config'])
             aliases = model.get('Alias', ())
             weights = model.get('Weights') or ()
             entries[model['Name']] = ZooEntry(
                 name=model['Name'],
                 aliases=(aliases,) if isinstance(aliases, str) else tuple(aliases),
-                config=f'mmcrowd::{PurePosixPath(model["Config"]).relative_to("configs")}',
+                config=f'mmcrowd::{config.relative_to("configs").with_suffix("")}',
                 weights=(weights,) if isinstance(weights, str) else tuple(weights),
                 sha256=model.get('SHA256'),
                 metadata=model.get('Metadata', {}),

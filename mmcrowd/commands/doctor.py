@@ -47,9 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     print(f'mmcrowd {__version__}, Python {platform.python_version()}, {platform.platform()}')
-    problems = [*missing_packages(), *broken_modules()]
-    if not problems:
-        problems = list(failed_run(args.device))
+    problems = list(missing_packages()) or list(broken_modules()) or list(failed_run(args.device))
     for distribution, module, use in OPTIONAL:
         version = _version(distribution)
         text = version or f'not installed; for {use}: pip install {distribution}'

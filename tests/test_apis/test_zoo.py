@@ -26,7 +26,7 @@ def test_the_default_model_comes_with_the_package(monkeypatch, tmp_path):
 def test_every_config_has_a_name():
     assert len(list_models()) > 100
     assert list_models('pml_hrnet_q*') == ['pml_hrnet_qnrf']
-    assert find_entry('BL_VGG19_SHA').config == 'mmcrowd::bl/bl_vgg19_sha.py'
+    assert find_entry('BL_VGG19_SHA').config == 'mmcrowd::bl/bl_vgg19_sha'
     assert 'pml_efficientnet_lite0_default' in list_models(with_weights=True)
     words = [word for e in zoo.read_zoo().values() for word in (e.name, *e.aliases)]
     assert len({word.lower() for word in words}) == len(words)

@@ -1,7 +1,9 @@
 """The command mmcrowd, as a user runs it."""
 
 import json
+import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -111,6 +113,18 @@ def test_doctor_says_what_is_missing(mmcrowd, monkeypatch, capsys):
     assert '- torchvision>=0.15 is not installed: pip install torch torchvision' in end.value.code
     assert 'mmpretrain>=1.2,<2 is not installed: pip install "mmpretrain>=1.2,<2"' in end.value.code
     assert 'mmpretrain: MISSING' in capsys.readouterr().out
+
+
+def test_doctor_needs_nothing_itself():
+    """It runs in an environment of Python alone."""
+    code = 'import sys; sys.path.append(sys.argv[1]); sys.argv = ["mmcrowd", "doctor"]; '
+    code += 'from mmcrowd.cli import main; main()'
+    command = [sys.executable, '-I', '-S', '-c', code, str(Path(cli.__file__).parents[1])]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert '- torch>=2.0 is not installed: pip install torch torchvision\n' in done.stderr
+    assert '- safetensors is not installed: pip install safetensors\n' in done.stderr
+    assert 'numpy: MISSING' in done.stdout
 
 
 @pytest.mark.parametrize(
