@@ -176,12 +176,19 @@ def write_counts(counts: Mapping[str, float], path: str | Path) -> None:
     Raises:
         ValueError: A count is not a finite number >= 0, or an id is empty or has blanks.
     """
-    for img_id, count in counts.items():
-        if not (np.isfinite(count) and count >= 0):
-            raise ValueError(f'image {img_id!r}: the count is {count}, expected a number >= 0')
+    write_atomic(path, ''.join(count_line(img_id, count) for img_id, count in counts.items()))
+
+
+def count_line(img_id: str, count: float) -> str:
+    """The line of one image in a file of counts.
+
+    Raises:
+        ValueError: As :func:`write_counts`.
+    """
+    if not (np.isfinite(count) and count >= 0):
+        raise ValueError(f'image {img_id!r}: the count is {count}, expected a number >= 0')
     # Adding 0 turns -0.0 into 0.0.
-    texts = (f'{count + 0.0:.4f}'.rstrip('0').rstrip('.') for count in counts.values())
-    _write(path, counts, texts)
+    return _line(img_id, f'{count + 0.0:.4f}'.rstrip('0').rstrip('.'))
 
 
 def write_points(points: Mapping[str, np.ndarray], path: str | Path) -> None:
@@ -197,16 +204,22 @@ def write_points(points: Mapping[str, np.ndarray], path: str | Path) -> None:
     Raises:
         ValueError: A coordinate is not finite, or an id is empty or has blanks.
     """
-    _write(path, points, (_join(img_id, (p,)) for img_id, p in points.items()))
+    write_atomic(path, ''.join(points_line(img_id, each) for img_id, each in points.items()))
+
+
+def points_line(img_id: str, points: np.ndarray) -> str:
+    """The line of one image in a file of predicted points.
+
+    Raises:
+        ValueError: As :func:`write_points`.
+    """
+    return _line(img_id, _join(img_id, (points,)))
 
 
 def write_truth(truth: Mapping[str, TruePoints], path: str | Path) -> None:
     """Write true points, ``id n (x y sigma_s sigma_l level)*`` lines, as :func:`write_points`."""
-    _write(
-        path,
-        truth,
-        (_join(img_id, (t.points, t.sigmas, t.levels)) for img_id, t in truth.items()),
-    )
+    lines = (_line(key, _join(key, (t.points, t.sigmas, t.levels))) for key, t in truth.items())
+    write_atomic(path, ''.join(lines))
 
 
 def _lines(path: str | Path) -> list[str]:
@@ -298,10 +311,7 @@ def _join(img_id: str, columns: Iterable[np.ndarray]) -> str:
     return ' '.join(map(str, [len(values), *np.rint(values).astype(np.int64).ravel().tolist()]))
 
 
-def _write(path: str | Path, ids: Iterable[str], values: Iterable[str]) -> None:
-    lines = []
-    for img_id, value in zip(ids, values, strict=True):
-        if img_id.split() != [img_id]:
-            raise ValueError(f'image {img_id!r}: an id in {path} must be one word')
-        lines.append(f'{img_id} {value}\n')
-    write_atomic(path, ''.join(lines))
+def _line(img_id: str, values: str) -> str:
+    if img_id.split() != [img_id]:
+        raise ValueError(f'image {img_id!r}: an id must be one word')
+    return f'{img_id} {values}\n'
