@@ -21,7 +21,7 @@ import numpy as np
 
 from mmcrowd.evaluation.image_result import ImageResult
 from mmcrowd.fileio.files import write_atomic
-from mmcrowd.fileio.numerals import find_no_number
+from mmcrowd.fileio.numerals import parse_number, parse_numbers
 from mmcrowd.fileio.problems import MAX_NAMED, Problems
 from mmcrowd.ops.heads import HEAD_LEVELS
 
@@ -255,7 +255,7 @@ def _read(path: str | Path, parse: Callable[[list[str]], T]) -> dict[str, T]:
 def _parse_count(values: list[str]) -> float:
     if len(values) != 1:
         raise ValueError(f'expected an image id and a count, got {1 + len(values)} values')
-    count = float(_numbers(values)[0])
+    count = float(parse_number(values[0]))
     if count < 0:
         raise ValueError(f'the count is {values[0]}, expected a number >= 0')
     return count
@@ -282,25 +282,18 @@ def _parse_truth(values: list[str]) -> TruePoints:
 def _parse_items(values: list[str], width: int) -> np.ndarray:
     """``(n, width)`` float64 of ``n`` and the values of n points."""
     number, *values = values
-    n = _numbers([number])[0]
-    if n < 0 or n != np.rint(n):
+    n = parse_number(number)
+    if n < 0 or n != int(n):
         raise ValueError(f'the number of points is {number}, expected a whole number >= 0')
     if len(values) != n * width:
         raise ValueError(
             f'{n:.0f} points need {n * width:.0f} values after their number, got {len(values)}'
         )
-    items = _numbers(values)
+    items = parse_numbers(values)
     fractions = items != np.rint(items)
     if fractions.any():
         raise ValueError(f'{values[fractions.argmax()]} is not a whole number')
     return items.reshape(-1, width)
-
-
-def _numbers(values: list[str]) -> np.ndarray:
-    bad = find_no_number(values)
-    if bad is not None:
-        raise ValueError(f'{bad!r} is no finite number')
-    return np.array(values, np.float64)
 
 
 def _join(img_id: str, columns: Iterable[np.ndarray]) -> str:
