@@ -53,7 +53,7 @@ setup(
     long_description_content_type='text/markdown',
     author='The mmcrowd developers',
     license='Apache-2.0',
-    license_files=['LICENSE'],
+    license_files=['LICENSE', 'NOTICE'],
     keywords=['crowd counting', 'crowd localization', 'density map', 'OpenMMLab'],
     classifiers=[
         'Operating System :: OS Independent',
@@ -66,15 +66,16 @@ setup(
     ],
     packages=find_packages(include=['mmcrowd', 'mmcrowd.*']),
     package_data={
-        'mmcrowd': ['py.typed'],
+        'mmcrowd': ['py.typed', 'zoo/*.safetensors'],
         'mmcrowd.analysis.error_page': ['page.html.j2'],
     },
+    entry_points=dict(console_scripts=['mmcrowd = mmcrowd.cli:main']),
     cmdclass=dict(build_py=BuildWithConfigs),
     python_requires='>=3.10',
     install_requires=read_requirements('runtime'),
     extras_require=read_module('dependencies')['extras']()
     | {
         name: read_requirements(name)
-        for name in ('ot', 'report', 'quality', 'timm', 'tests', 'convert')
+        for name in ('ot', 'report', 'quality', 'timm', 'tests', 'convert', 'heic')
     },
 )

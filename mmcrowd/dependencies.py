@@ -9,9 +9,11 @@ them.
 Run as a script, this file prints the arguments for ``pip install`` that add what is missing.
 """
 
+import sys
 import warnings
 from collections.abc import Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -78,6 +80,11 @@ def installed_versions() -> dict[str, str]:
 def missing_requirements(installed: Mapping[str, str]) -> list[Requirement]:
     """Return the requirements that no distribution in ``installed`` provides."""
     return [item for item in REQUIREMENTS if not any(name in installed for name in item.providers)]
+
+
+def asks_what_is_missing() -> bool:
+    """Whether this process is ``mmcrowd doctor``, which runs where packages are missing, too."""
+    return sys.argv[1:2] == ['doctor'] and Path(sys.argv[0]).stem == 'mmcrowd'
 
 
 def check_versions(installed: Mapping[str, str]) -> None:

@@ -1,5 +1,6 @@
 """The wheel in an environment of its own has the configs, the tools and their index."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,8 +10,11 @@ import venv
 import zipfile
 from pathlib import Path
 
+import cv2
 import pytest
 import yaml
+
+from mmcrowd.datasets import SyntheticCrowdDataset
 
 REPO = Path(__file__).parents[1]
 CONFIGS = REPO / 'configs'
@@ -58,16 +62,18 @@ def wheel(tmp_path_factory):
 def test_the_wheel_has_what_it_needs(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {'mmcrowd/py.typed', 'mmcrowd/.mim/model-index.yml'} <= names
+    weights = [name for name in names if name.startswith('mmcrowd/zoo/')]
+    assert len(weights) == 1 and weights[0].endswith('.safetensors')
     for folder in ('configs', 'tools'):
         for path in (REPO / folder).rglob('*'):
             if path.suffix in ('.py', '.sh', '.md', '.yml'):
                 assert f'mmcrowd/.mim/{path.relative_to(REPO).as_posix()}' in names
 
 
-@pytest.fixture
-def python(wheel, tmp_path):
+@pytest.fixture(scope='module')
+def python(wheel, tmp_path_factory):
     """An empty environment with the wheel, and then with the packages that mmcrowd stands on."""
-    folder = tmp_path / 'environment'
+    folder = tmp_path_factory.mktemp('environment')
     venv.create(folder, with_pip=False)
     variables = dict(base=str(folder), platbase=str(folder))
     python = Path(sysconfig.get_path('scripts', 'venv', variables)) / Path(sys.executable).name
@@ -93,6 +99,37 @@ def test_an_installed_package_has_its_configs(python, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert 'WARNING' not in done.stdout + done.stderr
+
+
+def test_an_installed_package_counts_a_photo(python, tmp_path):
+    """With the command and the weights that come with it, in an empty folder, offline."""
+    work = tmp_path / 'work'
+    work.mkdir()
+    dataset = SyntheticCrowdDataset(num_images=1, split='test', img_size=(96, 80))
+    cv2.imwrite(str(work / 'photo.jpg'), dataset.get_data_info(0)['img'])
+    command = [str(python.parent / 'mmcrowd'), 'count', 'photo.jpg', '--out-dir', 'out']
+    offline = dict(TORCH_HOME=str(tmp_path / 'torch'), https_proxy='http://127.0.0.1:9')
+    done = subprocess.run(
+        command,
+        cwd=work,
+        env=without_checkout() | offline,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    prediction = json.loads((work / 'out' / 'photo.json').read_text(encoding='utf-8'))
+    assert done.stdout.startswith(f'photo.jpg: count {prediction["count"]:.1f} (pml_efficientnet')
+    assert (prediction['width'], prediction['height']) == (96, 80)
+    assert len(prediction['points']) == int(prediction['count'] + 0.5)
+    assert cv2.imread(str(work / 'out' / 'photo.png')) is not None
+    assert sorted(path.name for path in work.rglob('*')) == [
+        'out',
+        'photo.jpg',
+        'photo.json',
+        'photo.png',
+    ]
+    assert not (tmp_path / 'torch').exists()
 
 
 def test_every_config_is_in_the_index_of_models():

@@ -27,6 +27,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         default=1,
         help='draw every INTERVAL-th image of the data set; default: 1',
     )
+    parser.add_argument(
+        '--no-strict',
+        dest='strict',
+        action='store_false',
+        help='load what fits of a checkpoint of another model, instead of refusing it',
+    )
     launch.add_arguments(parser)
     args = parser.parse_args(argv)
     if args.out and not args.out.endswith(('.json', '.pkl', '.pickle')):
@@ -39,6 +45,8 @@ def main(argv: list[str] | None = None) -> None:
     cfg = launch.load_config(args)
     cfg.load_from = args.checkpoint
     cfg.resume = False
+    if args.strict:
+        launch.require_own_weights(cfg)
     if args.show_dir:
         launch.draw_predictions(cfg, args.show_dir, args.interval)
     launch.test(cfg, launch.prediction_writers(args.out, args.submission_dir))

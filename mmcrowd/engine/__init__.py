@@ -1,9 +1,13 @@
+from mmcrowd.fileio.checkpoint_schemes import register_safe_readers
+
 from .hooks import (
     AugmentationSeedHook,
     CrowdVisualizationHook,
     FreezeNormHook,
     LoggerHook,
     ResumeValidationHook,
+    StrictWeightsHook,
+    TimeLimitHook,
 )
 
 __all__ = [
@@ -12,4 +16,9 @@ __all__ = [
     'FreezeNormHook',
     'LoggerHook',
     'ResumeValidationHook',
+    'StrictWeightsHook',
+    'TimeLimitHook',
 ]
+
+# What load_from and --resume name is read without running code in it.
+register_safe_readers()

@@ -139,6 +139,16 @@ def draw_predictions(cfg: Config, out_dir: str, interval: int = 1) -> None:
     cfg.merge_from_dict({'default_hooks.visualization': hook})
 
 
+def require_own_weights(cfg: Config) -> None:
+    """Let a test refuse a checkpoint of another model, in place.
+
+    Args:
+        cfg: Config of the run.
+    """
+    hooks = cfg.get('custom_hooks') or []
+    cfg.custom_hooks = [*hooks, dict(type='StrictWeightsHook')]
+
+
 def prediction_writers(out: str | None, submission_dir: str | None) -> list[BaseMetric]:
     """Metrics that write what a test predicts.
 

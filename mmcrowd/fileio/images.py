@@ -50,8 +50,21 @@ def load_image(path: str, backend_args: dict | None = None) -> np.ndarray:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is no image or is cut off.
     """
-    content = read_image_file(path, backend_args)
-    return decode_image(content, path, cv2.IMREAD_COLOR, jpeg_orientation(content))
+    return decode_file(fileio.get(str(path), backend_args), path)
+
+
+def decode_file(content: bytes, name: str) -> np.ndarray:
+    """Decode the bytes of an image file as :func:`load_image` does.
+
+    Args:
+        content: The file.
+        name: Its name, for the errors.
+
+    Raises:
+        ValueError: If it is no image or is cut off.
+    """
+    check_complete(content, name)
+    return decode_image(content, name, cv2.IMREAD_COLOR, jpeg_orientation(content))
 
 
 def resize_image(img: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -108,9 +121,18 @@ def exif_orientation(exif: bytes) -> int:
 
 def read_image_file(path: str, backend_args: dict | None) -> bytes:
     content = fileio.get(str(path), backend_args)
-    if _is_truncated(content):
-        raise ValueError(f'{path}: image file is cut off after {len(content)} bytes')
+    check_complete(content, path)
     return content
+
+
+def check_complete(content: bytes, name: str) -> None:
+    """Make sure that a JPEG or PNG is not cut off.
+
+    Raises:
+        ValueError: If it is.
+    """
+    if _is_truncated(content):
+        raise ValueError(f'{name}: image file is cut off after {len(content)} bytes')
 
 
 def decode_image(content: bytes, path: str, flags: int, orientation: int | None) -> np.ndarray:

@@ -8,6 +8,8 @@ import math
 import re
 from collections.abc import Sequence
 
+import numpy as np
+
 _INTEGER = re.compile(r'-?[0-9]+')
 _NUMBER = re.compile(r'-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?')
 
@@ -32,21 +34,6 @@ def is_number(text: str) -> bool:
     return _NUMBER.fullmatch(text) is not None and math.isfinite(float(text))
 
 
-def find_no_number(texts: Sequence[str]) -> str | None:
-    """The first text that :func:`is_number` refuses, None if there is none.
-
-    Example:
-        >>> find_no_number(['1', '-.5', '1_2', 'nan']), find_no_number(['1', '2'])
-        ('1_2', None)
-    """
-    joined = ''.join(texts)
-    # Of digits alone any text is a number, unless it is empty or too long to be finite.
-    digits = joined.isascii() and joined.isdigit()
-    if digits and '' not in texts and max(map(len, texts)) < 300:
-        return None
-    return next((text for text in texts if not is_number(text)), None)
-
-
 def parse_integer(text: str) -> int:
     """The number that the text is; a ``ValueError`` unless :func:`is_integer`."""
     if not is_integer(text):
@@ -63,3 +50,23 @@ def parse_number(text: str) -> int | float:
     if not is_number(text):
         raise ValueError(f'{text!r} is no finite number')
     return int(text) if is_integer(text) else float(text)
+
+
+def parse_numbers(texts: Sequence[str]) -> np.ndarray:
+    """The numbers that many texts are, ``(n,)`` float64; whole ones are read the fastest.
+
+    Raises:
+        ValueError: Unless :func:`is_number` of each; it names the first.
+
+    Example:
+        >>> parse_numbers(['1', '-.5'])
+        array([ 1. , -0.5])
+    """
+    joined = ''.join(texts)
+    # Of digits alone any text is a number, unless it is empty or too long to be finite.
+    if (joined.isascii() and joined.isdigit() and all(texts)) or all(map(is_number, texts)):
+        numbers = np.array(texts, np.float64)
+        if np.isfinite(numbers).all():
+            return numbers
+    bad = next(text for text in texts if not is_number(text))
+    raise ValueError(f'{bad!r} is no finite number')

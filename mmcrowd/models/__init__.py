@@ -1,3 +1,5 @@
+from mmcrowd.fileio.checkpoint_schemes import register_safe_readers
+
 from .backbones import MCNN, CSRNet, EfficientNetLite0, HRNetBilinear, VGGFeatures
 from .counters import BaseCounter, DensityCounter, PointCounter
 from .data_preprocessor import CrowdDataPreprocessor
@@ -73,3 +75,6 @@ __all__ = [
     'ZIPHead',
     'ZIPLoss',
 ]
+
+# What init_cfg names is read without running code in it.
+register_safe_readers()

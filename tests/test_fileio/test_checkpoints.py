@@ -1,7 +1,11 @@
 """Checkpoints are written whole and read without running code."""
 
+import hashlib
 import pickle
 from argparse import Namespace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -9,7 +13,13 @@ import torch
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
-from mmcrowd.fileio.checkpoints import load_state_dict, save_checkpoint
+from mmcrowd.fileio.checkpoints import (
+    fetch_weights,
+    load_state_dict,
+    require_same_parameters,
+    save_checkpoint,
+    slim_checkpoint,
+)
 
 
 def test_there_and_back(tmp_path):
@@ -39,7 +49,7 @@ class Code:
 
 def test_no_code_is_run(tmp_path, capsys):
     torch.save(dict(state_dict=Code()), tmp_path / 'a.pth')
-    with pytest.raises(ValueError, match=r'a\.pth: not a readable checkpoint'):
+    with pytest.raises(ValueError, match=r'a\.pth: refused, .* plain values \(print\)'):
         load_state_dict(tmp_path / 'a.pth')
     assert 'run' not in capsys.readouterr().out
 
@@ -109,3 +119,95 @@ def test_parameters_alone(tmp_path):
     assert list(torch.load(tmp_path / 'a.pth', weights_only=True)) == ['a']
     save_checkpoint({'a': torch.ones(1)}, dict(source='x'), tmp_path / 'b.pth', key='model')
     assert list(torch.load(tmp_path / 'b.pth', weights_only=True)) == ['model', 'meta']
+
+
+def test_a_slim_checkpoint_keeps_what_a_run_needs(tmp_path):
+    big = torch.tensor([1e6, 1.0])
+    state_dict = dict(weight=torch.tensor([0.1, 3.0]), big=big, steps=torch.tensor(2))
+    optimizer = dict(state={0: torch.ones(2)}, param_groups=[dict(lr=0.5)])
+    full = dict(meta=dict(epoch=3), state_dict=state_dict, ema_state_dict=dict(weight=big))
+    torch.save(dict(full, optimizer=optimizer), tmp_path / 'full.pth')
+    slim_checkpoint(tmp_path / 'full.pth', tmp_path / 'slim.pth')
+    slim = torch.load(tmp_path / 'slim.pth', weights_only=True)
+    assert slim['state_dict']['weight'].equal(torch.tensor([0.1, 3.0]).half())
+    assert slim['state_dict']['big'].equal(big)  # beyond the range of half precision
+    assert slim['state_dict']['steps'].equal(torch.tensor(2))
+    del slim['state_dict']
+    assert slim == dict(meta=dict(epoch=3), optimizer=dict(state={}, param_groups=[dict(lr=0.5)]))
+
+
+def test_no_checkpoint_of_a_training(tmp_path):
+    torch.save(dict(weight=torch.ones(1)), tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match=r'a\.pth: no checkpoint of a training'):
+        slim_checkpoint(tmp_path / 'a.pth', tmp_path / 'b.pth')
+
+
+def test_what_may_differ_between_models():
+    model = {'head.weight': torch.ones(2), 'bn.num_batches_tracked': torch.tensor(1)}
+    given = {'head.weight': torch.ones(2), 'loss_module.centre': torch.ones(1)}
+    require_same_parameters(model, given, 'a.pth')
+    with pytest.raises(
+        ValueError, match=r'a.pth: .*: 12 that it does not have \(x0, x1, x2, x3 and 8'
+    ):
+        require_same_parameters(model, given | {f'x{k}': torch.ones(1) for k in range(12)}, 'a.pth')
+
+
+# ------------------------------------------------------------------------------------- mirrors
+
+CONTENT = b'weights'
+DIGITS = hashlib.sha256(CONTENT).hexdigest()
+UNREACHABLE = 'http://127.0.0.1:9/a.pth'
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """The folder of downloads, empty."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
+    monkeypatch.delenv('MMCROWD_WEIGHTS_DIR', raising=False)
+    return tmp_path / 'torch' / 'hub' / 'checkpoints'
+
+
+@pytest.fixture
+def server(tmp_path):
+    folder = tmp_path / 'zoo'
+    folder.mkdir()
+    (folder / 'a.pth').write_bytes(CONTENT)
+    (folder / 'other.pth').write_bytes(b'something else')
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as httpd:
+        Thread(target=httpd.serve_forever, daemon=True).start()
+        yield f'http://127.0.0.1:{httpd.server_port}'
+        httpd.shutdown()
+
+
+def test_the_next_mirror_where_one_fails(cache, server):
+    mirrors = [UNREACHABLE, f'{server}/none.pth', f'{server}/other.pth', f'{server}/a.pth']
+    path = fetch_weights('a.pth', mirrors, DIGITS)
+    assert path == cache / 'a.pth' and path.read_bytes() == CONTENT
+    assert [each.name for each in cache.iterdir()] == ['a.pth']
+    # Then it is there.
+    assert fetch_weights('a.pth', [UNREACHABLE], DIGITS) == path
+
+
+def test_no_mirror_has_it(cache, server):
+    with pytest.raises(FileNotFoundError) as error:
+        fetch_weights('a.pth', [UNREACHABLE, f'{server}/none.pth'], DIGITS)
+    message = str(error.value)
+    assert UNREACHABLE in message and f'{server}/none.pth' in message and '404' in message
+    assert f'put the file at {cache / "a.pth"}, or into the folder that MMCROWD_WEIGHTS' in message
+
+
+def test_files_that_are_here_come_first(cache, tmp_path, monkeypatch):
+    (tmp_path / 'packed.pth').write_bytes(CONTENT)
+    mirrors = [UNREACHABLE, tmp_path / 'none.pth', tmp_path / 'packed.pth']
+    assert fetch_weights('a.pth', mirrors, DIGITS) == tmp_path / 'packed.pth'
+    folder = tmp_path / 'own'
+    folder.mkdir()
+    monkeypatch.setenv('MMCROWD_WEIGHTS_DIR', str(folder))
+    assert fetch_weights('a.pth', mirrors, DIGITS) == tmp_path / 'packed.pth'
+    (folder / 'a.pth').write_bytes(b'cut')
+    with pytest.raises(ValueError, match='a.pth: sha256 .*, expected .*; remove it or replace it'):
+        fetch_weights('a.pth', mirrors, DIGITS)
+    (folder / 'a.pth').write_bytes(CONTENT)
+    assert fetch_weights('a.pth', mirrors, DIGITS) == folder / 'a.pth'

@@ -21,7 +21,7 @@ import numpy as np
 
 from mmcrowd.evaluation.image_result import ImageResult
 from mmcrowd.fileio.files import write_atomic
-from mmcrowd.fileio.numerals import find_no_number
+from mmcrowd.fileio.numerals import parse_number, parse_numbers
 from mmcrowd.fileio.problems import MAX_NAMED, Problems
 from mmcrowd.ops.heads import HEAD_LEVELS
 
@@ -176,12 +176,19 @@ def write_counts(counts: Mapping[str, float], path: str | Path) -> None:
     Raises:
         ValueError: A count is not a finite number >= 0, or an id is empty or has blanks.
     """
-    for img_id, count in counts.items():
-        if not (np.isfinite(count) and count >= 0):
-            raise ValueError(f'image {img_id!r}: the count is {count}, expected a number >= 0')
+    write_atomic(path, ''.join(count_line(img_id, count) for img_id, count in counts.items()))
+
+
+def count_line(img_id: str, count: float) -> str:
+    """The line of one image in a file of counts.
+
+    Raises:
+        ValueError: As :func:`write_counts`.
+    """
+    if not (np.isfinite(count) and count >= 0):
+        raise ValueError(f'image {img_id!r}: the count is {count}, expected a number >= 0')
     # Adding 0 turns -0.0 into 0.0.
-    texts = (f'{count + 0.0:.4f}'.rstrip('0').rstrip('.') for count in counts.values())
-    _write(path, counts, texts)
+    return _line(img_id, f'{count + 0.0:.4f}'.rstrip('0').rstrip('.'))
 
 
 def write_points(points: Mapping[str, np.ndarray], path: str | Path) -> None:
@@ -197,16 +204,22 @@ def write_points(points: Mapping[str, np.ndarray], path: str | Path) -> None:
     Raises:
         ValueError: A coordinate is not finite, or an id is empty or has blanks.
     """
-    _write(path, points, (_join(img_id, (p,)) for img_id, p in points.items()))
+    write_atomic(path, ''.join(points_line(img_id, each) for img_id, each in points.items()))
+
+
+def points_line(img_id: str, points: np.ndarray) -> str:
+    """The line of one image in a file of predicted points.
+
+    Raises:
+        ValueError: As :func:`write_points`.
+    """
+    return _line(img_id, _join(img_id, (points,)))
 
 
 def write_truth(truth: Mapping[str, TruePoints], path: str | Path) -> None:
     """Write true points, ``id n (x y sigma_s sigma_l level)*`` lines, as :func:`write_points`."""
-    _write(
-        path,
-        truth,
-        (_join(img_id, (t.points, t.sigmas, t.levels)) for img_id, t in truth.items()),
-    )
+    lines = (_line(key, _join(key, (t.points, t.sigmas, t.levels))) for key, t in truth.items())
+    write_atomic(path, ''.join(lines))
 
 
 def _lines(path: str | Path) -> list[str]:
@@ -242,7 +255,7 @@ def _read(path: str | Path, parse: Callable[[list[str]], T]) -> dict[str, T]:
 def _parse_count(values: list[str]) -> float:
     if len(values) != 1:
         raise ValueError(f'expected an image id and a count, got {1 + len(values)} values')
-    count = float(_numbers(values)[0])
+    count = float(parse_number(values[0]))
     if count < 0:
         raise ValueError(f'the count is {values[0]}, expected a number >= 0')
     return count
@@ -269,25 +282,18 @@ def _parse_truth(values: list[str]) -> TruePoints:
 def _parse_items(values: list[str], width: int) -> np.ndarray:
     """``(n, width)`` float64 of ``n`` and the values of n points."""
     number, *values = values
-    n = _numbers([number])[0]
-    if n < 0 or n != np.rint(n):
+    n = parse_number(number)
+    if n < 0 or n != int(n):
         raise ValueError(f'the number of points is {number}, expected a whole number >= 0')
     if len(values) != n * width:
         raise ValueError(
             f'{n:.0f} points need {n * width:.0f} values after their number, got {len(values)}'
         )
-    items = _numbers(values)
+    items = parse_numbers(values)
     fractions = items != np.rint(items)
     if fractions.any():
         raise ValueError(f'{values[fractions.argmax()]} is not a whole number')
     return items.reshape(-1, width)
-
-
-def _numbers(values: list[str]) -> np.ndarray:
-    bad = find_no_number(values)
-    if bad is not None:
-        raise ValueError(f'{bad!r} is no finite number')
-    return np.array(values, np.float64)
 
 
 def _join(img_id: str, columns: Iterable[np.ndarray]) -> str:
@@ -298,10 +304,7 @@ def _join(img_id: str, columns: Iterable[np.ndarray]) -> str:
     return ' '.join(map(str, [len(values), *np.rint(values).astype(np.int64).ravel().tolist()]))
 
 
-def _write(path: str | Path, ids: Iterable[str], values: Iterable[str]) -> None:
-    lines = []
-    for img_id, value in zip(ids, values, strict=True):
-        if img_id.split() != [img_id]:
-            raise ValueError(f'image {img_id!r}: an id in {path} must be one word')
-        lines.append(f'{img_id} {value}\n')
-    write_atomic(path, ''.join(lines))
+def _line(img_id: str, values: str) -> str:
+    if img_id.split() != [img_id]:
+        raise ValueError(f'image {img_id!r}: an id must be one word')
+    return f'{img_id} {values}\n'

@@ -114,6 +114,8 @@ class P2PLoss(OutputLoss):
         {'loss_classification': tensor(0.5199), 'loss_point': tensor(0.0050)}
     """
 
+    host_step = True
+
     def __init__(
         self,
         matcher: dict | None = None,

@@ -1,0 +1,418 @@
+"""From photos to counts, points and pictures."""
+
+import math
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import Compose
+from mmengine.infer import BaseInferencer
+from mmengine.registry import DefaultScope
+
+from mmcrowd.datasets.wrappers import unwrap
+from mmcrowd.engine.config import read_config
+from mmcrowd.fileio.checkpoints import (
+    download_checkpoint,
+    parameters_of,
+    read_checkpoint,
+    require_same_parameters,
+)
+from mmcrowd.fileio.images import resize_image
+from mmcrowd.models import BaseCounter
+from mmcrowd.registry import INFERENCERS, MODELS, TASK_UTILS
+from mmcrowd.structures import CrowdDataSample, SampleReader
+from mmcrowd.visualization import CrowdVisualizer
+
+from .inputs import Photo, find_photos, number_of_photos, read_photo
+from .notes import notes_on_density, notes_on_size
+from .outputs import PredictionWriter, output_path
+from .progress import track
+from .zoo import DEFAULT, ZooEntry, find_entry, list_models
+
+# Images of more pixels are reduced to so many: the memory of a network grows with them, and this
+# is that of a common phone.
+MAX_PIXELS = 12_000_000
+
+
+class LoadedPhoto(NamedTuple):
+    """An image on its way to the network.
+
+    Attributes:
+        photo: What it is.
+        img: ``(H, W, 3)`` uint8 BGR, the original frame.
+        notes: What is known of it before it is counted.
+        packed: What the test pipeline makes of it.
+    """
+
+    photo: Photo
+    img: np.ndarray
+    notes: list[str]
+    packed: dict[str, Any]
+
+
+@INFERENCERS.register_module()
+class CrowdInferencer(BaseInferencer):
+    """Count the people in photos, and say where they are.
+
+    ``CrowdInferencer()(photo)`` needs nothing else: the default model comes with the package.
+
+    The answer to each image is a dict of plain values:
+
+    - ``name``: what the image is called in results, and ``img_path``, its path or URL (or None);
+    - ``width``, ``height``: its size in pixels after EXIF rotation, the original frame;
+    - ``count``: the predicted count, a float;
+    - ``points``: ``[x, y]`` of each person in pixels of the original frame, as many as the rounded
+      count by :class:`~mmcrowd.models.OTMinimization`, unless the model brings a localizer of its
+      own or another one is asked for;
+    - ``scores``: one for each point;
+    - ``notes``: what makes the answer doubtful, as sentences; see :mod:`mmcrowd.apis.notes`.
+
+    Args:
+        model: Name or alias in the zoo (:func:`~mmcrowd.apis.list_models`), ``mmcrowd::NAME`` of a
+            config, path of a config, or a config. Defaults to ``'default'``.
+        weights: Checkpoint: path, URL, or name in the zoo; see
+            :func:`~mmcrowd.fileio.checkpoints.read_checkpoint` for what it may hold. Defaults to
+            None, those of the zoo.
+        device: Such as ``'cuda:0'``. Defaults to None, an accelerator if there is one.
+        precision: ``'fp32'`` or ``'bf16'``, see :class:`~mmcrowd.models.BaseCounter`. Defaults to
+            ``'fp32'``.
+        localizer: Config of the localizer, or its type. Defaults to None, see above.
+        strict: Refuse weights of another model. Defaults to True.
+        show_progress: Show on stderr how far a run of several images is. Defaults to True.
+
+    Raises:
+        FileNotFoundError: A file is missing or cannot be downloaded.
+        ValueError: There is no such model, or the weights do not fit or are refused.
+
+    Examples:
+        >>> from mmcrowd.datasets import SyntheticCrowdDataset
+        >>> photo = SyntheticCrowdDataset(num_images=1, split='test').get_data_info(0)['img']
+        >>> answer = CrowdInferencer(device='cpu')(photo)['predictions'][0]
+        >>> answer['width'], len(answer['points']) == int(answer['count'] + 0.5)
+        (384, True)
+    """
+
+    preprocess_kwargs = {'recursive', 'on_error', 'max_pixels'}
+    forward_kwargs: set = set()
+    visualize_kwargs = {'return_vis', 'show', 'wait_time', 'vis_out_dir'}
+    postprocess_kwargs = {'pred_out_dir', 'pred_formats'}
+
+    def __init__(
+        self,
+        model: str | os.PathLike | Config | ConfigDict | Mapping = DEFAULT,
+        weights: str | os.PathLike | None = None,
+        device: str | None = None,
+        precision: str = 'fp32',
+        localizer: str | Mapping | None = None,
+        strict: bool = True,
+        show_progress: bool = True,
+    ):
+        self.strict = strict
+        self.entry: ZooEntry | None = None
+        cfg = self._find_config(model)
+        cfg.model.precision = precision
+        if weights is None and self.entry is None:
+            raise ValueError(
+                f'{cfg.get("filename") or "the config"}: a config without weights; name a '
+                'checkpoint by `weights` (--weights)'
+            )
+        # The model of the zoo whose weights these are, and their file.
+        self.weights_entry = self.entry if weights is None else find_entry_of(weights)
+        path = find_weights(weights) if self.weights_entry is None else self.weights_entry.fetch()
+        self.weights_name = path.name
+        # Of the last run: what could not be read, a dict of name, img_path and error each.
+        self.errors: list[dict[str, Any]] = []
+        with DefaultScope.overwrite_default_scope('mmcrowd'):
+            super().__init__(cfg, str(path), device, 'mmcrowd', show_progress)
+            counter: BaseCounter = self.model
+            if localizer is not None:
+                if not isinstance(localizer, Mapping):
+                    localizer = dict(type=localizer)
+                counter.localizer = TASK_UTILS.build(dict(localizer))
+            elif counter.localizer is None:
+                counter.localizer = TASK_UTILS.build(dict(type='OTMinimization'))
+
+    def __call__(
+        self, inputs: Any, return_datasamples: bool = False, batch_size: int = 1, **kwargs
+    ) -> dict[str, list]:
+        """Count on one image or on several, and keep all answers.
+
+        Args:
+            inputs: Path, URL, folder, pattern, bytes, array (BGR), PIL image, or several of them;
+                see :func:`~mmcrowd.apis.inputs.find_photos`.
+            return_datasamples: Give :class:`~mmcrowd.structures.CrowdDataSample`, with the density
+                and the notes in its meta information, in place of dicts. Defaults to False.
+            batch_size: Images that go through the network together. Those of different sizes are
+                padded to the largest, which changes their counts a little. Defaults to 1.
+            **kwargs: Any of
+
+                - ``recursive``: search the subfolders of a folder. Defaults to False.
+                - ``on_error``: ``'raise'``, or ``'skip'`` to leave out an image that cannot be
+                  read, which is then in ``errors``. Defaults to ``'raise'``.
+                - ``max_pixels``: larger images are reduced to so many. Defaults to 12 million.
+                - ``return_vis``: return the pictures, RGB. Defaults to False.
+                - ``show``, ``wait_time``: show each picture, for so many seconds or, 0, until a key
+                  is pressed.
+                - ``vis_out_dir``: folder of the pictures, ``NAME.png``.
+                - ``pred_out_dir``, ``pred_formats``: folder of the predictions, and any of
+                  ``'json'`` (the default), ``'csv'``, ``'nwpu'``; see
+                  :class:`~mmcrowd.apis.outputs.PredictionWriter`.
+
+        Returns:
+            ``predictions``, a list of one dict for each image (see the class); ``visualization``,
+            their pictures or an empty list; ``errors``, the images that were left out, each a dict
+            of ``name``, ``img_path`` and ``error``.
+
+        Raises:
+            FileNotFoundError, ValueError: An input is not there or cannot be read.
+            TypeError: An input is no image.
+        """
+        results: dict[str, list] = dict(predictions=[], visualization=[])
+        for result in self.iter(inputs, return_datasamples, batch_size, **kwargs):
+            for key in results:
+                results[key] += result[key]
+        if self.errors:
+            listed = '\n'.join(f'  {each["error"]}' for each in self.errors)
+            warnings.warn(f'{len(self.errors)} images could not be read:\n{listed}', stacklevel=2)
+        return dict(results, errors=self.errors)
+
+    def iter(
+        self, inputs: Any, return_datasamples: bool = False, batch_size: int = 1, **kwargs
+    ) -> Iterator[dict[str, list]]:
+        """Count on images one after the other and keep nothing: memory does not grow.
+
+        Arguments and errors are those of :meth:`__call__`.
+
+        Returns:
+            An iterator that gives for each image a dict with lists of one, ``predictions`` and
+            ``visualization`` (which is empty without ``return_vis``). What could not be read is
+            in the attribute ``errors``.
+        """
+        if batch_size < 1:
+            raise ValueError(f'batch_size={batch_size!r}, expected at least 1')
+        pre, forward, visualize, post = self._dispatch_kwargs(**kwargs)
+        if pre.get('on_error', 'raise') not in ('raise', 'skip'):
+            raise ValueError(f"on_error={pre['on_error']!r}, expected 'raise' or 'skip'")
+        self.errors = []
+        writer = PredictionWriter(post.get('pred_out_dir'), post.get('pred_formats', ('json',)))
+        results = self._run(
+            self.preprocess(inputs, batch_size, **pre),
+            forward,
+            visualize,
+            writer,
+            return_datasamples,
+        )
+        total = number_of_photos(inputs)
+        return track(results, total) if self.show_progress and total != 1 else results
+
+    def _run(self, batches, forward, visualize, writer, return_datasamples):
+        with writer:
+            for batch in batches:
+                data = self.collate_fn([loaded.packed for loaded in batch])
+                samples = self.forward(data, **forward)
+                for loaded, sample in zip(batch, samples, strict=True):
+                    pictures = self.visualize([loaded], [sample], **visualize)
+                    yield self.postprocess(
+                        [self._finish(loaded, sample)], pictures, return_datasamples, writer=writer
+                    )
+
+    def preprocess(  # type: ignore[override]
+        self,
+        inputs: Any,
+        batch_size: int = 1,
+        recursive: bool = False,
+        on_error: str = 'raise',
+        max_pixels: int = MAX_PIXELS,
+    ) -> Iterator[list[LoadedPhoto]]:
+        """Batches of images that went through the test pipeline, lazily; see :meth:`__call__`."""
+        photos = self._load(find_photos(inputs, recursive), on_error, max_pixels)
+        while batch := list(islice(photos, batch_size)):
+            yield batch
+
+    def _load(
+        self, photos: Iterator[Photo], on_error: str, max_pixels: int
+    ) -> Iterator[LoadedPhoto]:
+        for photo in photos:
+            try:
+                img, notes = read_photo(photo)
+            except (OSError, ValueError) as error:
+                if on_error == 'raise':
+                    raise
+                self.errors.append(dict(name=photo.name, img_path=photo.path, error=str(error)))
+                continue
+            yield LoadedPhoto(photo, img, notes, self._pack(photo, img, max_pixels))
+
+    def _pack(self, photo: Photo, img: np.ndarray, max_pixels: int) -> dict[str, Any]:
+        shape = img.shape[:2]
+        scale = math.sqrt(max_pixels / (shape[0] * shape[1]))
+        if scale < 1:
+            height, width = (max(1, int(side * scale)) for side in shape)
+            img = resize_image(img, (height, width))
+        known = dict(img=img, img_id=photo.name, ori_shape=shape)
+        return self.pipeline(known if photo.path is None else dict(known, img_path=photo.path))
+
+    def _finish(self, loaded: LoadedPhoto, sample: CrowdDataSample) -> CrowdDataSample:
+        """The sample with its notes."""
+        notes = [*loaded.notes]
+        seen, original = tuple(sample.img_shape), tuple(sample.ori_shape)
+        if seen != original:
+            notes.append(
+                f'counted at {seen[1]} x {seen[0]} pixels, the image has {original[1]} x '
+                f'{original[0]}'
+            )
+        notes += notes_on_size(seen, self.training_sizes)
+        if 'pred_density' in sample:
+            notes += notes_on_density(sample.pred_density.density.cpu().numpy()[0])
+        sample.set_metainfo(dict(notes=notes))
+        return sample
+
+    def visualize(  # type: ignore[override]
+        self,
+        inputs: Sequence[LoadedPhoto],
+        preds: Sequence[CrowdDataSample],
+        return_vis: bool = False,
+        show: bool = False,
+        wait_time: float = 0,
+        vis_out_dir: str | os.PathLike | None = None,
+    ) -> list[np.ndarray]:
+        """Draw images with their points and densities; see :meth:`__call__`.
+
+        Returns:
+            RGB pictures; none where nobody asks for them.
+        """
+        if not (return_vis or show or vis_out_dir):
+            return []
+        pictures = []
+        for loaded, sample in zip(inputs, preds, strict=True):
+            name, file = loaded.photo.name, None
+            if vis_out_dir:
+                file = output_path(vis_out_dir, name, '.png')
+                file.parent.mkdir(parents=True, exist_ok=True)
+            picture = self.visualizer.add_datasample(
+                name,
+                cv2.cvtColor(loaded.img, cv2.COLOR_BGR2RGB),
+                sample,
+                draw_gt=False,
+                show=show,
+                wait_time=wait_time,
+                out_file=file,
+            )
+            pictures.append(picture)
+        return pictures if return_vis else []
+
+    def postprocess(  # type: ignore[override]
+        self,
+        preds: Sequence[CrowdDataSample],
+        visualization: list[np.ndarray],
+        return_datasamples: bool = False,
+        writer: PredictionWriter | None = None,
+    ) -> dict[str, list]:
+        """Make plain predictions and write them; see :meth:`__call__`."""
+        predictions = [plain_prediction(sample) for sample in preds]
+        if writer is not None:
+            for prediction in predictions:
+                writer.write(prediction)
+        return dict(
+            predictions=list(preds) if return_datasamples else predictions,
+            visualization=visualization,
+        )
+
+    @staticmethod
+    def list_models(scope: str = 'mmcrowd', patterns: str = '*') -> list[str]:  # type: ignore[override]
+        """Names of the models of the package, see :func:`mmcrowd.apis.list_models`."""
+        return list_models(patterns)
+
+    # --------------------------------------------------------------------------------- building
+
+    def _find_config(self, model: Any) -> Config:
+        if isinstance(model, Config):
+            return model.copy()
+        if isinstance(model, Mapping):
+            return Config(dict(model))
+        name = os.fspath(model)
+        is_name = '::' not in name and not name.endswith('.py') and not Path(name).is_file()
+        if is_name:
+            self.entry = find_entry(name)
+            name = self.entry.config
+        elif name.startswith('mmcrowd::'):
+            stem = Path(name.partition('::')[2]).stem
+            entries = {entry: find_entry(entry) for entry in list_models(stem)}
+            self.entry = entries.get(stem)
+        return read_config(name)
+
+    def _init_model(self, cfg: Config, weights: str, device: str = 'cpu') -> BaseCounter:  # type: ignore[override]
+        checkpoint = read_checkpoint(weights)
+        model = MODELS.build(cfg.model)
+        state_dict = parameters_of(checkpoint, weights)
+        if self.strict:
+            require_same_parameters(model.state_dict(), state_dict, weights)
+        fitting = {
+            key: value
+            for key, value in state_dict.items()
+            if key in (own := model.state_dict()) and own[key].shape == value.shape
+        }
+        model.load_state_dict(fitting, strict=False)
+        meta = checkpoint.get('meta', {}) if isinstance(checkpoint, dict) else {}
+        sizes = meta.get('sizes')
+        # Smallest and largest longer side of the training images, in pixels, if the file says it.
+        self.training_sizes = None if sizes is None else (int(sizes[0]), int(sizes[1]))
+        model.cfg = cfg
+        return model.to(device).eval()
+
+    def _init_pipeline(self, cfg: Config) -> Compose:  # type: ignore[override]
+        loader = cfg.get('test_dataloader')
+        steps = unwrap(loader.dataset)[0].get('pipeline') if loader else None
+        return Compose(steps or [dict(type='LoadCrowdImage'), dict(type='PackCrowdInputs')])
+
+    def _init_visualizer(self, cfg: Config) -> CrowdVisualizer:  # type: ignore[override]
+        # Not by the config: its backends write into a work dir, and pictures go to a folder here.
+        return CrowdVisualizer(name='inferencer')
+
+
+def find_entry_of(weights: str | os.PathLike) -> ZooEntry | None:
+    """The model of the zoo of this name; None for the path of a file or a URL."""
+    text = os.fspath(weights)
+    if '://' in text or Path(text).expanduser().is_file():
+        return None
+    try:
+        return find_entry(text)
+    except ValueError:
+        raise FileNotFoundError(
+            f'no weights {text}: neither a file, nor a URL, nor a model of the zoo'
+        ) from None
+
+
+def find_weights(weights: str | os.PathLike) -> Path:
+    """The file of weights that are given by path or URL.
+
+    Raises:
+        FileNotFoundError: It cannot be downloaded.
+    """
+    text = os.fspath(weights)
+    return download_checkpoint(text) if '://' in text else Path(text).expanduser()
+
+
+def plain_prediction(sample: CrowdDataSample) -> dict[str, Any]:
+    """A prediction as plain values; see :class:`CrowdInferencer`.
+
+    Points are rounded to a hundredth of a pixel, scores to four digits.
+    """
+    read = SampleReader(sample, 'CrowdInferencer')
+    height, width = read.value('ori_shape')
+    points, scores = read.pred_points, read.pred_scores
+    return dict(
+        name=read.value('img_id'),
+        img_path=read.get('img_path'),
+        width=int(width),
+        height=int(height),
+        count=float(read.value('pred_count')),
+        points=[] if points is None else (np.round(points, 2) + 0.0).tolist(),
+        scores=[] if scores is None else (np.round(scores, 4) + 0.0).tolist(),
+        notes=list(read.get('notes', [])),
+    )

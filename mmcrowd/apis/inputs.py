@@ -1,0 +1,346 @@
+"""Photos to count on, from wherever they are: found one by one, and read to pixels."""
+
+import glob
+import io
+import os
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from http.client import HTTPException
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlparse
+from urllib.request import urlopen
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from mmcrowd.fileio.files import is_hidden, natural_key
+from mmcrowd.fileio.images import decode_file
+
+# Files that are taken for photos where a folder is searched.
+IMAGE_ENDINGS = {
+    *('.avif', '.bmp', '.gif', '.heic', '.heif', '.jfif', '.jpeg', '.jpg', '.mpo', '.png'),
+    *('.tif', '.tiff', '.webp'),
+}
+# Formats that OpenCV decodes, as Pillow names them. The pixels are then those that a network was
+# trained on; Pillow decodes the others.
+_BY_OPENCV = ('BMP', 'JPEG', 'MPO', 'PNG', 'TIFF', 'WEBP')
+# Marks of HEIC files, behind "ftyp" in the first box.
+_HEIC = (b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1')
+
+MAX_DOWNLOAD = 2**28  # bytes
+TIMEOUT = 30  # seconds without an answer
+
+
+class Photo(NamedTuple):
+    """An image that is known, but not read yet.
+
+    Attributes:
+        name: What it is called in results, unique among the images of a run: the path below the
+            folder that was given, without its ending if it is then still unique.
+        source: Where its pixels are.
+        path: Its path or URL; None for an image that is in memory.
+    """
+
+    name: str
+    source: Any
+    path: str | None = None
+
+
+class Pixels(NamedTuple):
+    """An image that is read.
+
+    Attributes:
+        img: ``(H, W, 3)`` uint8 BGR, after EXIF rotation.
+        notes: What of the image is not in the pixels.
+    """
+
+    img: np.ndarray
+    notes: list[str]
+
+
+# -------------------------------------------------------------------------------------- finding
+
+
+def find_photos(inputs: Any, recursive: bool = False) -> Iterator[Photo]:
+    """Find the images that an input stands for, lazily.
+
+    No more is kept in memory than the names in one folder, or the list or the matches of the
+    pattern that was given. The files of a folder come in natural order, before its subfolders.
+
+    Args:
+        inputs: Path, URL (http, https), folder, pattern such as ``'photos/*.jpg'``, bytes of a
+            file, array ``(H, W, 3)`` BGR, ``(H, W, 4)`` BGRA or ``(H, W)`` grey, uint8, PIL image,
+            or a sequence or an iterator of such things.
+        recursive: Search the subfolders of folders, too. Defaults to False.
+
+    Raises:
+        FileNotFoundError: There is no such path, or no image in a folder.
+        TypeError: The input is none of these.
+    """
+    if isinstance(inputs, Iterator):
+        for number, item in enumerate(inputs):
+            yield from _of_item(item, f'{number}', recursive)
+    elif isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes | bytearray):
+        labels = unique_names([_label(item, number) for number, item in enumerate(inputs)])
+        for label, item in zip(labels, inputs, strict=True):
+            yield from _of_item(item, label, recursive)
+    elif _is_path(inputs) and (pattern := _as_pattern(inputs)):
+        yield from _of_pattern(pattern)
+    else:
+        is_folder = _is_path(inputs) and os.path.isdir(inputs)
+        (label,) = [''] if is_folder else unique_names([_label(inputs, 0)])
+        yield from _of_item(inputs, label, recursive)
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Names without the endings of files where no two become the same, and numbered otherwise.
+
+    Examples:
+        >>> unique_names(['a.jpg', 'b.jpg', 'b.png', 'c.jpg', 'c.jpg'])
+        ['a', 'b.jpg', 'b.png', 'c.jpg', 'c.jpg-2']
+    """
+    stems = [_without_ending(name) for name in names]
+    times = Counter(stems)
+    short = [stem if times[stem] == 1 else name for stem, name in zip(stems, names, strict=True)]
+    taken = set(short)
+    seen: Counter[str] = Counter()
+    unique = []
+    for name in short:
+        seen[name] += 1
+        given = name
+        while seen[name] > 1 and given in taken:
+            given = f'{name}-{seen[name]}'
+            seen[name] += given in taken
+        taken.add(given)
+        unique.append(given)
+    return unique
+
+
+def _without_ending(name: str) -> str:
+    return name[: -len(PurePath(name).suffix)] if _is_image_name(name) else name
+
+
+def _is_image_name(name: str) -> bool:
+    return PurePath(name).suffix.lower() in IMAGE_ENDINGS
+
+
+def _is_path(item: Any) -> bool:
+    return isinstance(item, str | os.PathLike)
+
+
+def _is_url(item: Any) -> bool:
+    return isinstance(item, str) and item.startswith(('http://', 'https://'))
+
+
+def _label(item: Any, number: int) -> str:
+    """What an item of a list is called before the names are made unique."""
+    if _is_url(item):
+        name = PurePath(unquote(urlparse(item).path)).name
+    elif _is_path(item):
+        name = Path(os.path.abspath(item)).name
+    else:
+        name = ''
+    return name or f'image_{number}'
+
+
+def _as_pattern(path: str | os.PathLike) -> str | None:
+    """The path if it is a pattern rather than the name of something."""
+    text = os.fspath(path)
+    is_pattern = glob.has_magic(text) and not _is_url(text) and not os.path.lexists(text)
+    return text if is_pattern else None
+
+
+def _of_item(item: Any, label: str, recursive: bool) -> Iterator[Photo]:
+    if _is_path(item) and not _is_url(item):
+        if pattern := _as_pattern(item):
+            yield from _of_pattern(pattern, label)
+            return
+        if os.path.isdir(item):
+            found = False
+            for photo in _of_folder(Path(item), label, recursive, set()):
+                found = True
+                yield photo
+            if not found:
+                endings = ' '.join(sorted(IMAGE_ENDINGS))
+                where = 'in it or below' if recursive else 'in it'
+                raise FileNotFoundError(f'{item}: no image {where} ({endings})')
+            return
+        if not os.path.exists(item):
+            raise FileNotFoundError(f'no image, folder or matching file: {item}')
+        yield Photo(label, item, os.fspath(item))
+    elif _is_url(item):
+        yield Photo(label, item, item)
+    elif isinstance(item, bytes | bytearray | np.ndarray | Image.Image):
+        yield Photo(label, item)
+    else:
+        raise TypeError(
+            f'{type(item).__name__} is no image; expected a path, URL, folder, pattern, bytes, '
+            'array or PIL image, or several of them'
+        )
+
+
+def _of_folder(folder: Path, prefix: str, recursive: bool, seen: set[str]) -> Iterator[Photo]:
+    seen.add(os.path.realpath(folder))
+    with os.scandir(folder) as entries:
+        shown = [entry for entry in entries if not is_hidden(entry.name)]
+        names = [entry.name for entry in shown if _is_image_name(entry.name) and entry.is_file()]
+        folders = [entry.name for entry in shown if recursive and entry.is_dir()]
+    names.sort(key=natural_key)
+    for name, short in zip(names, unique_names(names), strict=True):
+        path = folder / name
+        yield Photo(f'{prefix}/{short}' if prefix else short, path, str(path))
+    for name in sorted(folders, key=natural_key):
+        if os.path.realpath(folder / name) not in seen:  # links may lead in circles
+            below = f'{prefix}/{name}' if prefix else name
+            yield from _of_folder(folder / name, below, recursive, seen)
+
+
+def _of_pattern(pattern: str, prefix: str = '') -> Iterator[Photo]:
+    paths = [Path(path) for path in glob.iglob(pattern, recursive=True) if os.path.isfile(path)]
+    paths = sorted((p for p in paths if _is_image_name(p.name)), key=lambda p: natural_key(str(p)))
+    if not paths:
+        raise FileNotFoundError(f'no image matches {pattern}')
+    root = os.path.commonpath([path.parent for path in paths])
+    names = unique_names([path.relative_to(root).as_posix() for path in paths])
+    for path, name in zip(paths, names, strict=True):
+        yield Photo(f'{prefix}/{name}' if prefix else name, path, str(path))
+
+
+# -------------------------------------------------------------------------------------- reading
+
+
+def read_photo(photo: Photo) -> Pixels:
+    """Read the pixels of an image.
+
+    Raises:
+        FileNotFoundError: The file is not there, or cannot be downloaded.
+        ValueError: It is no image, or one of more pixels than Pillow takes for sane (twice
+            ``PIL.Image.MAX_IMAGE_PIXELS``, 179 million).
+    """
+    source = photo.source
+    if isinstance(source, np.ndarray):
+        return _from_array(source, photo.name)
+    if isinstance(source, Image.Image):
+        return Pixels(_from_pillow(source, photo.name), _notes_of(source))
+    if isinstance(source, bytes | bytearray):
+        return decode_photo(bytes(source), photo.name)
+    if _is_url(source):
+        return decode_photo(_download(source), str(photo.path))
+    try:
+        content = Path(source).read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f'no image file {source}') from None
+    return decode_photo(content, str(photo.path))
+
+
+def decode_photo(content: bytes, name: str) -> Pixels:
+    """Decode an image file to BGR; its header is looked at before anything is decoded.
+
+    Grey becomes three equal channels, transparency is dropped, of 16 bits the upper 8 are kept, of
+    several frames the first.
+
+    Args:
+        content: The file.
+        name: Its name, for the errors.
+
+    Raises:
+        ValueError: As :func:`read_photo`.
+    """
+    if not content:
+        raise ValueError(f'{name}: the file is empty')
+    is_heic = content[4:8] == b'ftyp' and content[8:12] in _HEIC
+    if is_heic:
+        _open_heic(name)
+    try:
+        with warnings.catch_warnings():
+            # Large, but below the limit.
+            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(content))
+        with image:
+            notes = _notes_of(image)
+            if image.format not in _BY_OPENCV:
+                return Pixels(_from_pillow(image, name), notes)
+    except UnidentifiedImageError:
+        raise ValueError(f'{name}: not a readable image ({len(content)} bytes)') from None
+    except Image.DecompressionBombError as error:
+        raise ValueError(f'{name}: {error}') from None
+    except ValueError:
+        raise
+    except Exception as error:  # Pillow raises many kinds for damaged files
+        raise ValueError(f'{name}: not a readable image ({error})') from error
+    return Pixels(decode_file(content, name), notes)
+
+
+def _open_heic(name: str) -> None:
+    """Let Pillow read HEIC."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        raise ValueError(
+            f'{name}: a HEIC image, which needs pillow-heif: run `pip install pillow-heif`'
+        ) from None
+    register_heif_opener()
+
+
+def _notes_of(image: Image.Image) -> list[str]:
+    notes = []
+    # The second "frame" of a phone's photo (MPO) is no other picture.
+    frames = 1 if image.format == 'MPO' else getattr(image, 'n_frames', 1)
+    if frames > 1:
+        notes.append(f'the first of {frames} frames was counted')
+    has_alpha = image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La') or 'transparency' in image.info
+    if has_alpha and np.asarray(image.convert('RGBA').getchannel('A')).min() < 255:
+        notes.append('transparent areas were counted with the colours that they hide')
+    return notes
+
+
+def _from_pillow(image: Image.Image, name: str) -> np.ndarray:
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith('I'):  # 16 bits, of which convert() would clip all but the lowest 8
+        grey = np.asarray(image).astype(np.int64)
+        grey = (grey >> 8 if grey.max(initial=0) > 255 else grey).clip(0, 255).astype(np.uint8)
+        return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+    if image.mode == 'F':
+        raise ValueError(f'{name}: floating-point pixels, expected 8 or 16 bits')
+    return np.ascontiguousarray(np.asarray(image.convert('RGB'))[..., ::-1])
+
+
+def _from_array(img: np.ndarray, name: str) -> Pixels:
+    channels = img.shape[2] if img.ndim == 3 else 1
+    if img.dtype != np.uint8 or img.ndim not in (2, 3) or channels not in (1, 3, 4) or not img.size:
+        raise ValueError(
+            f'{name}: an array {img.dtype} {img.shape}, expected uint8 (H, W, 3) BGR, (H, W, 4) '
+            'BGRA or (H, W) grey'
+        )
+    notes = []
+    if channels == 4 and img[..., 3].min() < 255:
+        notes.append('transparent areas were counted with the colours that they hide')
+    if channels == 1:
+        return Pixels(cv2.cvtColor(img, cv2.COLOR_GRAY2BGR), notes)
+    return Pixels(np.ascontiguousarray(img[..., :3]), notes)
+
+
+def _download(url: str) -> bytes:
+    try:
+        with urlopen(url, timeout=TIMEOUT) as answer:
+            content = answer.read(MAX_DOWNLOAD + 1)
+    except (OSError, HTTPException, ValueError) as error:
+        raise FileNotFoundError(f'cannot download {url} ({error})') from None
+    if len(content) > MAX_DOWNLOAD:
+        raise ValueError(f'{url}: more than {MAX_DOWNLOAD:,} bytes')
+    return content
+
+
+def number_of_photos(inputs: Any) -> int | None:
+    """How many images an input stands for, if that is known without looking; otherwise None."""
+    items: Iterable = inputs
+    if isinstance(inputs, Iterator):
+        return None
+    if isinstance(inputs, str | bytes | bytearray | os.PathLike | np.ndarray | Image.Image):
+        items = [inputs]
+    if any(_is_path(item) and (os.path.isdir(item) or _as_pattern(item)) for item in items):
+        return None
+    return len(list(items))

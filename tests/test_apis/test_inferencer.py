@@ -1,0 +1,315 @@
+"""From photos to counts, points, pictures and files."""
+
+import csv
+import json
+import math
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.structures import InstanceData, PixelData
+from PIL import Image
+
+import mmcrowd
+from mmcrowd.apis import CrowdInferencer
+from mmcrowd.apis.inferencer import plain_prediction
+from mmcrowd.apis.outputs import PredictionWriter, output_path
+from mmcrowd.datasets import SyntheticCrowdDataset
+from mmcrowd.evaluation.formats import nwpu
+from mmcrowd.fileio.checkpoints import read_checkpoint, save_checkpoint
+from mmcrowd.models import LocalMaximum, OTMinimization
+from mmcrowd.structures import CrowdDataSample
+
+
+@pytest.fixture(scope='module')
+def counter():
+    return CrowdInferencer(device='cpu', show_progress=False)
+
+
+@pytest.fixture(scope='module')
+def photo():
+    """A drawn crowd, (80, 96, 3) BGR."""
+    dataset = SyntheticCrowdDataset(num_images=1, split='test', seed=1, img_size=(96, 80))
+    return dataset.get_data_info(0)['img']
+
+
+@pytest.fixture
+def folder(tmp_path, photo):
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    for k in range(3):
+        cv2.imwrite(str(folder / f'{k}.png'), photo[:, : 96 - 32 * k])
+    return folder
+
+
+# A density of this many persons, whatever the picture.
+def fixed(counter, persons):
+    """The counter, its network replaced by one that sees so many persons in one corner."""
+
+    def run(inputs, padding_mask=None):
+        density = torch.zeros(len(inputs), 1, inputs.shape[2] // 4, inputs.shape[3] // 4)
+        density[..., :5, :5] = persons / 25
+        return dict(density=density)
+
+    return run
+
+
+def test_it_is_found_where_it_is_looked_for():
+    assert mmcrowd.CrowdInferencer is CrowdInferencer
+    assert 'CrowdInferencer' in dir(mmcrowd) and 'pml_hrnet_qnrf' in mmcrowd.list_models()
+
+
+def test_an_answer(counter, photo):
+    answer = counter(photo)
+    assert answer['errors'] == answer['visualization'] == []
+    (prediction,) = answer['predictions']
+    assert json.loads(json.dumps(prediction)) == prediction
+    assert (prediction['width'], prediction['height']) == (96, 80)
+    assert (prediction['name'], prediction['img_path']) == ('image_0', None)
+    sample = counter(photo, return_datasamples=True)['predictions'][0]
+    assert isinstance(sample, CrowdDataSample)
+    density = sample.pred_density.density
+    assert prediction['count'] == pytest.approx(density.sum(dtype=torch.float64).item())
+    # The pixels as in a test.
+    data = counter.collate_fn([counter.pipeline(dict(img=photo, img_id='a'))])
+    with torch.no_grad():
+        expected = counter.model.test_step(data)[0].pred_density.density
+    assert torch.equal(density, expected)
+
+
+@pytest.mark.parametrize('persons', [0.2, 7.4, 7.5])
+def test_as_many_points_as_the_rounded_count(counter, photo, monkeypatch, persons):
+    monkeypatch.setattr(counter.model, 'run_network', fixed(counter, persons))
+    (prediction,) = counter(photo)['predictions']
+    assert prediction['count'] == pytest.approx(persons, rel=1e-6)
+    number = math.floor(prediction['count'] + 0.5)
+    assert len(prediction['points']) == len(prediction['scores']) == number
+    # All of the density is in the first 20 pixels.
+    assert all(0 <= value < 20 for point in prediction['points'] for value in point)
+
+
+def test_points_of_a_reduced_photo_are_in_the_photo(counter, photo, monkeypatch):
+    monkeypatch.setattr(counter.model, 'run_network', fixed(counter, 6))
+    large = np.tile(photo, (4, 4, 1))
+    (prediction,) = counter(large, max_pixels=96 * 80)['predictions']
+    assert (prediction['width'], prediction['height']) == (384, 320)
+    assert 'counted at 96 x 80 pixels, the image has 384 x 320' in prediction['notes']
+    points = np.array(prediction['points'])
+    assert points.max() > 40 and points.max() < 80
+
+
+def test_localizers(counter, photo):
+    assert isinstance(counter.model.localizer, OTMinimization)
+    other = CrowdInferencer(device='cpu', localizer=dict(type='LocalMaximum', threshold=9.0))
+    assert isinstance(other.model.localizer, LocalMaximum)
+    assert other(photo)['predictions'][0]['points'] == []
+
+
+def test_all_inputs_give_the_same(counter, photo, folder):
+    png = cv2.imencode('.png', photo)[1].tobytes()
+    several = [folder / '0.png', photo, Image.fromarray(photo[..., ::-1]), png]
+    counts = [p['count'] for p in counter(several)['predictions']]
+    assert counts == [counter(photo)['predictions'][0]['count']] * 4
+
+
+def test_batches(counter, photo, folder):
+    one = counter([photo, photo, photo])['predictions']
+    two = counter([photo, photo, photo], batch_size=2)['predictions']
+    assert [p['name'] for p in two] == [p['name'] for p in one]
+    assert [p['count'] for p in two] == pytest.approx([p['count'] for p in one], rel=1e-4)
+    sizes = [(p['width'], p['height']) for p in counter(folder, batch_size=3)['predictions']]
+    assert sizes == [(96, 80), (64, 80), (32, 80)]
+    with pytest.raises(ValueError, match='batch_size=0, expected at least 1'):
+        counter(photo, batch_size=0)
+
+
+def test_nothing_is_kept_and_nothing_is_read_ahead(counter, photo):
+    taken = []
+
+    def photos():
+        for k in range(100):
+            taken.append(k)
+            yield photo
+
+    results = counter.iter(photos(), batch_size=2)
+    assert not taken
+    for _ in range(3):
+        next(results)
+    assert taken == [0, 1, 2, 3]
+    results.close()
+
+
+def test_files(counter, folder, tmp_path):
+    out = tmp_path / 'out'
+    formats = ('json', 'csv', 'nwpu')
+    answer = counter(folder, pred_out_dir=out, pred_formats=formats, vis_out_dir=out)
+    files = {'counts.csv', 'count.txt', 'loc.txt'}
+    assert {f.name for f in out.iterdir()} == files | {
+        f'{k}.{e}' for k in range(3) for e in ('json', 'png')
+    }
+    predictions = answer['predictions']
+    assert [json.loads((out / f'{k}.json').read_text()) for k in range(3)] == predictions
+    rows = list(csv.DictReader((out / 'counts.csv').open(encoding='utf-8')))
+    assert [float(row['count']) for row in rows] == [p['count'] for p in predictions]
+    assert [int(row['points']) for row in rows] == [len(p['points']) for p in predictions]
+    counts, points = nwpu.read_counts(out / 'count.txt'), nwpu.read_points(out / 'loc.txt')
+    for p in predictions:
+        assert counts[p['name']] == pytest.approx(p['count'], abs=1e-4)
+        assert np.array_equal(points[p['name']], np.rint(np.array(p['points']).reshape(-1, 2)))
+    assert min(cv2.imread(str(out / '0.png')).shape[:2]) > 400
+
+
+def test_pictures(counter, photo):
+    (picture,) = counter(photo, return_vis=True)['visualization']
+    assert picture.dtype == np.uint8 and picture.shape[2] == 3
+    # Two panels of the photo, enlarged.
+    assert picture.shape[1] > 2 * 600
+
+
+def test_unreadable_images(counter, folder):
+    (folder / '1.png').write_bytes(b'text')
+    with pytest.raises(ValueError, match='1.png: not a readable image'):
+        counter(folder)
+    with pytest.warns(UserWarning, match='1 images could not be read:\n .*1.png: not a'):
+        answer = counter(folder, on_error='skip')
+    assert [p['name'] for p in answer['predictions']] == ['0', '2']
+    (error,) = answer['errors']
+    assert error['name'] == '1' and error['img_path'] == str(folder / '1.png')
+    assert 'not a readable image' in error['error']
+    with pytest.raises(ValueError, match="on_error='ignore', expected 'raise' or 'skip'"):
+        counter(folder, on_error='ignore')
+    with pytest.raises(ValueError, match='unknown argument'):
+        counter(folder, on_eror='skip')
+
+
+def test_notes(counter, photo, monkeypatch):
+    monkeypatch.setattr(counter.model, 'run_network', fixed(counter, 6))
+    monkeypatch.setattr(counter, 'training_sizes', (90, 100))
+    assert counter(photo)['predictions'][0]['notes'] == []
+    (prediction,) = counter(np.tile(photo, (2, 2, 1)))['predictions']
+    assert prediction['notes'] == ['longer side of 192 pixels, trained on 90 to 100']
+    monkeypatch.setattr(counter.model, 'run_network', fixed(counter, 0.2))
+    assert counter(photo)['predictions'][0]['notes'] == []  # nobody, rightly
+
+    def faint(inputs, padding_mask=None):
+        return dict(density=torch.full((len(inputs), 1, 20, 24), 0.008))
+
+    monkeypatch.setattr(counter.model, 'run_network', faint)
+    assert counter(photo)['predictions'][0]['notes'] == [
+        '100 % of the count is in cells of less than 0.01 persons'
+    ]
+
+
+# -------------------------------------------------------------------------- models and weights
+
+
+def tiny(**kwargs):
+    """A counter of one small network."""
+    preprocessor = dict(type='CrowdDataPreprocessor', to_gray=True, mean=[0], std=[255])
+    head = dict(type='DensityHead', in_channels=30, mid_channels=(), in_stride=4, out_stride=4)
+    loss = dict(type='PMLLoss')
+    return Config(
+        dict(
+            model=dict(
+                type='DensityCounter',
+                data_preprocessor=preprocessor,
+                backbone=dict(type='MCNN'),
+                head=head,
+                loss=loss,
+                **kwargs,
+            )
+        )
+    )
+
+
+@pytest.fixture
+def tiny_weights(tmp_path):
+    from mmcrowd.registry import MODELS
+
+    cfg = tiny()
+    cfg.model.data_preprocessor.type = 'mmcrowd.CrowdDataPreprocessor'
+    path = tmp_path / 'tiny.safetensors'
+    save_checkpoint(MODELS.build(cfg.model).state_dict(), dict(sizes=[64, 128]), path)
+    return path
+
+
+def test_a_config_with_weights(tiny_weights, photo):
+    counter = CrowdInferencer(tiny(), tiny_weights, device='cpu', show_progress=False)
+    assert counter.training_sizes == (64, 128) and counter.weights_entry is None
+    assert isinstance(counter.model.localizer, OTMinimization)
+    state, given = counter.model.state_dict(), read_checkpoint(tiny_weights)['state_dict']
+    assert all(torch.equal(state[key], value) for key, value in given.items())
+    assert counter(photo)['predictions'][0]['count'] >= 0
+    # Its own localizer stays.
+    own = CrowdInferencer(tiny(localizer=dict(type='LocalMaximum')), tiny_weights)
+    assert isinstance(own.model.localizer, LocalMaximum)
+    named = CrowdInferencer(tiny(), tiny_weights, localizer='LocalMaximum')
+    assert isinstance(named.model.localizer, LocalMaximum)
+
+
+def test_weights_of_another_model(tiny_weights):
+    with pytest.raises(ValueError) as error:
+        CrowdInferencer(weights=tiny_weights, device='cpu')
+    message = str(error.value)
+    assert 'tiny.safetensors: weights of another model: ' in message
+    assert 'parameters missing (backbone.' in message and 'that it does not have (' in message
+    assert len(message) < 900 and '\n' not in message
+    CrowdInferencer(weights=tiny_weights, device='cpu', strict=False)
+
+
+def test_missing_weights(tmp_path):
+    with pytest.raises(ValueError, match='a config without weights; name a checkpoint'):
+        CrowdInferencer(tiny())
+    with pytest.raises(FileNotFoundError, match='no weights .*none.pth: neither a file, nor a URL'):
+        CrowdInferencer(tiny(), tmp_path / 'none.pth')
+    with pytest.raises(FileNotFoundError, match='pml_mcnn_sha comes without weights'):
+        CrowdInferencer('pml_mcnn_sha')
+    with pytest.raises(
+        ValueError, match="no model 'pml_hrnet_qrnf': .*did you mean pml_hrnet_qnrf"
+    ):
+        CrowdInferencer('pml_hrnet_qrnf')
+
+
+def test_names_of_the_default(counter):
+    name = 'mmcrowd::pml_efficientnet_lite0_default'
+    by_config = CrowdInferencer(name, device='cpu', precision='bf16')
+    assert by_config.weights_entry == counter.weights_entry is not None
+    assert by_config.model.precision == 'bf16'
+    assert counter.model.precision == 'fp32' and not counter.model.training
+    with pytest.raises(ValueError, match="precision='fp8'"):
+        CrowdInferencer(precision='fp8', device='cpu')
+
+
+# --------------------------------------------------------------------------------------- outputs
+
+
+def test_plain_prediction():
+    sample = CrowdDataSample(
+        metainfo=dict(img_id='a', ori_shape=(4, 6), img_path='x/a.jpg', notes=['n']),
+        pred_count=1.25,
+        pred_density=PixelData(density=torch.zeros(1, 4, 6)),
+        pred_instances=InstanceData(
+            points=torch.tensor([[1.234, -0.001]]), scores=torch.tensor([0.123456])
+        ),
+    )
+    assert plain_prediction(sample) == dict(
+        name='a',
+        img_path='x/a.jpg',
+        width=6,
+        height=4,
+        count=1.25,
+        points=[[1.23, 0.0]],
+        scores=[0.1235],
+        notes=['n'],
+    )
+
+
+def test_output_paths_stay_in_their_folder():
+    assert output_path('out', '../../a', '.json').as_posix() == 'out/a.json'
+
+
+def test_an_unknown_format():
+    with pytest.raises(ValueError, match="format 'xml', expected any of json, csv, nwpu"):
+        PredictionWriter('out', ['xml'])

@@ -1,0 +1,157 @@
+"""The command mmcrowd, as a user runs it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mmcrowd import cli
+from mmcrowd.apis.zoo import find_entry
+from mmcrowd.commands import doctor
+
+
+@pytest.fixture
+def mmcrowd(monkeypatch, capsys):
+    """Function that runs the command and gives what it prints; an error is a SystemExit."""
+
+    def run(*argv):
+        monkeypatch.setattr(sys, 'argv', ['mmcrowd', *map(str, argv)])
+        cli.main()
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / 'photo.png'
+    rng = np.random.default_rng(0)
+    cv2.imwrite(str(path), rng.integers(0, 256, (48, 64, 3), np.uint8))
+    return path
+
+
+def test_commands_have_a_line_of_help(mmcrowd, capsys):
+    assert {'count', 'doctor', 'zoo'} <= set(cli.help_lines())
+    with pytest.raises(SystemExit) as end:
+        mmcrowd('--help')
+    out = ' '.join(capsys.readouterr().out.split())
+    assert end.value.code == 0
+    assert all(f'{name} ' in out and text in out for name, text in cli.help_lines().items())
+    with pytest.raises(SystemExit, match='2'):
+        mmcrowd('cuont')
+    assert "invalid choice: 'cuont'" in capsys.readouterr().err
+
+
+def test_count(mmcrowd, photo, tmp_path):
+    out = mmcrowd('count', photo, '--out-dir', tmp_path / 'out', '--device', 'cpu')
+    entry = find_entry('default')
+    (line,) = out.splitlines()
+    assert line.startswith(f'{photo}: count ') and f'({entry.name}, {entry.test_errors()}' in line
+    prediction = json.loads((tmp_path / 'out' / 'photo.json').read_text())
+    assert f'count {prediction["count"]:.1f} ' in line
+    assert cv2.imread(str(tmp_path / 'out' / 'photo.png')) is not None
+
+
+def test_count_prints_json_or_csv(mmcrowd, photo, tmp_path):
+    cv2.imwrite(str(tmp_path / 'second.png'), np.zeros((32, 32), np.uint8))
+    lines = mmcrowd('count', photo, tmp_path / 'second.png', '--json').splitlines()
+    predictions = [json.loads(line) for line in lines]
+    assert [p['name'] for p in predictions] == ['photo', 'second']
+    header, *rows = mmcrowd('count', f'{tmp_path}/*.png', '--csv').splitlines()
+    assert header == 'name,img_path,width,height,count,points,notes'
+    assert [row.split(',')[4] for row in rows] == [str(p['count']) for p in predictions]
+
+
+def test_count_with_bad_photos(mmcrowd, photo, tmp_path, capsys):
+    (tmp_path / 'text.png').write_text('text')
+    with pytest.raises(SystemExit) as end:
+        mmcrowd('count', tmp_path, '--device', 'cpu')
+    captured = capsys.readouterr()
+    assert captured.out.startswith(f'{photo}: count ') and captured.out.count('\n') == 1
+    message = str(end.value.code)
+    assert message.startswith('mmcrowd: error: 1 of the photos could not be read:\n')
+    assert f'{tmp_path}/text.png: not a readable image (4 bytes)' in message
+    with pytest.raises(SystemExit) as end:
+        mmcrowd('count', tmp_path / 'text.png')
+    assert end.value.code == f'mmcrowd: error: {tmp_path}/text.png: not a readable image (4 bytes)'
+    with pytest.raises(SystemExit) as end:
+        mmcrowd('count', photo, '--weights', tmp_path / 'none.pth')
+    assert 'mmcrowd: error: no weights' in end.value.code
+
+
+def test_zoo(mmcrowd):
+    assert mmcrowd('zoo', 'list').startswith('pml_efficientnet_lite0_default  (default)\n')
+    assert 'pml_hrnet_qnrf\n' in mmcrowd('zoo', 'list', '--all', 'pml_*')
+    info = mmcrowd('zoo', 'info')
+    entry = find_entry('default')
+    assert entry.sha256 in info and f'config:   {entry.config}' in info
+    assert 'errors of the paper: UCF-QNRF: MAE' in mmcrowd('zoo', 'info', 'pml_hrnet_qnrf')
+    assert mmcrowd('zoo', 'path') == f'{entry.fetch()}\n'
+    with pytest.raises(SystemExit, match='pml_hrnet_qnrf comes without weights'):
+        mmcrowd('zoo', 'path', 'pml_hrnet_qnrf')
+
+
+# ---------------------------------------------------------------------------------------- doctor
+
+
+def test_doctor(mmcrowd):
+    out = mmcrowd('doctor', '--device', 'cpu')
+    assert 'pml_efficientnet_lite0_default on cpu: 256 x 192 pixels of noise in' in out
+    assert 'mmengine: ' in out and 'cv2: ' in out and out.endswith('All is well.\n')
+
+
+def test_doctor_says_what_is_missing(mmcrowd, monkeypatch, capsys):
+    installed = dict(torch='2.14.1', mmengine='0.11.0rc3')
+    installed['mmcv-lite'] = '2.2.0'
+    monkeypatch.setattr(doctor, 'installed_versions', lambda: installed)
+    with pytest.raises(SystemExit) as end:
+        mmcrowd('doctor')
+    assert '- torchvision>=0.15 is not installed: pip install torch torchvision' in end.value.code
+    assert 'mmpretrain>=1.2,<2 is not installed: pip install "mmpretrain>=1.2,<2"' in end.value.code
+    assert 'mmpretrain: MISSING' in capsys.readouterr().out
+
+
+def test_doctor_needs_nothing_itself():
+    """It runs in an environment of Python alone."""
+    code = 'import sys; sys.path.append(sys.argv[1]); sys.argv = ["mmcrowd", "doctor"]; '
+    code += 'from mmcrowd.cli import main; main()'
+    command = [sys.executable, '-I', '-S', '-c', code, str(Path(cli.__file__).parents[1])]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert '- torch>=2.0 is not installed: pip install torch torchvision\n' in done.stderr
+    assert '- safetensors is not installed: pip install safetensors\n' in done.stderr
+    assert 'numpy: MISSING' in done.stdout
+
+
+@pytest.mark.parametrize(
+    'changed, message',
+    [
+        (dict(mmpretrain='0.1'), 'mmpretrain 0.1 is installed; run `pip install'),
+        (dict(torchvision='0.20.0'), 'are no pair'),
+        ({'mmcv': '2.2.0'}, 'own the same module'),
+    ],
+)
+def test_doctor_says_what_does_not_fit(changed, message, monkeypatch):
+    fitting = {
+        'torch': '2.14.1',
+        'torchvision': '0.29.1',
+        'mmengine': '0.11.0rc3',
+        'mmcv-lite': '2.2.0',
+        'mmpretrain': '1.2.0',
+    }
+    monkeypatch.setattr(doctor, 'installed_versions', lambda: fitting)
+    assert list(doctor.missing_packages()) == []
+    monkeypatch.setattr(doctor, 'installed_versions', lambda: fitting | changed)
+    (problem,) = doctor.missing_packages()
+    assert message in problem
+
+
+def test_doctor_tells_of_a_model_that_does_not_run(monkeypatch):
+    monkeypatch.setattr(doctor, 'import_module', lambda name: 1 / 0)
+    (problem,) = doctor.failed_run('cpu')
+    assert problem == 'the default model does not run (ZeroDivisionError: division by zero)'
+    assert len(list(doctor.broken_modules())) == 2
