@@ -37,8 +37,9 @@ def test_the_main_configs_exist():
 
 
 def only_dataset(loader):
-    """Config of the one dataset of a loader, without wrappers."""
-    (dataset,) = unwrap(loader.dataset)
+    """Config of the dataset of a loader, without wrappers; of several, which are read alike."""
+    dataset, *others = unwrap(loader.dataset)
+    assert all((other.type, other.split) == (dataset.type, dataset.split) for other in others)
     return dataset
 
 

@@ -35,7 +35,7 @@ LISTED = 4
 
 # How torch says that a file wants more than tensors and plain values.
 _WANTS_MORE = re.compile(
-    r'Unsupported (?:global|class|operand)|GLOBAL \S+ was not|Trying to (?:call|instantiate)|'
+    r'Unsupported (?:global|class)|GLOBAL \S+ was not|Trying to (?:call|instantiate)|'
     r'Can only (?:build|create)|persistent id'
 )
 _GLOBAL = re.compile(r'(?:GLOBAL|Unsupported global:) ((?!GLOBAL)[\w.]+)')

@@ -20,6 +20,7 @@ from rich.console import Console
 
 from mmcrowd import command_line
 from mmcrowd.analysis.benchmarks.gpu import (
+    COUNTERS,
     PUBLISHED_RATIO,
     VARIANTS,
     describe_device,
@@ -31,19 +32,6 @@ from mmcrowd.analysis.benchmarks.gpu import (
 from mmcrowd.engine.config import read_config
 from mmcrowd.fileio.files import write_atomic
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
-COUNTERS = (
-    'pml_vgg16_shb.py',
-    'pml_hrnet_shb.py',
-    'pml_vgg19_shb.py',
-    'pml_csrnet_shb.py',
-    'pml_mcnn_shb.py',
-    'pml_hrnet_w18_shb.py',
-    'zip/zip_n_shb.py',
-    'fidtm/fidtm_hrnet_w48_shb.py',
-    'p2pnet/p2p_vgg16bn_sha.py',
-)
-
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Time losses and counters on a GPU')
@@ -53,7 +41,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--points', type=int, nargs='+', default=[54, 400, 1250], help='default: 54 400 1250'
     )
     parser.add_argument(
-        '--counters', nargs='*', default=COUNTERS, help='configs below configs/; default: all kinds'
+        '--counters', nargs='*', default=COUNTERS, help='configs of the package; default: all kinds'
     )
     parser.add_argument(
         '--variants', nargs='+', choices=VARIANTS, default=VARIANTS[:4], help='default: all'
@@ -93,7 +81,7 @@ def main(argv: list[str] | None = None) -> None:
             left_out.append(name)
             continue
         variants = [*args.variants, *(['compiled'] if name in args.compiled else [])]
-        cfg = read_config(CONFIGS / name)
+        cfg = read_config(f'mmcrowd::{name}')
         results.extend(measure_counter(name, cfg, variants, sizes, device, args.seconds))
 
     ratios = loss_ratios(results)

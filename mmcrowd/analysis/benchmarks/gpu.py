@@ -24,6 +24,18 @@ from mmcrowd.registry import MODELS
 
 from .train_step import make_batch
 
+# Configs of one counter of each kind.
+COUNTERS = (
+    'pml_vgg16_shb.py',
+    'pml_hrnet_shb.py',
+    'pml_vgg19_shb.py',
+    'pml_csrnet_shb.py',
+    'pml_mcnn_shb.py',
+    'pml_hrnet_w18_shb.py',
+    'zip/zip_n_shb.py',
+    'fidtm/fidtm_hrnet_w48_shb.py',
+    'p2pnet/p2pnet_vgg16bn_sha.py',
+)
 # GL takes this many times as long as PML on an RTX 3090 Ti (Lin, Wan and Chan, ICLR 2025).
 PUBLISHED_RATIO = 3.46
 # The ways a counter runs: float32; the same with channels-last memory; bfloat16 by the counter's

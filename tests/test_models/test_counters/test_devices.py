@@ -35,7 +35,7 @@ def make_sample(number, stride):
         'pml_csrnet_shb.py',
         'zip/zip_n_shb.py',
         'fidtm/fidtm_hrnet_w48_shb.py',
-        'p2pnet/p2p_vgg16bn_sha.py',
+        'p2pnet/p2pnet_vgg16bn_sha.py',
     ],
 )
 def test_the_host_waits_only_where_the_loss_says_so(name):
