@@ -27,6 +27,7 @@ from .losses import (
     ZIPLoss,
 )
 from .necks import ResizeConcat, SeparableRefiner, TopDownFusion
+from .onnx_inference import OnnxInference
 
 __all__ = [
     'MCNN',
@@ -51,6 +52,7 @@ __all__ = [
     'MapHead',
     'NoiseCCLoss',
     'OTMinimization',
+    'OnnxInference',
     'OutputLoss',
     'P2PLoss',
     'PMLEntropicLoss',
