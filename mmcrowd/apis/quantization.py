@@ -11,10 +11,11 @@ import numpy as np
 from mmcrowd.fileio.files import write_atomic
 from mmcrowd.models import BaseCounter, OnnxInference
 
-from .export import as_batch, require_onnx, strip_traces
+from .agreement import as_batch
+from .export import require_onnx, strip_traces
 from .inputs import find_photos, read_photo
 
-# The operators that are quantized. An activation vanishes in the range of the convolution before it,
+# The operators that are quantized. An activation becomes the range of the convolution before it,
 # which would otherwise have to hold what is cut off.
 QUANTIZED = ('Conv', 'Add', 'Clip', 'Relu')
 

@@ -4,13 +4,8 @@ import argparse
 from pathlib import Path
 
 from mmcrowd.apis import CrowdInferencer
-from mmcrowd.apis.export import (
-    OPSET,
-    compare,
-    export_onnx,
-    export_program,
-    require_agreement,
-)
+from mmcrowd.apis.agreement import compare, require_agreement
+from mmcrowd.apis.export import OPSET, export_onnx, export_program
 from mmcrowd.apis.quantization import calibration_crops, quantize_onnx
 from mmcrowd.apis.zoo import DEFAULT
 from mmcrowd.models.localizers.local_maximum import THRESHOLDS

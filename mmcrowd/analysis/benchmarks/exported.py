@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from mmcrowd.apis.export import as_batch, open_inference
+from mmcrowd.apis.agreement import as_batch, open_inference
 from mmcrowd.models import BaseCounter
 
 FIRST = 'PyTorch fp32'  # what the others are compared with
