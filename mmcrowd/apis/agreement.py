@@ -28,7 +28,8 @@ class Agreement(NamedTuple):
     Attributes:
         images: Number of images.
         persons: Sum of the counts of the counter.
-        count_error: Largest difference of a count, as a share of it, or of one person where it is less.
+        count_error: Largest difference of a count, as a share of the count, or of one person where
+            that is more.
         cell_error: Largest difference of a cell.
         points: Number of local maxima of the counter's densities.
         moved: How many points one of them has and the other has not.

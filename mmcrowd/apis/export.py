@@ -266,16 +266,14 @@ def export_onnx(
     path: str | Path,
     name: str,
     peak_threshold: float | None = None,
-    opset: int = OPSET,
 ) -> None:
-    """Write a counter as one ONNX file.
+    """Write a counter as one ONNX file with the operators of :data:`OPSET`.
 
     Args:
         counter: The counter.
         path: The file to write.
         name: What the metadata calls the model.
         peak_threshold: Of the local maxima. Defaults to None, none.
-        opset: Version of the operators. Defaults to 18.
 
     Raises:
         ImportError: A package of the extra ``export`` is not installed.
@@ -289,7 +287,7 @@ def export_onnx(
         dynamo=True,
         input_names=['image'] if peak_threshold is None else ['image', 'size'],
         output_names=output_names(peak_threshold),
-        opset_version=opset,
+        opset_version=OPSET,
         external_data=False,
         verbose=False,
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmcrowd.apis import CrowdInferencer
 from mmcrowd.apis.agreement import compare, require_agreement
-from mmcrowd.apis.export import OPSET, export_onnx, export_program
+from mmcrowd.apis.export import export_onnx, export_program
 from mmcrowd.apis.quantization import calibration_crops, quantize_onnx
 from mmcrowd.apis.zoo import DEFAULT
 from mmcrowd.models.localizers.local_maximum import THRESHOLDS
@@ -41,9 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--crop-size', type=int, default=512, help='their sides in pixels; default: %(default)s'
     )
-    parser.add_argument(
-        '--opset', type=int, default=OPSET, help='of the ONNX file; default: %(default)s'
-    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -58,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
     if path.suffix == '.pt2':
         export_program(counter, path, name, args.peaks)
     else:
-        export_onnx(counter, path, name, args.peaks, args.opset)
+        export_onnx(counter, path, name, args.peaks)
     agreement = compare(counter, path)
     print(f'{path}: {size(path)}; {agreement}')
     require_agreement(agreement, path)
@@ -66,8 +63,8 @@ def run(args: argparse.Namespace) -> None:
         quantized = path.with_name(f'{path.stem}_int8.onnx')
         crops = calibration_crops(args.int8, args.crops, args.crop_size)
         quantize_onnx(counter, path, quantized, crops)
-        held_out = calibration_crops(args.int8, min(args.crops, 10), args.crop_size, seed=1)
-        print(f'{quantized}: {size(quantized)}; {compare(counter, quantized, held_out)}')
+        others = calibration_crops(args.int8, min(args.crops, 10), args.crop_size, seed=1)
+        print(f'{quantized}: {size(quantized)}; {compare(counter, quantized, others)}')
 
 
 def size(path: Path) -> str:
