@@ -53,7 +53,7 @@ setup(
     long_description_content_type='text/markdown',
     author='The mmcrowd developers',
     license='Apache-2.0',
-    license_files=['LICENSE'],
+    license_files=['LICENSE', 'NOTICE'],
     keywords=['crowd counting', 'crowd localization', 'density map', 'OpenMMLab'],
     classifiers=[
         'Operating System :: OS Independent',

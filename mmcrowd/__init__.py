@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 __all__ = ['CrowdInferencer', '__version__', 'list_models', 'registry']
 
+# mmcv-lite says so whenever its layers are imported; mmcrowd has no use for this one.
+warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
+
 # mmcrowd doctor says itself what is missing.
 if not asks_what_is_missing():
     check_versions(installed_versions())
-
-    # mmcv-lite says so whenever its layers are imported; mmcrowd has no use for this one.
-    warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
 
     from . import registry
 

@@ -1,13 +1,20 @@
 """How the tools of the command line end."""
 
+import ast
 import io
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
+
+# A loader worker hands its error on as the text of its traceback.
+WORKER_ERROR = re.compile(r'Caught \w+ in DataLoader worker process \d+\.\nOriginal Traceback')
+FRAME = re.compile(r'^  File "(?P<file>.+)", line \d+, in .+\n +(?P<line>.*)\n', re.MULTILINE)
+LAST_LINES = re.compile(r'^(?P<type>\w[\w.]*): (?P<message>.*)', re.MULTILINE | re.DOTALL)
 
 
 def run(main: Callable[[], None]) -> None:
@@ -16,7 +23,8 @@ def run(main: Callable[[], None]) -> None:
     Errors of the input are those that mmcrowd or the tool raises itself, since these say what is
     wrong with which file or key, and those of the system about a file that the command line names.
     The sentence goes to stderr, and the exit status is 1. Any other error keeps its traceback, and
-    all of them do in Python's development mode: ``python -X dev tools/train.py ...``.
+    all of them do in Python's development mode: ``python -X dev tools/train.py ...``. An error that
+    is raised in a worker process of a data loader ends it alike.
 
     Args:
         main: Function of the tool's script.
@@ -29,22 +37,41 @@ def run(main: Callable[[], None]) -> None:
         main()
     except Exception as error:
         tools = Path(main.__code__.co_filename).resolve().parent
-        if sys.flags.dev_mode or not _is_of_input(error, tools):
+        file, line, message = _read_worker_error(error) or _read_error(error)
+        is_own = any(Path(file).resolve().is_relative_to(folder) for folder in (PACKAGE, tools))
+        on_purpose = is_own and line.startswith('raise')
+        if sys.flags.dev_mode or not (on_purpose or _is_about_given_file(error)):
             raise
-        # The text of a KeyError is the repr of its message.
-        message = error.args[0] if isinstance(error, KeyError) and error.args else error
         sys.exit(f'{Path(sys.argv[0]).name}: error: {message}')
 
 
-def _is_of_input(error: Exception, tools: Path) -> bool:
+def _read_error(error: Exception) -> tuple[str, str, str]:
+    """File and line of the source that raised an error, and its message."""
+    origin = traceback.extract_tb(error.__traceback__)[-1]
+    # The text of a KeyError is the repr of its message.
+    message = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return origin.filename, origin.line or '', str(message)
+
+
+def _read_worker_error(error: Exception) -> tuple[str, str, str] | None:
+    """The same of an error that a loader worker has handed on; None if it is of another kind."""
+    text = str(error.args[0]) if error.args else ''
+    frames = list(FRAME.finditer(text)) if WORKER_ERROR.match(text) else []
+    last = LAST_LINES.search(text, frames[-1].end()) if frames else None
+    if last is None:
+        return None
+    message = last['message'].rstrip('\n')
+    if last['type'] == 'KeyError' and message[0] in '"\'':  # the repr of its message
+        message = ast.literal_eval(message)
+    return frames[-1]['file'], frames[-1]['line'], str(message)
+
+
+def _is_about_given_file(error: Exception) -> bool:
     if isinstance(error, OSError) and error.filename is not None:
         given = [part for word in sys.argv[1:] for part in (word, word.partition('=')[2])]
         if any(_belong_together(str(error.filename), part) for part in given if part):
             return True
-    origin = traceback.extract_tb(error.__traceback__)[-1]
-    path = Path(origin.filename).resolve()
-    is_own = path.is_relative_to(PACKAGE) or path.is_relative_to(tools)
-    return is_own and (origin.line or '').startswith('raise')
+    return False
 
 
 def _belong_together(file: str, given: str) -> bool:

@@ -27,7 +27,7 @@ DATA_SAMPLERS = _child(root.DATA_SAMPLERS)
 # Counters and everything they are made of: backbones, necks, heads, losses, preprocessors.
 MODELS = _child(root.MODELS, 'mmcrowd.models')
 MODEL_WRAPPERS = _child(root.MODEL_WRAPPERS)
-WEIGHT_INITIALIZERS = _child(root.WEIGHT_INITIALIZERS)
+WEIGHT_INITIALIZERS = _child(root.WEIGHT_INITIALIZERS, 'mmcrowd.models')
 # Helpers that hold no parameters, such as localizers.
 TASK_UTILS = _child(root.TASK_UTILS, 'mmcrowd.models')
 

@@ -24,6 +24,7 @@ def loaded_by(module: str) -> set[str]:
         ('mmcrowd.ops.cells', ('ops',), False),
         ('mmcrowd.ops.heads', ('ops',), False),
         ('mmcrowd.ops.neighbours', ('ops',), False),
+        ('mmcrowd.ops.polygons', ('ops',), False),
         ('mmcrowd.ops.grid', ('ops',), True),
         ('mmcrowd.ops.partition', ('ops',), True),
         ('mmcrowd.fileio.files', ('fileio',), False),

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
 
 from mmcrowd.engine.config import read_config
 
-SCHEDULES = Path(__file__).parents[1] / 'configs' / '_base_' / 'schedules'
+CONFIGS = Path(__file__).parents[1] / 'configs'
+SCHEDULES = CONFIGS / '_base_' / 'schedules'
 
 
 def learning_rates(name, epoch_length):
@@ -45,6 +47,22 @@ def test_the_authors_schedule():
     assert rates.index(max(rates)) == pytest.approx(60, abs=2)  # after 1 % of the epochs
     assert rates[-1] == pytest.approx(2e-5, rel=1e-3)
     assert rates[60:] == sorted(rates[60:], reverse=True)
+
+
+@pytest.mark.parametrize('factor', [None, 0.5])
+def test_one_rate_for_all_unless_told_otherwise(factor):
+    """The published program never applies its half rate of the backbone."""
+    option = 'optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult'
+    cfg = read_config(CONFIGS / 'pml_vgg19_sha.py', {option: factor} if factor else None)
+    model = torch.nn.ModuleDict({part: torch.nn.Linear(1, 1) for part in ('backbone', 'head')})
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    rates = {
+        id(parameter): group['lr']
+        for group in optimizer.param_groups
+        for parameter in group['params']
+    }
+    assert {rates[id(p)] for p in model['head'].parameters()} == {3e-5}
+    assert {rates[id(p)] for p in model['backbone'].parameters()} == {3e-5 * (factor or 1)}
 
 
 @pytest.mark.parametrize('name', ['cpu_1h.py', 'cpu_5min.py'])

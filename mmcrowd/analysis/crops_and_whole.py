@@ -127,7 +127,7 @@ def _count(
     """Count the first images, in batches."""
     seeded = SeededSamples(dataset, seed=0)
     predicted, true = [], []
-    num_images = min(num_images, len(dataset))
+    num_images = min(num_images, len(dataset))  # type: ignore[arg-type]  # all of ours have a length
     for start in range(0, num_images, batch_size):
         places = range(start, min(start + batch_size, num_images))
         if len(places) < batch_size:

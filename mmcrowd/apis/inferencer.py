@@ -1,9 +1,11 @@
 """From photos to counts, points and pictures."""
 
+import logging
 import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +15,7 @@ import numpy as np
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose
 from mmengine.infer import BaseInferencer
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
 from mmcrowd.datasets.wrappers import unwrap
@@ -33,6 +36,7 @@ from .inputs import Photo, find_photos, number_of_photos, read_photo
 from .notes import notes_on_density, notes_on_size
 from .outputs import PredictionWriter, output_path
 from .progress import track
+from .zones import Zones, count_in_zones, parse_zones, read_zones
 from .zoo import DEFAULT, ZooEntry, find_entry, list_models
 
 # Images of more pixels are reduced to so many: the memory of a network grows with them, and this
@@ -71,7 +75,12 @@ class CrowdInferencer(BaseInferencer):
       count by :class:`~mmcrowd.models.OTMinimization`, unless the model brings a localizer of its
       own or another one is asked for;
     - ``scores``: one for each point;
-    - ``notes``: what makes the answer doubtful, as sentences; see :mod:`mmcrowd.apis.notes`.
+    - ``notes``: what makes the answer doubtful, as sentences; see :mod:`mmcrowd.apis.notes`;
+    - ``zones``, where zones are given: the count in each, see
+      :func:`~mmcrowd.apis.zones.count_in_zones`.
+
+    Images of more than 4 million pixels go through the network in tiles
+    (:class:`~mmcrowd.models.SlideInference`), unless the model has an inference of its own.
 
     Args:
         model: Name or alias in the zoo (:func:`~mmcrowd.apis.list_models`), ``mmcrowd::NAME`` of a
@@ -101,7 +110,7 @@ class CrowdInferencer(BaseInferencer):
     preprocess_kwargs = {'recursive', 'on_error', 'max_pixels'}
     forward_kwargs: set = set()
     visualize_kwargs = {'return_vis', 'show', 'wait_time', 'vis_out_dir'}
-    postprocess_kwargs = {'pred_out_dir', 'pred_formats'}
+    postprocess_kwargs = {'pred_out_dir', 'pred_formats', 'zones'}
 
     def __init__(
         self,
@@ -137,6 +146,8 @@ class CrowdInferencer(BaseInferencer):
                 counter.localizer = TASK_UTILS.build(dict(localizer))
             elif counter.localizer is None:
                 counter.localizer = TASK_UTILS.build(dict(type='OTMinimization'))
+            if counter.inference is None:
+                counter.inference = TASK_UTILS.build(dict(type='SlideInference'))
 
     def __call__(
         self, inputs: Any, return_datasamples: bool = False, batch_size: int = 1, **kwargs
@@ -163,6 +174,8 @@ class CrowdInferencer(BaseInferencer):
                 - ``pred_out_dir``, ``pred_formats``: folder of the predictions, and any of
                   ``'json'`` (the default), ``'csv'``, ``'nwpu'``; see
                   :class:`~mmcrowd.apis.outputs.PredictionWriter`.
+                - ``zones``: JSON file of zones, its content, or :class:`~mmcrowd.apis.zones.Zones`,
+                  in pixels of the image.
 
         Returns:
             ``predictions``, a list of one dict for each image (see the class); ``visualization``,
@@ -207,20 +220,20 @@ class CrowdInferencer(BaseInferencer):
             visualize,
             writer,
             return_datasamples,
+            _zones(post.get('zones')),
         )
         total = number_of_photos(inputs)
         return track(results, total) if self.show_progress and total != 1 else results
 
-    def _run(self, batches, forward, visualize, writer, return_datasamples):
+    def _run(self, batches, forward, visualize, writer, return_datasamples, zones):
         with writer:
             for batch in batches:
                 data = self.collate_fn([loaded.packed for loaded in batch])
                 samples = self.forward(data, **forward)
                 for loaded, sample in zip(batch, samples, strict=True):
                     pictures = self.visualize([loaded], [sample], **visualize)
-                    yield self.postprocess(
-                        [self._finish(loaded, sample)], pictures, return_datasamples, writer=writer
-                    )
+                    sample = self._finish(loaded, sample, zones)
+                    yield self.postprocess([sample], pictures, return_datasamples, writer=writer)
 
     def preprocess(  # type: ignore[override]
         self,
@@ -257,8 +270,10 @@ class CrowdInferencer(BaseInferencer):
         known = dict(img=img, img_id=photo.name, ori_shape=shape)
         return self.pipeline(known if photo.path is None else dict(known, img_path=photo.path))
 
-    def _finish(self, loaded: LoadedPhoto, sample: CrowdDataSample) -> CrowdDataSample:
-        """The sample with its notes."""
+    def _finish(
+        self, loaded: LoadedPhoto, sample: CrowdDataSample, zones: Zones | None
+    ) -> CrowdDataSample:
+        """The sample with its notes, and the counts in the zones."""
         notes = [*loaded.notes]
         seen, original = tuple(sample.img_shape), tuple(sample.ori_shape)
         if seen != original:
@@ -270,6 +285,8 @@ class CrowdInferencer(BaseInferencer):
         if 'pred_density' in sample:
             notes += notes_on_density(sample.pred_density.density.cpu().numpy()[0])
         sample.set_metainfo(dict(notes=notes))
+        if zones is not None:
+            sample.set_metainfo(dict(zones=count_in_zones(zones, sample)))
         return sample
 
     def visualize(  # type: ignore[override]
@@ -344,7 +361,8 @@ class CrowdInferencer(BaseInferencer):
             stem = Path(name.partition('::')[2]).stem
             entries = {entry: find_entry(entry) for entry in list_models(stem)}
             self.entry = entries.get(stem)
-        return read_config(name)
+        with _no_notices():
+            return read_config(name)
 
     def _init_model(self, cfg: Config, weights: str, device: str = 'cpu') -> BaseCounter:  # type: ignore[override]
         checkpoint = read_checkpoint(weights)
@@ -406,7 +424,7 @@ def plain_prediction(sample: CrowdDataSample) -> dict[str, Any]:
     read = SampleReader(sample, 'CrowdInferencer')
     height, width = read.value('ori_shape')
     points, scores = read.pred_points, read.pred_scores
-    return dict(
+    prediction = dict(
         name=read.value('img_id'),
         img_path=read.get('img_path'),
         width=int(width),
@@ -416,3 +434,25 @@ def plain_prediction(sample: CrowdDataSample) -> dict[str, Any]:
         scores=[] if scores is None else (np.round(scores, 4) + 0.0).tolist(),
         notes=list(read.get('notes', [])),
     )
+    if 'zones' in sample:
+        prediction['zones'] = read.get('zones')
+    return prediction
+
+
+def _zones(zones: Any) -> Zones | None:
+    """Zones from a file or its content."""
+    if zones is None or isinstance(zones, Zones):
+        return zones
+    return read_zones(zones) if isinstance(zones, str | os.PathLike) else parse_zones(zones)
+
+
+@contextmanager
+def _no_notices() -> Iterator[None]:
+    """Context in which MMEngine does not tell which variables a config has from outside."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

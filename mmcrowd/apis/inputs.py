@@ -3,6 +3,7 @@
 import glob
 import io
 import os
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from http.client import HTTPException
@@ -254,7 +255,11 @@ def decode_photo(content: bytes, name: str) -> Pixels:
     if is_heic:
         _open_heic(name)
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with warnings.catch_warnings():
+            # Large, but below the limit.
+            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(content))
+        with image:
             notes = _notes_of(image)
             if image.format not in _BY_OPENCV:
                 return Pixels(_from_pillow(image, name), notes)

@@ -76,8 +76,9 @@ class PredictionWriter:
         if name not in self._files:
             assert self.folder is not None
             self.folder.mkdir(parents=True, exist_ok=True)
-            path, how = self.folder / name, dict(errors='backslashreplace', newline='')
-            file = self._stack.enter_context(path.open('w', encoding='utf-8', **how))
+            path = self.folder / name
+            file = path.open('w', encoding='utf-8', errors='backslashreplace', newline='')
+            self._stack.enter_context(file)
             self._files[name] = file
             if header:
                 csv.writer(file).writerow(header)

@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--precision', choices=('fp32', 'bf16'), default='fp32')
     parser.add_argument('--batch-size', type=int, default=1)
     parser.add_argument('--max-pixels', type=int, default=MAX_PIXELS, help='reduce larger photos')
+    parser.add_argument('--zones', help='JSON file of zones, which are counted too')
     parser.add_argument('--recursive', action='store_true', help='search subfolders, too')
     printed = parser.add_mutually_exclusive_group()
     printed.add_argument('--json', action='store_true', help='print a line of JSON for each photo')
@@ -66,6 +67,7 @@ def run(args: argparse.Namespace) -> None:
         vis_out_dir=None if args.no_pictures else args.out_dir,
         pred_out_dir=args.out_dir,
         pred_formats=args.formats,
+        zones=args.zones,
     )
     table = csv.writer(sys.stdout, lineterminator='\n')
     if args.csv:
@@ -91,7 +93,10 @@ def line(prediction: dict, model: str) -> str:
     """What is printed for a photo: its name, its count, the model and what is doubtful."""
     where = printable(prediction['img_path'] or prediction['name'])
     notes = ''.join(f'; note: {note}' for note in prediction['notes'])
-    return f'{where}: count {prediction["count"]:.1f} ({model}{notes})'
+    zones = ''.join(
+        f', {printable(zone["name"])} {zone["count"]:.1f}' for zone in prediction.get('zones', [])
+    )
+    return f'{where}: count {prediction["count"]:.1f}{zones} ({model}{notes})'
 
 
 def describe(counter: CrowdInferencer) -> str:

@@ -34,8 +34,7 @@ class BaseCrowdDataset(BaseDataset, ABC):
     - where the benchmark gives them, other values for each point, see
       :mod:`mmcrowd.structures.point_fields`,
     - ``attributes`` (dict), the benchmark's labels of the image,
-    - for a resized copy ``ori_shape``, (height, width) as downloaded; points are in pixels of the
-      copy.
+    - for a resized copy ``ori_shape``, (h, w) as downloaded; points are in pixels of the copy.
 
     **Splits.** Where a benchmark has no validation set of its own, its training images in natural
     order of their names are divided by position: every tenth (the 10th, 20th, ...) is ``'val'``,
@@ -77,7 +76,6 @@ class BaseCrowdDataset(BaseDataset, ABC):
         ...     def list_images(self, problems):
         ...         images = sorted(Path(self.data_root).glob('*.jpg'))
         ...         return [ImageEntry(str(i), i.stem, str(i.with_suffix('.txt'))) for i in images]
-        ...
         ...     def read_annotation(self, entry):
         ...         return dict(points=np.loadtxt(entry.ann_path, ndmin=2))
     """
@@ -242,9 +240,10 @@ class BaseCrowdDataset(BaseDataset, ABC):
             + ('' if self.ann_file else '\n\nor a copy by tools/dataset_converters/prepare.py')
         )
 
-    # Older names, for subclasses that call them.
-    require = check_layout
-    read_annotations = list_from_file
+    def _copy_without_annotation(self, memo: dict | None = None) -> 'BaseCrowdDataset':
+        # MMEngine's default is one memo for all calls, where a transform passes for a dataset that
+        # is gone and whose address it has.
+        return super()._copy_without_annotation({} if memo is None else memo)
 
     def _join_prefix(self) -> None:
         """Each dataset lays out its own folders: there is no ``data_prefix`` to join."""

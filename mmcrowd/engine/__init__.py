@@ -7,6 +7,7 @@ from .hooks import (
     LoggerHook,
     ResumeValidationHook,
     StrictWeightsHook,
+    TimeLimitHook,
 )
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     'LoggerHook',
     'ResumeValidationHook',
     'StrictWeightsHook',
+    'TimeLimitHook',
 ]
 
 # What load_from and --resume name is read without running code in it.

@@ -124,7 +124,7 @@ class ImageResult:
     def _of_boxes(self, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | None:
         boxes = self.gt_boxes
         if boxes is None and self.gt_points is not None and len(self.gt_points) == 0:
-            boxes = []  # all is known of nobody
+            boxes = np.empty((0, 4))  # all is known of nobody
         try:
             return None if boxes is None else function(boxes)
         except ValueError as error:

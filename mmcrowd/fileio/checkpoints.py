@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import warnings
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from http.client import HTTPException
@@ -34,7 +35,7 @@ LISTED = 4
 
 # How torch says that a file wants more than tensors and plain values.
 _WANTS_MORE = re.compile(
-    r'Unsupported (?:global|class|operand)|GLOBAL \S+ was not|Trying to (?:call|instantiate)|'
+    r'Unsupported (?:global|class)|GLOBAL \S+ was not|Trying to (?:call|instantiate)|'
     r'Can only (?:build|create)|persistent id'
 )
 _GLOBAL = re.compile(r'(?:GLOBAL|Unsupported global:) ((?!GLOBAL)[\w.]+)')
@@ -47,8 +48,9 @@ def read_checkpoint(file: str | Path | BinaryIO, map_location: Any = 'cpu') -> d
     """Read a checkpoint without running any code that may be in it.
 
     A file of ``torch.save`` may hold tensors, plain Python values and what MMEngine's runner saves
-    besides, histories of logged values and numpy's numbers (with torch 2.6 or later). A
-    ``.safetensors`` file can hold tensors only.
+    besides, histories of logged values and numpy's numbers (with torch 2.6 or later). Options that
+    a program keeps beside its weights, of argparse or yacs, are passed over. A ``.safetensors``
+    file can hold tensors only.
 
     The text of a config in ``meta['config']`` is left out: it is Python, and MMEngine's runner
     would run it on resuming.
@@ -100,7 +102,7 @@ def _load(file: Path | BinaryIO, name: str, map_location: Any) -> Any:
 
 
 def _with_training_state():
-    """Context in which torch also reads what MMEngine's runner saves."""
+    """Context in which torch also reads what MMEngine's runner saves, and published programs."""
     if Version(torch.__version__).release < (2, 6):  # has no list of what is safe
         return nullcontext()
     from mmengine.logging import HistoryBuffer
@@ -113,9 +115,25 @@ def _with_training_state():
         for core in ('core', '_core')  # before and since numpy 2
         for function, name in ((reconstruct, '_reconstruct'), (scalar, 'scalar'))
     ]
+    # These stand for what the file names, which is neither imported nor called.
+    stand_ins = [
+        (_statistic, 'builtins.getattr'),
+        (_Options, 'argparse.Namespace'),
+        (OrderedDict, 'yacs.config.CfgNode'),
+    ]
     return torch.serialization.safe_globals(
-        [HistoryBuffer, np.ndarray, np.dtype, *dtypes, *named, (_statistic, 'builtins.getattr')]
+        [HistoryBuffer, np.ndarray, np.dtype, *dtypes, *named, *stand_ins]
     )
+
+
+class _Options:
+    """Stands for the options of a published program beside its weights; nothing of them is kept."""
+
+    def __init__(self, *args: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
 
 
 def _statistic(owner: Any, name: str) -> Any:
@@ -175,7 +193,11 @@ def parameters_of(
         ValueError: There are no parameters.
     """
     state_dict = checkpoint.get(key, checkpoint) if isinstance(checkpoint, dict) else None
-    if not state_dict or not all(isinstance(value, torch.Tensor) for value in state_dict.values()):
+    if (
+        not isinstance(state_dict, dict)
+        or not state_dict
+        or not all(isinstance(value, torch.Tensor) for value in state_dict.values())
+    ):
         raise ValueError(f'{path}: no parameters, neither under "{key}" nor at the top')
     return {name.removeprefix('module.'): value for name, value in state_dict.items()}
 
@@ -236,7 +258,10 @@ def _some(names: Sequence[str]) -> str:
 
 
 def save_checkpoint(
-    state_dict: dict[str, torch.Tensor], meta: dict[str, Any], path: str | Path
+    state_dict: dict[str, torch.Tensor],
+    meta: dict[str, Any],
+    path: str | Path,
+    key: str | None = 'state_dict',
 ) -> None:
     """Write a checkpoint that appears whole or not at all.
 
@@ -246,6 +271,8 @@ def save_checkpoint(
             with ``weights_only=True``; for safetensors values that JSON has.
         path: File to write, in the form of safetensors if it ends in ``.safetensors``, otherwise
             that of ``torch.save``. Missing folders are made.
+        key: Where the program that will read a file of ``torch.save`` keeps the parameters; None
+            for a file of parameters alone, without ``meta``. Defaults to 'state_dict'.
     """
     if str(path).endswith('.safetensors'):
         from safetensors.torch import save
@@ -254,8 +281,43 @@ def save_checkpoint(
         write_atomic(path, save(tensors, {META: json.dumps(meta)}))
         return
     buffer = io.BytesIO()
-    torch.save(dict(state_dict=state_dict, meta=meta), buffer)
+    torch.save(state_dict if key is None else {key: state_dict, 'meta': meta}, buffer)
     write_atomic(path, buffer.getvalue())
+
+
+def slim_checkpoint(source: str | Path, target: str | Path) -> None:
+    """Write a training checkpoint anew in less than an eighth of its size, to keep or to send.
+
+    Parameters are in half precision, but for tensors with a number beyond its range. The memory of
+    the optimizer and a second set of averaged weights are left out; epoch, learning rates and the
+    scalars so far stay. So a test takes the file, and a training resumes from it, with an optimizer
+    that starts to remember anew.
+
+    Args:
+        source: Checkpoint of MMEngine's runner.
+        target: File to write.
+
+    Raises:
+        FileNotFoundError: The source is not there.
+        ValueError: The source is no checkpoint.
+    """
+    checkpoint = read_checkpoint(source)
+    if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
+        raise ValueError(f'{source}: no checkpoint of a training, it has no "state_dict"')
+    checkpoint.pop('ema_state_dict', None)
+    checkpoint['state_dict'] = {k: _half(v) for k, v in checkpoint['state_dict'].items()}
+    if 'optimizer' in checkpoint:
+        checkpoint['optimizer'] = dict(checkpoint['optimizer'], state={})
+    buffer = io.BytesIO()
+    torch.save(checkpoint, buffer)
+    write_atomic(target, buffer.getvalue())
+
+
+def _half(value: torch.Tensor) -> torch.Tensor:
+    if not value.is_floating_point():
+        return value
+    half = value.half()
+    return half if half.isfinite().all() or not value.isfinite().all() else value
 
 
 # -------------------------------------------------------------------------------------- fetching

@@ -66,7 +66,8 @@ class EncodedImage:
         self.content = content
         self.path = path
         self.header = header
-        self.planned = header.size if planned is None else tuple(planned)
+        height, width = header.size if planned is None else planned
+        self.planned = (height, width)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -127,7 +128,7 @@ class EncodedImage:
         # Upsampling of colours looks one row ahead; and OpenCV is the faster to the last row.
         rows = (y0 + h + 2) * reduction
         if self.header.height_at is not None and rows < 0.95 * self.header.size[0]:
-            img = self._decode_top(reduction, rows, (x0, y0, w, h))
+            img = self._decode_top(self.header.height_at, reduction, rows, (x0, y0, w, h))
             if img is not None:
                 return img
         flags = _DECODE_REDUCED[reduction]
@@ -140,19 +141,20 @@ class EncodedImage:
         return img[y0 : y0 + h, x0 : x0 + w]
 
     def _decode_top(
-        self, reduction: int, rows: int, window: tuple[int, int, int, int]
+        self, at: int, reduction: int, rows: int, window: tuple[int, int, int, int]
     ) -> np.ndarray | None:
         """The window of a file that pretends to have fewer rows; libjpeg stops behind them.
 
         OpenCV would warn of the data that are left. None for a file that Pillow refuses; OpenCV
         then has the say.
         """
-        at, content = self.header.height_at, memoryview(self.content)
+        content = memoryview(self.content)
         shortened = b''.join((content[:at], int(rows).to_bytes(2, 'big'), content[at + 2 :]))
         x0, y0, w, h = window
         try:
             img = JpegImageFile(io.BytesIO(shortened))
-            img.draft(None, tuple(max(side // reduction, 1) for side in img.size))
+            width, height = (max(side // reduction, 1) for side in img.size)
+            img.draft(None, (width, height))
             img = np.asarray(img.crop((x0, y0, x0 + w, y0 + h)))
         except (OSError, SyntaxError):
             return None

@@ -6,6 +6,9 @@ Python's ``int`` and ``float`` and NumPy also read ``1_2`` as 12, digits of othe
 
 import math
 import re
+from collections.abc import Sequence
+
+import numpy as np
 
 _INTEGER = re.compile(r'-?[0-9]+')
 _NUMBER = re.compile(r'-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?')
@@ -47,3 +50,23 @@ def parse_number(text: str) -> int | float:
     if not is_number(text):
         raise ValueError(f'{text!r} is no finite number')
     return int(text) if is_integer(text) else float(text)
+
+
+def parse_numbers(texts: Sequence[str]) -> np.ndarray:
+    """The numbers that many texts are, ``(n,)`` float64; whole ones are read the fastest.
+
+    Raises:
+        ValueError: Unless :func:`is_number` of each; it names the first.
+
+    Example:
+        >>> parse_numbers(['1', '-.5'])
+        array([ 1. , -0.5])
+    """
+    joined = ''.join(texts)
+    # Of digits alone any text is a number, unless it is empty or too long to be finite.
+    if (joined.isascii() and joined.isdigit() and all(texts)) or all(map(is_number, texts)):
+        numbers = np.array(texts, np.float64)
+        if np.isfinite(numbers).all():
+            return numbers
+    bad = next(text for text in texts if not is_number(text))
+    raise ValueError(f'{bad!r} is no finite number')

@@ -3,7 +3,8 @@ from mmcrowd.fileio.checkpoint_schemes import register_safe_readers
 from .backbones import MCNN, CSRNet, EfficientNetLite0, HRNetBilinear, VGGFeatures
 from .counters import BaseCounter, DensityCounter, PointCounter
 from .data_preprocessor import CrowdDataPreprocessor
-from .heads import DensityHead, MapHead, PointHead, ZIPHead
+from .heads import DensityHead, MapHead, PointHead, RegressionHead, ZIPHead
+from .initializers import TorchDefaultInit
 from .localizers import LocalMaximum, OTMinimization, ProposalThreshold
 from .losses import (
     BayesianLoss,
@@ -13,6 +14,7 @@ from .losses import (
     DMCountLoss,
     FIDTMLoss,
     GaussianL2Loss,
+    GCFLoss,
     GeneralizedLoss,
     HungarianMatcher,
     KDMGLoss,
@@ -28,6 +30,7 @@ from .losses import (
 )
 from .necks import ResizeConcat, SeparableRefiner, TopDownFusion
 from .onnx_inference import OnnxInference
+from .slide_inference import SlideInference
 
 __all__ = [
     'MCNN',
@@ -43,6 +46,7 @@ __all__ = [
     'DensityLoss',
     'EfficientNetLite0',
     'FIDTMLoss',
+    'GCFLoss',
     'GaussianL2Loss',
     'GeneralizedLoss',
     'HRNetBilinear',
@@ -62,9 +66,12 @@ __all__ = [
     'PointCounter',
     'PointHead',
     'ProposalThreshold',
+    'RegressionHead',
     'ResizeConcat',
     'SeparableRefiner',
+    'SlideInference',
     'TopDownFusion',
+    'TorchDefaultInit',
     'UOTLoss',
     'VGGFeatures',
     'ZIPHead',

@@ -3,6 +3,8 @@ from mmengine.model import ImgDataPreprocessor
 
 from mmcrowd.registry import MODELS
 
+from .lazy_batch import LazyBatch
+
 # Luma of BT.601, in the order B, G, R.
 _LUMA = (0.114, 0.587, 0.299)
 
@@ -56,7 +58,34 @@ class CrowdDataPreprocessor(ImgDataPreprocessor):
         if self.to_gray:
             data = self.cast_data(data)
             data['inputs'] = [self._gray(img) for img in data['inputs']]
-        data = super().forward(data, training)
+        return self._with_pad_shape(super().forward(data, training))
+
+    def defer(self, data: dict) -> dict:
+        """Like :meth:`forward` at test time, but pixels are prepared where they are needed.
+
+        Args:
+            data: See :meth:`forward`.
+
+        Returns:
+            ``inputs``, a :class:`~mmcrowd.models.lazy_batch.LazyBatch`, whose images stay where
+            they are and as they are until a window is cut out of it; and ``data_samples``.
+        """
+        images = list(data['inputs'])
+        divisor = self.pad_size_divisor
+        height, width = (
+            -(-max(image.shape[axis] for image in images) // divisor) * divisor for axis in (-2, -1)
+        )
+        inputs = LazyBatch(
+            images, self._prepare, 1 if self.to_gray else 3, (height, width), self.pad_value
+        )
+        samples = self.cast_data(data.get('data_samples'))
+        return self._with_pad_shape(dict(data, inputs=inputs, data_samples=samples))
+
+    def _prepare(self, images: list[torch.Tensor]) -> torch.Tensor:
+        return self.forward(dict(inputs=images))['inputs']
+
+    @staticmethod
+    def _with_pad_shape(data: dict) -> dict:
         for sample in data['data_samples'] or ():
             sample.set_metainfo(dict(pad_shape=tuple(data['inputs'].shape[-2:])))
         return data

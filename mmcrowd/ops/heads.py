@@ -1,7 +1,5 @@
 """What the box of a head says of its size: the radii and the levels of NWPU-Crowd."""
 
-import argparse
-
 import numpy as np
 
 # Levels of the head area (Wang et al., NWPU-Crowd, TPAMI 2020), in pixels of the original frame:
@@ -15,30 +13,6 @@ HEAD_RADII = ('sigma_s', 'sigma_l')
 # Decimals that count of a box's side: as many as are left of the difference of two large
 # coordinates in single precision.
 _SIDE_DECIMALS = 2
-
-
-def parse_radius(text: str) -> float | str:
-    """Radius as it is written on a command line: pixels, or one of :data:`HEAD_RADII`.
-
-    Args:
-        text: What was written; made to be the ``type`` of an argument of :mod:`argparse`.
-
-    Raises:
-        argparse.ArgumentTypeError: It is neither.
-
-    Examples:
-        >>> parse_radius('8'), parse_radius('2.5'), parse_radius('sigma_l')
-        (8, 2.5, 'sigma_l')
-    """
-    if text in HEAD_RADII:
-        return text
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f'{text!r}, expected pixels or one of {", ".join(HEAD_RADII)}'
-        ) from None
-    return int(value) if value.is_integer() else value
 
 
 def box_sigmas(boxes: np.ndarray) -> np.ndarray:
@@ -63,9 +37,9 @@ def box_sigmas(boxes: np.ndarray) -> np.ndarray:
         >>> box_sigmas([[10, 10, 16, 18]])
         array([[3, 5]])
     """
-    size = _box_sizes(boxes)
-    diagonal = np.sqrt((size**2).sum(1).round(2 * _SIDE_DECIMALS))
-    radii = np.stack([size.min(1), diagonal], axis=1) / 2
+    width, height = _box_sizes(boxes)
+    diagonal = np.sqrt((width**2 + height**2).round(2 * _SIDE_DECIMALS))
+    radii = np.stack([np.minimum(width, height), diagonal], axis=1) / 2
     return np.floor(radii).astype(np.int64)
 
 
@@ -86,21 +60,23 @@ def box_levels(boxes: np.ndarray) -> np.ndarray:
         >>> box_levels([[0, 0, 3, 3], [0, 0, 2, 5]])
         array([0, 1])
     """
-    areas = _box_sizes(boxes).prod(1).round(2 * _SIDE_DECIMALS)
+    width, height = _box_sizes(boxes)
+    areas = (width * height).round(2 * _SIDE_DECIMALS)
     return np.searchsorted(HEAD_LEVEL_AREAS, areas, side='right')
 
 
 def _box_sizes(boxes: np.ndarray) -> np.ndarray:
-    """Width and height of each box, without the noise of its coordinates."""
+    """``(2, m)`` width and height of each box, without the noise of its coordinates."""
     boxes = np.asarray(boxes, np.float64)
     if boxes.size == 0:
         boxes = boxes.reshape(0, 4)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f'boxes have shape {boxes.shape}, expected (m, 4)')
-    size = (boxes[:, 2:] - boxes[:, :2]).round(_SIDE_DECIMALS)
-    valid = np.isfinite(size).all(1) & (size >= 0).all(1)
+    x1, y1, x2, y2 = boxes.T
+    size = np.stack([x2 - x1, y2 - y1]).round(_SIDE_DECIMALS)
+    valid = np.isfinite(size) & (size >= 0)
     if not valid.all():
-        index = int(np.argmin(valid))
+        index = int(np.argmin(valid.all(0)))
         raise ValueError(
             f'boxes[{index}] is {boxes[index].tolist()}, expected x1 <= x2 and y1 <= y2'
         )

@@ -1,4 +1,4 @@
-"""Distances between points of one image, by a KD-tree on the host.
+"""Distances between points of one image and nearest points, by a KD-tree on the host.
 
 Time grows as m log m with the number of points, but for many at one place: 20,000 equal points
 take a second.
@@ -52,3 +52,38 @@ def nearest_neighbour_distances(points: np.ndarray) -> np.ndarray:
     if len(points) < 2:
         return np.full(len(points), np.inf)
     return neighbour_distances(points, 1)[:, 0]
+
+
+def nearest_points(positions: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Find the nearest point of each position; a tie goes to the lowest index.
+
+    For positions on a grid :mod:`mmcrowd.ops.partition` gives the same index.
+
+    Args:
+        positions: ``(k, 2)``, finite.
+        points: ``(m, 2)``, finite, m > 0.
+
+    Returns:
+        ``(k,)`` int64, places in ``points``.
+
+    Raises:
+        ValueError: There are no points, or a coordinate is not finite.
+
+    Examples:
+        >>> nearest_points(np.array([[1.0, 0.0], [4.0, 1.0]]), np.array([[2.0, 0.0], [0.0, 0.0]]))
+        array([0, 0])
+    """
+    if len(points) == 0:
+        raise ValueError('nearest_points needs at least one point, but got 0')
+    tree = cKDTree(points)
+    index = np.empty(len(positions), np.int64)
+    # More neighbours are looked at until one is farther than the nearest: then all ties are known.
+    open_, k = np.arange(len(positions)), 2
+    while len(open_):
+        k = min(k, len(points))
+        distance, near = tree.query(positions[open_], np.arange(1, k + 1))
+        index[open_] = np.where(distance == distance[:, :1], near, len(points)).min(1)
+        tied = distance[:, -1] == distance[:, 0]
+        open_ = open_[tied] if k < len(points) else open_[:0]
+        k *= 4
+    return index

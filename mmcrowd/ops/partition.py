@@ -28,7 +28,7 @@ class Partition(NamedTuple):
             centre to that point in input pixels; +inf everywhere in an image without points.
     """
 
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # in place of the method of tuples
     distance: Tensor
 
 
@@ -51,8 +51,8 @@ def nearest_point_partition(
         ValueError: The points are not ``(m, 2)`` or not finite, or size or stride is not positive.
     """
     if isinstance(points, np.ndarray):
-        index, distance = nearest_point_partition(torch.from_numpy(points), size, stride)
-        return index.numpy(), distance.numpy()
+        index, distance = partition_batch([torch.from_numpy(points)], size, stride)
+        return index[0].numpy(), distance[0].numpy()
     index, distance = partition_batch([points], size, stride)
     return index[0], distance[0]
 

@@ -15,7 +15,7 @@ functions append one operation to the form; transforms call them so that the way
 """
 
 from collections.abc import Mapping, MutableMapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -112,7 +112,7 @@ def _offset(meta: Mapping) -> tuple[float, float]:
     return meta.get('crop_offset', (0.0, 0.0))
 
 
-def _double(points: Points) -> tuple[Points, np.dtype | torch.dtype]:
+def _double(points: Points) -> tuple[Points, Any]:
     """The points as a new float64 array or tensor, and the floating type of the result."""
     if isinstance(points, torch.Tensor):
         dtype = points.dtype if points.is_floating_point() else torch.float32
@@ -122,5 +122,5 @@ def _double(points: Points) -> tuple[Points, np.dtype | torch.dtype]:
     return points.astype(np.float64), dtype
 
 
-def _typed(points: Points, dtype: np.dtype | torch.dtype) -> Points:
+def _typed(points: Points, dtype: Any) -> Points:
     return points.to(dtype) if isinstance(points, torch.Tensor) else points.astype(dtype)

@@ -35,8 +35,9 @@ class PointField:
         """Values ``(m, *shape)`` after a resize by ``scale = (sx, sy)``."""
         return values
 
-    def shift(self, values: np.ndarray, offset: tuple[float, float]) -> np.ndarray:
-        """Values ``(m, *shape)`` after the origin has moved to ``offset = (x0, y0)``."""
+    def shift(self, values: np.ndarray, offset: tuple[float, float] | np.ndarray) -> np.ndarray:
+        """Values ``(m, *shape)`` after the origin has moved to ``offset = (x0, y0)``, or for each
+        point to its row of ``(m, 2)``."""
         return values
 
     def flip(self, values: np.ndarray, width: int) -> np.ndarray:
@@ -67,7 +68,7 @@ class Positions(PointField):
     def to_original_frame(self, values, meta):
         return to_original_frame(values.reshape(-1, 2), meta).reshape(values.shape)
 
-    def _columns(self, pair: tuple[float, float], dtype: np.dtype) -> np.ndarray:
+    def _columns(self, pair: tuple[float, float] | np.ndarray, dtype: np.dtype) -> np.ndarray:
         return np.tile(np.asarray(pair, dtype), self.shape[0] // 2)
 
 
@@ -117,6 +118,6 @@ def truth_to_original_frame(truth: Mapping, meta: Mapping) -> dict[str, np.ndarr
     moved = {}
     for key, field in POINT_FIELDS.items():
         if field.moves and truth.get(key) is not None:
-            values = np.array(truth[key], np.float64).reshape(-1, *field.shape)
+            values = np.asarray(truth[key], np.float64).reshape(-1, *field.shape)
             moved[key] = field.to_original_frame(values, meta)
     return moved

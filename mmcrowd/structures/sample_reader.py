@@ -82,7 +82,8 @@ class SampleReader:
     @property
     def pred_scores(self) -> np.ndarray | None:
         """``(k,)`` scores of the predicted points."""
-        return _array(self.get('pred_instances', {}).get('scores'))
+        scores = self.get('pred_instances', {}).get('scores')
+        return None if scores is None else _array(scores)
 
     @cached_property
     def density(self) -> np.ndarray | None:
@@ -91,9 +92,10 @@ class SampleReader:
         Raises:
             ValueError: A value is not finite.
         """
-        density = _array(self.get('pred_density', {}).get('density'))
-        if density is None:
+        values = self.get('pred_density', {}).get('density')
+        if values is None:
             return None
+        density = _array(values)
         if not np.isfinite(density.sum()):  # as good as to ask every cell, and faster
             raise ValueError(f'image {self.img_id!r}: pred_density is not finite everywhere')
         return density[0]
@@ -110,7 +112,8 @@ class SampleReader:
             ValueError: The density has another size than image and stride say.
         """
         self.require('pred_density', 'density_stride')
-        stride, size = self._sample['density_stride'], self.density.shape
+        stride, density = self._sample['density_stride'], self.density
+        size = () if density is None else density.shape
         shape = img_shape or self.get('img_shape')
         if shape is not None and tuple(-(-side // stride) for side in shape) != size:
             raise ValueError(
@@ -140,18 +143,19 @@ class SampleReader:
         Raises:
             ValueError: The two are not of the same number of points.
         """
-        truth = {key: self._rows('gt_instances', key) for key in MOVING}
-        original = self.get('gt_original')
-        if truth['points'] is None or original is None:
+        original, instances = self.get('gt_original'), self.get('gt_instances', {})
+        if original is None or instances.get('points') is None:
+            truth = {key: _rows(instances.get(key), key) for key in MOVING}
             return truth_to_original_frame(truth, self._sample)
-        numbers = len(original['points']), len(truth['points'])
+        numbers = len(original['points']), len(instances['points'])
         if numbers[0] != numbers[1]:
             raise ValueError(
                 f'image {self.img_id!r}: gt_original has {numbers[0]} points, gt_instances '
                 f'{numbers[1]}; a transform that drops points must drop their rows of gt_original '
                 'too'
             )
-        return {key: _rows(original[key], key) for key in MOVING if key in original}
+        rows = {key: _rows(original.get(key), key) for key in MOVING}
+        return {key: values for key, values in rows.items() if values is not None}
 
     @property
     def partition_index(self) -> np.ndarray | None:
@@ -167,7 +171,7 @@ def _rows(values: Any, field: str) -> np.ndarray | None:
     return None if values is None else _array(values).reshape(-1, *POINT_FIELDS[field].shape)
 
 
-def _array(values: Any) -> np.ndarray | None:
+def _array(values: Any) -> np.ndarray:
     if hasattr(values, 'detach'):
         values = values.detach().double().cpu().numpy()
-    return None if values is None else np.asarray(values, np.float64)
+    return np.asarray(values, np.float64)

@@ -56,6 +56,44 @@ def fixed(counter, persons):
     return run
 
 
+def test_zones(counter, photo, tmp_path):
+    halves = {
+        'zones': [
+            dict(name='left', polygon=[[0, 0], [47.5, 0], [47.5, 80], [0, 80]]),
+            dict(name='right', polygon=[[47.5, 0], [96, 0], [96, 80], [47.5, 80]]),
+        ]
+    }
+    (prediction,) = counter(photo, zones=halves)['predictions']
+    left, right = prediction['zones']
+    assert (left['name'], right['name']) == ('left', 'right')
+    assert left['count'] + right['count'] == pytest.approx(prediction['count'], abs=1e-6)
+    assert left['num_points'] + right['num_points'] == len(prediction['points'])
+    path = tmp_path / 'zones.json'
+    path.write_text(json.dumps(halves))
+    assert counter(photo, zones=path)['predictions'][0]['zones'] == prediction['zones']
+    path.write_text('{"zones": [{"name": "line", "polygon": [[0, 0], [9, 9]]}]}')
+    with pytest.raises(ValueError, match=r'zones\.json.*line'):
+        counter(photo, zones=path)
+
+
+def test_a_large_photo_goes_through_in_tiles(counter, photo, monkeypatch):
+    seen = []
+    run_network = counter.model.run_network
+
+    def run(inputs, padding_mask=None):
+        seen.append(tuple(inputs.shape[-2:]))
+        return run_network(inputs, padding_mask)
+
+    monkeypatch.setattr(counter.model, 'run_network', run)
+    monkeypatch.setattr(counter.model.inference, 'min_pixels', 0)
+    monkeypatch.setattr(counter.model.inference, 'crop_size', (64, 64))
+    monkeypatch.setattr(counter.model.inference, 'halo', 0)
+    (sample,) = counter(photo, return_datasamples=True)['predictions']
+    assert len(seen) == 4 and sum(height * width for height, width in seen) == 80 * 96
+    assert sample.pred_density.density.shape == (1, 20, 24)
+    assert sample.pred_count == pytest.approx(sample.pred_density.density.sum().item())
+
+
 def test_it_is_found_where_it_is_looked_for():
     assert mmcrowd.CrowdInferencer is CrowdInferencer
     assert 'CrowdInferencer' in dir(mmcrowd) and 'pml_hrnet_qnrf' in mmcrowd.list_models()

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from mmengine.dataset import pseudo_collate
+from mmengine.dataset import BaseDataset, pseudo_collate
 from torch.utils.data import DataLoader
 
 from mmcrowd.datasets import SyntheticCrowdDataset
@@ -44,6 +44,20 @@ def test_image_k_is_the_same_in_every_instance_order_and_subset():
     assert len(chosen) == 2
     assert same(chosen.get_data_info(0), images[4]) and same(chosen.get_data_info(1), images[1])
     assert same(again.get_subset([2]).get_data_info(0), images[2])
+
+
+def test_a_subset_has_the_transforms_of_its_dataset(monkeypatch):
+    """Also where MMEngine's copies of other datasets, long gone, had their addresses."""
+    dataset = SyntheticCrowdDataset(num_images=2, img_size=(64, 48), pipeline=PIPELINE)
+    memo = BaseDataset._copy_without_annotation.__defaults__[0]
+    for transform in dataset.pipeline.transforms:
+        monkeypatch.setitem(memo, id(transform), 'gone')
+    subset = dataset.get_subset(1)
+    for copied, transform in zip(
+        subset.pipeline.transforms, dataset.pipeline.transforms, strict=True
+    ):
+        assert type(copied) is type(transform)
+    assert subset[0]['data_samples'].img_id == 'train_00000'
 
 
 def test_two_loader_workers_give_the_same_images():

@@ -171,7 +171,9 @@ def test_every_init_cfg_is_found(cache, model, option):
 
 def test_load_from(cache):
     cfg = Config(dict(model=dict(), load_from=UNREACHABLE))
-    with pytest.raises(FileNotFoundError, match=r'put the file at \S+vgg16-0123\.pth$'):
+    with pytest.raises(
+        FileNotFoundError, match=r'put the file at \S+vgg16-0123\.pth, or into the folder'
+    ):
         fetch_pretrained(cfg, training=False)
 
 

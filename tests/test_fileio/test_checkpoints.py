@@ -2,18 +2,23 @@
 
 import hashlib
 import pickle
+from argparse import Namespace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
+import numpy as np
 import pytest
 import torch
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
 
 from mmcrowd.fileio.checkpoints import (
     fetch_weights,
     load_state_dict,
     require_same_parameters,
     save_checkpoint,
+    slim_checkpoint,
 )
 
 
@@ -61,6 +66,80 @@ def test_no_parameters(tmp_path):
     torch.save(dict(epoch=3), tmp_path / 'a.pth')
     with pytest.raises(ValueError, match=r'a\.pth: no parameters, neither under "state_dict"'):
         load_state_dict(tmp_path / 'a.pth')
+
+
+class Toy(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 1)
+
+    def forward(self, inputs, mode):
+        return dict(loss_sum=self.layer(inputs).square().sum())
+
+
+@pytest.mark.parametrize('averaged', [False, True])
+def test_checkpoint_of_a_training(tmp_path, averaged):
+    """It has the log and the optimizer beside the weights; of two kinds the averaged ones count."""
+    Runner(
+        Toy(),
+        str(tmp_path),
+        train_dataloader=dict(
+            batch_size=1,
+            dataset=[torch.ones(2)] * 3,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+        ),
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        optim_wrapper=dict(optimizer=dict(type='Adam', lr=0.1)),
+        custom_hooks=[dict(type='EMAHook')] if averaged else None,
+        default_hooks=dict(logger=dict(type='LoggerHook', interval=1)),
+        experiment_name=f'toy_{averaged}',
+        log_level='ERROR',
+    ).train()
+    whole = torch.load(tmp_path / 'epoch_1.pth', weights_only=False)
+    assert whole['message_hub']['log_scalars'] and whole['optimizer']
+    loaded = load_state_dict(tmp_path / 'epoch_1.pth')
+    assert set(loaded) == {'layer.weight', 'layer.bias'}
+    assert all(torch.equal(loaded[name], whole['state_dict'][name]) for name in loaded)
+    if averaged:
+        assert not torch.equal(loaded['layer.bias'], whole['ema_state_dict']['module.layer.bias'])
+
+
+def test_options_beside_the_weights(tmp_path):
+    path = tmp_path / 'a.pth'
+    options = Namespace(lr=1e-4, parts=[np.float64(1), np.ones(2)])
+    torch.save(dict(model={'a': torch.ones(1)}, args=options), path)
+    assert list(load_state_dict(path, 'model')) == ['a']
+    torch.save(dict(state_dict=options), path)
+    with pytest.raises(ValueError, match='no parameters'):
+        load_state_dict(path)
+
+
+def test_parameters_alone(tmp_path):
+    save_checkpoint({'a': torch.ones(1)}, dict(source='x'), tmp_path / 'a.pth', key=None)
+    assert list(torch.load(tmp_path / 'a.pth', weights_only=True)) == ['a']
+    save_checkpoint({'a': torch.ones(1)}, dict(source='x'), tmp_path / 'b.pth', key='model')
+    assert list(torch.load(tmp_path / 'b.pth', weights_only=True)) == ['model', 'meta']
+
+
+def test_a_slim_checkpoint_keeps_what_a_run_needs(tmp_path):
+    big = torch.tensor([1e6, 1.0])
+    state_dict = dict(weight=torch.tensor([0.1, 3.0]), big=big, steps=torch.tensor(2))
+    optimizer = dict(state={0: torch.ones(2)}, param_groups=[dict(lr=0.5)])
+    full = dict(meta=dict(epoch=3), state_dict=state_dict, ema_state_dict=dict(weight=big))
+    torch.save(dict(full, optimizer=optimizer), tmp_path / 'full.pth')
+    slim_checkpoint(tmp_path / 'full.pth', tmp_path / 'slim.pth')
+    slim = torch.load(tmp_path / 'slim.pth', weights_only=True)
+    assert slim['state_dict']['weight'].equal(torch.tensor([0.1, 3.0]).half())
+    assert slim['state_dict']['big'].equal(big)  # beyond the range of half precision
+    assert slim['state_dict']['steps'].equal(torch.tensor(2))
+    del slim['state_dict']
+    assert slim == dict(meta=dict(epoch=3), optimizer=dict(state={}, param_groups=[dict(lr=0.5)]))
+
+
+def test_no_checkpoint_of_a_training(tmp_path):
+    torch.save(dict(weight=torch.ones(1)), tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match=r'a\.pth: no checkpoint of a training'):
+        slim_checkpoint(tmp_path / 'a.pth', tmp_path / 'b.pth')
 
 
 def test_what_may_differ_between_models():

@@ -1,10 +1,17 @@
 import math
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmcrowd.fileio.numerals import is_integer, is_number, parse_integer, parse_number
+from mmcrowd.fileio.numerals import (
+    is_integer,
+    is_number,
+    parse_integer,
+    parse_number,
+    parse_numbers,
+)
 
 # Each of them is a number for Python's int or float, or for NumPy.
 TYPOS = [
@@ -48,6 +55,22 @@ def test_whole_numbers(value):
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_any_number(value):
     assert parse_number(repr(value)) == value
+
+
+@given(st.lists(st.text('0123.e-_１', max_size=4), max_size=4))
+def test_many_are_as_each_of_them(texts):
+    bad = next((text for text in texts if not is_number(text)), None)
+    if bad is None:
+        assert parse_numbers(texts).tolist() == [parse_number(text) for text in texts]
+    else:
+        with pytest.raises(ValueError, match=re.escape(f'{bad!r} is no finite number')):
+            parse_numbers(texts)
+
+
+@pytest.mark.parametrize('bad', ['9' * 400, ''])
+def test_digits_that_are_no_finite_number(bad):
+    with pytest.raises(ValueError, match=f"^'{bad}' is no finite number"):
+        parse_numbers(['1', bad])
 
 
 @given(st.text('0123456789.eE+-_ na１', max_size=8))

@@ -1,10 +1,9 @@
-import argparse
 import math
 
 import numpy as np
 import pytest
 
-from mmcrowd.ops.heads import HEAD_LEVELS, box_levels, box_sigmas, parse_radius
+from mmcrowd.ops.heads import HEAD_LEVELS, box_levels, box_sigmas
 
 
 def test_box_sigmas_by_hand():
@@ -55,9 +54,3 @@ def test_bad_boxes(function):
         function([[0, 0, 1, 1], [5, 0, 3, 9]])
     with pytest.raises(ValueError, match=r'boxes have shape \(1, 2\), expected \(m, 4\)'):
         function([[0, 0]])
-
-
-def test_radius_of_a_command_line():
-    assert [parse_radius(text) for text in ('8', '2.5', 'sigma_s')] == [8, 2.5, 'sigma_s']
-    with pytest.raises(argparse.ArgumentTypeError, match="'wide', expected pixels or one of sigma"):
-        parse_radius('wide')

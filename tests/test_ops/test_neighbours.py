@@ -3,7 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmcrowd.ops.neighbours import nearest_neighbour_distances, neighbour_distances
+from mmcrowd.ops.neighbours import (
+    nearest_neighbour_distances,
+    nearest_points,
+    neighbour_distances,
+)
 
 
 @given(seed=st.integers(0, 2**32 - 1), m=st.integers(0, 30), number=st.integers(1, 5))
@@ -25,3 +29,18 @@ def test_a_point_that_is_alone():
 def test_a_point_that_is_not_finite():
     with pytest.raises(ValueError, match='must be finite'):
         neighbour_distances(np.array([[0.0, np.nan], [1.0, 1.0]]), 1)
+
+
+@given(seed=st.integers(0, 2**32 - 1), m=st.integers(1, 40), side=st.sampled_from([2, 5, 30]))
+def test_nearest_points_and_ties(seed, m, side):
+    rng = np.random.default_rng(seed)
+    points = rng.integers(0, side, (m, 2)).astype(float)  # many coincide, many are equally far
+    positions = rng.integers(-1, side + 1, (25, 2)) / 2
+    square = ((positions[:, None] - points) ** 2).sum(-1)
+    np.testing.assert_array_equal(nearest_points(positions, points), square.argmin(1))
+
+
+def test_nearest_of_no_points():
+    assert nearest_points(np.zeros((0, 2)), np.zeros((1, 2))).shape == (0,)
+    with pytest.raises(ValueError, match='at least one point, but got 0'):
+        nearest_points(np.zeros((1, 2)), np.zeros((0, 2)))

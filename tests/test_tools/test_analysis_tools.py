@@ -1,10 +1,12 @@
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from mmcrowd.analysis.benchmarks import losses, matching
 from mmcrowd.analysis.learning_curves import read_scalars
 
 from .cli import run_tool
@@ -49,7 +51,7 @@ def test_curves_name_what_is_wrong(tmp_path):
 
 @pytest.mark.parametrize(
     'name, size',
-    [('pml_mcnn_shb', '64'), ('pml_mcnn_shb', '50'), ('p2pnet/p2p_vgg16bn_sha', '64')],
+    [('pml_mcnn_shb', '64'), ('pml_mcnn_shb', '50'), ('p2pnet/p2pnet_vgg16bn_sha', '64')],
     ids=['density', 'density, padded', 'points'],
 )
 def test_train_step_benchmark_prints_a_ratio(load_tool, monkeypatch, capsys, name, size):
@@ -72,28 +74,42 @@ def test_loss_benchmark_prints_ratios(load_tool, monkeypatch, capsys):
     assert all(float(value) > 0 for row in rows for value in row[2:5])
 
 
-def test_loss_benchmark_repeats_all_forms_alike(load_tool, monkeypatch):
-    tool = load_tool('analysis_tools/benchmark_losses.py')
+def test_loss_benchmark_repeats_all_forms_alike():
     done = []
-    calls = {
-        form: lambda form=form: done.append(form) for form in ('inside', 'given', 'dense', 'a')
-    }
-    monkeypatch.setattr(tool, 'make_calls', lambda *args: calls)
-    monkeypatch.setattr(tool, 'peak_memory', lambda *args: 0)
-    argv = ['benchmark', '--points', '3', '--seconds', '0']
+    calls = {form: lambda form=form: done.append(form) for form in ('inside', 'given', 'dense')}
+    times = losses.time_calls(calls, seconds=0, device='cpu')
+    # In a row, and one more often than is timed.
+    assert done == [form for form in calls for _ in range(losses.REPEATS + 1)]
+    assert {form: len(values) for form, values in times.items()} == dict.fromkeys(calls, 5)
+
+
+def test_localizer_benchmark_prints_scores(load_tool, monkeypatch, capsys):
+    tool = load_tool('analysis_tools/benchmark_localizers.py')
+    argv = ['benchmark', '--size', '32', '--people', '5', '--crowds', '1', '--no-dense']
     monkeypatch.setattr(sys, 'argv', argv)
     tool.main()
-    # In a row, and one more often than is timed.
-    assert done == [form for form in calls for _ in range(tool.REPEATS + 1)]
+    rows = [line.split()[1:] for line in capsys.readouterr().out.splitlines()[2:]]
+    forms = ['OTM', 'LM absolute', 'LM relative', 'LM adaptive']
+    assert [' '.join(row[:-5]) for row in rows] == forms
+    assert all(0 <= float(row[-1]) <= 1 and float(row[-4]) > 0 for row in rows)
+
+
+def test_matching_benchmark_counts_pairs():
+    pairs, matches, *seconds, memory = matching.measure(20, 1.5)  # all within one radius
+    assert (pairs, matches) == (400, 20) and min(seconds) > 0 and memory >= 0
 
 
 def test_figures_of_the_loss(load_tool, monkeypatch, tmp_path):
     tool = load_tool('analysis_tools/draw_loss.py')
     config = str(REPO / 'configs' / 'pml_vgg16_synthetic.py')
-    argv = ['draw_loss', config, '--index', '1', '--out-dir', str(tmp_path)]
+    argv = ['draw_loss', config, '--index', '1', '--crop', '64', '--out-dir', str(tmp_path)]
     monkeypatch.setattr(sys, 'argv', argv)
     tool.main()
-    for name in ('partition', 'backgrounds', 'targets'):
+    names = {'partition', 'backgrounds', 'targets'} | (
+        {'transport'} if find_spec('geomloss') else set()
+    )
+    assert {path.stem for path in tmp_path.iterdir()} == names
+    for name in names:
         assert min(Image.open(tmp_path / f'{name}.png').size) > 200
 
 

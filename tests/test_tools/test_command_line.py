@@ -1,11 +1,14 @@
 """What is wrong with the input of a tool is a sentence, what is wrong with the tool a traceback."""
 
+import ast
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+from torch.utils.data import DataLoader, Dataset
 
 from mmcrowd import command_line
 from mmcrowd.fileio.files import read_json
@@ -35,6 +38,47 @@ def test_errors_that_are_raised_on_purpose(monkeypatch, tmp_path):
         )  # fmt: skip
 
     assert told(monkeypatch, main) == 'no such key'
+
+
+class Broken(Dataset):
+    """A dataset whose items fail in different ways."""
+
+    def __init__(self, call):
+        self.call = call
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return self.call()
+
+
+def fetch(call):
+    """Load with a worker process."""
+    next(iter(DataLoader(Broken(call), num_workers=1)))
+
+
+def lines_of_problems():
+    raise ValueError('2 problems:\n- a.txt\n- b.txt')
+
+
+def missing_key():
+    raise KeyError("image 'a': no key")
+
+
+def test_errors_of_a_loader_worker(monkeypatch, tmp_path):
+    file = tmp_path / 'a.json'
+    file.write_text('{')
+    sentence = told(monkeypatch, lambda: fetch(partial(read_json, file)))
+    assert sentence == told(monkeypatch, lambda: read_json(file))
+    assert told(monkeypatch, lambda: fetch(lines_of_problems)).endswith(
+        'problems:\n- a.txt\n- b.txt'
+    )
+    assert told(monkeypatch, lambda: fetch(missing_key)) == "image 'a': no key"
+    with pytest.raises(
+        ValueError, match=r'worker process 0.\nOriginal Traceback(.|\n)*invalid literal'
+    ):
+        told(monkeypatch, lambda: fetch(partial(int, 'a')))
 
 
 def test_files_of_the_command_line(monkeypatch, tmp_path):
@@ -76,6 +120,15 @@ def test_all_tools_end_like_that():
     assert len(tools) > 15
     for path in tools:
         assert path.read_text('utf-8').endswith('    command_line.run(main)\n'), path
+
+
+def test_tools_hold_nothing_else():
+    """What a test or another tool may want to import is in the package."""
+    for path in TOOLS.rglob('*.py'):
+        _, *body, guard = ast.parse(path.read_text('utf-8')).body
+        imports = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+        others = [getattr(node, 'name', None) for node in body if node not in imports]
+        assert others in (['parse_args', 'main'], ['main']) and isinstance(guard, ast.If), path
 
 
 def test_as_a_user_sees_it(tmp_path):

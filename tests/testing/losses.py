@@ -1,11 +1,59 @@
-"""A batch with every kind of difficult image, and what any density loss must do with it."""
+"""The density losses, a batch with every kind of difficult image, and what they must do with it."""
 
+import pytest
 import torch
+from mmengine.registry import init_default_scope
 from torch import Tensor
 
 from mmcrowd.ops.partition import partition_batch
+from mmcrowd.registry import MODELS
 
 SHAPE, STRIDE = (8, 8), 2
+
+LOSSES = {
+    'pml': dict(type='PMLLoss'),
+    'pml_l2': dict(type='PMLL2Loss', cost='max_normalized', epsilon=2.0),
+    'pml_kl': dict(type='PMLKLLoss'),
+    'pml_entropic': dict(type='PMLEntropicLoss', tau=0.5, cost='euclidean'),
+    'pml_bayesian': dict(type='PMLLoss', background='bayesian'),
+    'pml_ma2019': dict(type='PMLLoss', background='ma2019'),
+    'l2': dict(type='GaussianL2Loss'),
+    'l2_adaptive': dict(type='GaussianL2Loss', sigma='adaptive', max_sigma=20.0),
+    'bayesian': dict(type='BayesianLoss', background_ratio=0.15),
+    'bayesian_without_background': dict(type='BayesianLoss', background=False),
+    'noise_cc': dict(type='NoiseCCLoss', noise_weight=0.1),
+    'dm_count': dict(type='DMCountLoss', iterations=20, ot_weight=1.0),
+    'gl_perspective': dict(type='GeneralizedLoss', cost='perspective', marginal_weight=0.5),
+    'gl_exp': dict(type='GeneralizedLoss', cost='exp'),
+    'uot': dict(type='UOTLoss', scale=16.0, rho=2.0, epsilon=0.1, iterations=20),
+    'chf_moduli': dict(type='CHFLoss', form='moduli'),
+    'chf_sparse': dict(type='CHFLoss', form='sparse', bandwidth=4.0),
+    'chf_dense': dict(type='CHFLoss', form='dense'),
+    'gcf': dict(type='GCFLoss', noise_bandwidth=10.0, steps=5),
+    'kdmg': dict(type='KDMGLoss', cosine_weight=2.0),
+    'fidtm': dict(type='FIDTMLoss', patch_size=20, reduction='sum'),
+}
+# Hyperparameters that are hard on the numbers.
+EXTREME = {
+    'pml_l2_euclidean': dict(type='PMLL2Loss', cost='euclidean'),
+    'pml_kl_max_normalized': dict(type='PMLKLLoss', cost='max_normalized'),
+    'pml_small_tau': dict(type='PMLEntropicLoss', tau=0.01),
+    'pml_small_tau_euclidean': dict(type='PMLEntropicLoss', tau=0.01, cost='euclidean'),
+    'pml_large_tau': dict(type='PMLEntropicLoss', tau=100.0),
+    'l2_narrow': dict(type='GaussianL2Loss', sigma=0.01),
+    'bayesian_narrow': dict(type='BayesianLoss', sigma=0.01),
+    'bayesian_narrow_without_background': dict(type='BayesianLoss', sigma=0.01, background=False),
+    'noise_cc_narrow': dict(type='NoiseCCLoss', noise_sigma=0.1, kernel_sigma=0.1),
+    'noise_cc_unlike': dict(type='NoiseCCLoss', noise_sigma=1.0, kernel_sigma=30.0, rank=0),
+}
+
+
+def build_loss(name):
+    if name.startswith('gl'):
+        pytest.importorskip('geomloss')
+    torch.manual_seed(0)
+    init_default_scope('mmcrowd')
+    return MODELS.build((LOSSES | EXTREME)[name])
 
 
 def value_and_grad(loss, density, points, stride=STRIDE, partition=None) -> tuple[dict, Tensor]:

@@ -28,6 +28,35 @@ BACKBONES = {
     ),
 }
 
+# Small counters of every kind.
+COUNTERS = {
+    name: dict(type='DensityCounter', loss=dict(type='PMLLoss'), **network)
+    for name, network in BACKBONES.items()
+} | {
+    'fidtm': dict(
+        type='DensityCounter',
+        backbone=dict(type='HRNetBilinear', arch='w18'),
+        neck=dict(type='ResizeConcat'),
+        head=dict(type='MapHead', in_channels=18 + 36 + 72 + 144, mid_channels=[8], in_stride=4),
+        loss=dict(type='FIDTMLoss', source='map'),
+        localizer=dict(type='LocalMaximum', mode='adaptive', floor=0.0, source='map'),
+        count_from='points',
+    ),
+    'p2pnet': dict(
+        type='PointCounter',
+        backbone=dict(type='VGGFeatures', depth=11),
+        neck=dict(type='TopDownFusion', in_channels=[512, 512], out_channels=16),
+        head=dict(type='PointHead', in_channels=16, mid_channels=(16, 16), in_stride=8),
+        loss=dict(type='P2PLoss'),
+    ),
+    'zip': dict(
+        type='DensityCounter',
+        backbone=dict(type='VGGFeatures', depth=11, out_stages=(4,)),
+        head=dict(type='ZIPHead', in_channels=512, bin_centres=[1, 2, 3.5]),
+        loss=dict(type='ZIPLoss', bins=[0, 1, 2, 3]),
+    ),
+}
+
 
 def make_sample(points, shape, stride=None, **metainfo):
     """Truth of an image of this shape; with a stride, the partition of its cells too."""

@@ -7,6 +7,14 @@ import numpy as np
 import torch
 
 
+def load_rule(folder: Path):
+    """The rule by which weights and inputs follow from names and a seed, ``rule.py``."""
+    spec = spec_from_file_location('golden_rule', folder / 'rule.py')
+    rule = module_from_spec(spec)
+    spec.loader.exec_module(rule)
+    return rule
+
+
 class Golden:
     """Outputs of a published program, and the weights and inputs that gave them.
 
@@ -16,9 +24,7 @@ class Golden:
     """
 
     def __init__(self, folder: Path, name: str):
-        spec = spec_from_file_location('golden_rule', folder / 'rule.py')
-        self._rule = module_from_spec(spec)
-        spec.loader.exec_module(self._rule)
+        self._rule = load_rule(folder)
         with np.load(folder / f'{name}.npz') as arrays:
             self._arrays = dict(arrays)
         self.seed = int(self['seed'])

@@ -13,8 +13,8 @@ from pathlib import Path
 from mmcrowd import command_line
 from mmcrowd.analysis.error_page import build_error_page
 from mmcrowd.evaluation.image_result import load_results
+from mmcrowd.evaluation.radius_argument import parse_radius
 from mmcrowd.fileio.files import printable, write_atomic
-from mmcrowd.ops.heads import parse_radius
 
 
 def parse_args() -> argparse.Namespace:

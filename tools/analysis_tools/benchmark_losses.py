@@ -14,18 +14,11 @@ each other by whole time slices. ::
 
 import argparse
 import statistics
-import time
-from functools import partial
 
 import torch
-from torch.profiler import ProfilerActivity, profile
 
 from mmcrowd import command_line
-from mmcrowd.models.losses.reference import dense_pml
-from mmcrowd.ops.partition import partition_batch
-from mmcrowd.registry import MODELS
-
-REPEATS = 5  # timed calls of a form in a row
+from mmcrowd.analysis.benchmarks.losses import make_calls, peak_memory, time_calls
 
 
 def parse_args() -> argparse.Namespace:
@@ -49,57 +42,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def make_calls(num_points: int, args: argparse.Namespace) -> dict:
-    """Functions of no argument that run forward and backward."""
-    generator = torch.Generator().manual_seed(0)
-    points = torch.rand(num_points, 2, generator=generator) * args.size * args.stride
-    density = torch.rand(1, 1, args.size, args.size, generator=generator)
-    density *= num_points / density.sum()
-    points, density = points.to(args.device), density.to(args.device).requires_grad_()
-    partition = partition_batch([points], density.shape[2:], args.stride)
-
-    def call(loss, partition=None):
-        density.grad = None
-        sum(loss(density, [points], args.stride, partition).values()).backward()
-
-    def dense(density, points, stride, partition):
-        return dict(loss=dense_pml(density[0, 0], points[0], stride, args.cost))
-
-    pml = MODELS.build(dict(type='PMLLoss', cost=args.cost))
-    others = {name: MODELS.build(dict(type=name)).to(args.device) for name in args.losses}
-    return dict(
-        inside=partial(call, pml),
-        given=partial(call, pml, partition),
-        dense=partial(call, dense),
-        **{name: partial(call, loss) for name, loss in others.items()},
-    )
-
-
-def seconds(call, device: str) -> float:
-    start = time.perf_counter()
-    call()
-    if device != 'cpu':
-        torch.accelerator.synchronize()
-    return time.perf_counter() - start
-
-
-def peak_memory(call, device: str) -> float:
-    """Largest memory in MiB that is allocated at one time during a call, beyond that before it."""
-    if device != 'cpu':
-        torch.accelerator.reset_peak_memory_stats()
-        before = torch.accelerator.memory_allocated()
-        call()
-        return (torch.accelerator.max_memory_allocated() - before) / 2**20
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
-        call()
-    now = peak = 0
-    for event in sorted(recorded.events(), key=lambda e: e.time_range.start):
-        now += event.self_cpu_memory_usage
-        peak = max(peak, now)
-    return peak / 2**20
-
-
-def main():
+def main() -> None:
     args = parse_args()
     print(
         f'{args.size} x {args.size} cells, stride {args.stride}, {args.cost}, {args.device}, '
@@ -109,14 +52,9 @@ def main():
         f'{"points":>6} {"form":>16} {"ms":>9} {"/inside":>8} {"/given":>8} {"MiB":>9}', flush=True
     )
     for num_points in args.points:
-        calls = make_calls(num_points, args)
+        calls = make_calls(num_points, args.size, args.stride, args.cost, args.losses, args.device)
         memory = {form: peak_memory(call, args.device) for form, call in calls.items()}
-        times = {form: [] for form in calls}
-        end = time.perf_counter() + args.seconds
-        while not times['dense'] or time.perf_counter() < end:
-            for form, call in calls.items():
-                call()
-                times[form] += [seconds(call, args.device) for _ in range(REPEATS)]
+        times = time_calls(calls, args.seconds, args.device)
         median = {form: statistics.median(t) for form, t in times.items()}
         for form in calls:
             print(

@@ -11,14 +11,11 @@ row runs in a process of its own. ::
 
 import argparse
 import multiprocessing
-import resource
-import time
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from mmcrowd import command_line
-from mmcrowd.evaluation.functional.localization import match_points, match_points_at_radii
+from mmcrowd.analysis.benchmarks.matching import measure
 from mmcrowd.fileio.tables import markdown_table
 
 
@@ -42,26 +39,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(num_points: int, radius: float) -> tuple[int, int, float, float, float]:
-    """Pairs, matches, seconds at one and at 100 radii, MiB, of points in the unit square."""
-    rng = np.random.default_rng(0)
-    pred, gt = rng.random((num_points, 2)), rng.random((num_points, 2))
-    before = peak_mib()
-    start = time.process_time()
-    matches = len(match_points(pred, gt, radius)[0])
-    one = time.process_time() - start
-    memory = peak_mib() - before
-    start = time.process_time()
-    match_points_at_radii(pred, gt, radius * np.linspace(0.01, 1, 100))
-    hundred = time.process_time() - start
-    return cKDTree(gt).count_neighbors(cKDTree(pred), radius), matches, one, hundred, memory
-
-
-def peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def main():
+def main() -> None:
     args = parse_args()
     rows = [
         (f'{number} candidates', args.points, (number / np.pi / args.points) ** 0.5)

@@ -11,12 +11,11 @@ import argparse
 
 from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
-from mmengine.runner.checkpoint import load_state_dict as load_into
+from mmengine.runner import load_checkpoint
 
 from mmcrowd import command_line
 from mmcrowd.analysis.crops_and_whole import compare_crops_and_whole
 from mmcrowd.engine.config import read_config, set_data_root
-from mmcrowd.fileio.checkpoints import load_state_dict
 from mmcrowd.registry import MODELS
 
 
@@ -39,7 +38,7 @@ def main() -> None:
         set_data_root(cfg, args.data_root)
     init_default_scope(cfg.get('default_scope', 'mmcrowd'))
     model = MODELS.build(cfg.model)
-    load_into(model, load_state_dict(args.checkpoint), strict=True)
+    load_checkpoint(model, args.checkpoint, map_location='cpu', strict=True)
     print(f'{"":42s} images  predicted/true    dense quarter    MAE')
     for row in compare_crops_and_whole(cfg, model, args.num_images):
         print(

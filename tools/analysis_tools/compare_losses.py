@@ -1,13 +1,18 @@
 """Train one counter with several losses in turn and compare them.
 
 Each loss gets the same config, hence the same data, seed and budget; only ``model.loss`` differs,
-taken from ``configs/_base_/losses/NAME.py``. Below the work dir every loss has its config, and a
-folder with its log and checkpoints. The best checkpoint on the validation images is tested once,
-and ``comparison.md`` and ``comparison.png`` are written anew after each loss, with all that are
-finished. The same command resumes where it was interrupted. ::
+taken from ``configs/_base_/losses/NAME.py``. With ``--vary`` every loss is trained with several
+values of one other key. Below the work dir every run has its config, and a folder with its log and
+checkpoints. The best checkpoint on the validation images is tested once, and ``comparison.md`` and
+``comparison.png`` are written anew after each run, with all that are finished. The same command
+resumes where it was interrupted. ::
 
     python tools/analysis_tools/compare_losses.py configs/pml_mcnn_shb.py \\
         --losses l2 bl dmc gl pml --work-dir work_dirs/mcnn_shb
+
+    python tools/analysis_tools/compare_losses.py \\
+        configs/annotation_noise/pml_l1_mcnn_shb_cpu.py --losses pml pml_l2 \\
+        --vary train_dataloader.dataset.pipeline.1.uniform=0,0.02,0.05 --work-dir work_dirs/noise
 """
 
 import argparse
@@ -29,6 +34,11 @@ def parse_args() -> argparse.Namespace:
         metavar='NAME',
         help=f'some of {", ".join(known)}; default: %(default)s',
     )
+    parser.add_argument(
+        '--vary',
+        metavar='KEY=VALUE,VALUE',
+        help='train every loss with each of these values of a key of the config',
+    )
     parser.add_argument('--work-dir', required=True, help='folder of the runs and the comparison')
     parser.add_argument(
         '--bf16', '--amp', dest='amp', action='store_true', help='mixed precision: bfloat16'
@@ -46,7 +56,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     options = RunOptions(args.amp, args.cfg_options, data_root=args.data_root)
-    print(compare_losses(args.config, args.losses, args.work_dir, options))
+    print(compare_losses(args.config, args.losses, args.work_dir, options, args.vary))
 
 
 if __name__ == '__main__':

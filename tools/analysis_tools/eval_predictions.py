@@ -14,8 +14,8 @@ import json
 from mmcrowd import command_line
 from mmcrowd.evaluation import evaluate_results, metric_tables, save_results
 from mmcrowd.evaluation.formats import nwpu
+from mmcrowd.evaluation.radius_argument import parse_radius
 from mmcrowd.fileio.files import write_atomic
-from mmcrowd.ops.heads import parse_radius
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -12,6 +12,3 @@ test_pipeline = _base_.test_pipeline
 test_pipeline.insert(-1, dict(type='ResizeToMultiple', divisor=4))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-
-# Nothing is pretrained, so nothing learns at half the rate.
-optim_wrapper = dict(paramwise_cfg=None)

@@ -1,3 +1,5 @@
+# A lighter counter than the authors' (hrnet_w48.py): HRNet-W18, whose branches are enlarged by
+# repeating cells, with a neck and a head of more channels than its branches.
 model = dict(
     type='DensityCounter',
     data_preprocessor=dict(

@@ -1,24 +1,13 @@
+# The VGG16-bn counter of Lin, Wan and Chan (ICLR 2025) in the widths of their program, 22.3 M
+# numbers.
+_base_ = 'vgg19.py'
+
 model = dict(
-    type='DensityCounter',
-    data_preprocessor=dict(
-        type='CrowdDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_size_divisor=32,
-    ),
     backbone=dict(
-        type='VGGFeatures',
         depth=16,
         norm_cfg=dict(type='BN'),
         init_cfg=dict(
-            type='Pretrained',
-            checkpoint='https://download.openmmlab.com/mmclassification/v0/vgg/vgg16_bn_batch256_imagenet_20210208-7e55cd29.pth',
-            prefix='backbone',
+            checkpoint='https://download.openmmlab.com/mmclassification/v0/vgg/vgg16_bn_batch256_imagenet_20210208-7e55cd29.pth'
         ),
-    ),
-    # Before pool4 (stride 8) and before pool5 (stride 16).
-    neck=dict(type='TopDownFusion', in_channels=[512, 512], out_channels=256),
-    head=dict(type='DensityHead', in_channels=256, in_stride=8, out_stride=2),
-    precision='fp32',  # 'bf16': autocast and channels-last, see docs/speed.md
+    )
 )

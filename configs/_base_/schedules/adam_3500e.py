@@ -1,10 +1,10 @@
-# P2PNet's schedule: Adam at a fixed 1e-4 (the backbone a tenth of it), weight decay 1e-4, and
+# P2PNet's schedule: Adam at a fixed 1e-4 (the backbone a tenth of it) without weight decay, and
 # gradients of norm 0.1 at most.
 max_epochs = 3500
 
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='Adam', lr=1e-4, weight_decay=1e-4),
+    optimizer=dict(type='Adam', lr=1e-4),
     paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.1))),
     clip_grad=dict(max_norm=0.1),
 )

@@ -1,3 +1,4 @@
+from .annotation_noise import AnnotationNoise
 from .formatting import PackCrowdInputs
 from .loading import LoadCrowdImage
 from .partition import PartitionByNearestPoint
@@ -11,6 +12,7 @@ from .processing import (
 )
 
 __all__ = [
+    'AnnotationNoise',
     'LoadCrowdImage',
     'PackCrowdInputs',
     'Pad',

@@ -4,6 +4,7 @@ from .freeze_norm_hook import FreezeNormHook
 from .logger_hook import LoggerHook
 from .resume_validation_hook import ResumeValidationHook
 from .strict_weights_hook import StrictWeightsHook
+from .time_limit_hook import TimeLimitHook
 
 __all__ = [
     'AugmentationSeedHook',
@@ -12,4 +13,5 @@ __all__ = [
     'LoggerHook',
     'ResumeValidationHook',
     'StrictWeightsHook',
+    'TimeLimitHook',
 ]

@@ -10,8 +10,7 @@ One line per image, its values separated by blanks:
 Everything is a whole number, in pixels of the original frame, except that a predicted count may
 be a fraction. An image without points has ``n = 0``. The readers are the validators: they accept
 CR-LF, blanks at the end of a line and empty lines at the end of the file, and report everything
-else that is wrong with a file in one ``ValueError``, a line ``FILE:LINE: what is wrong`` for each
-problem.
+else that is wrong with a file in one ``ValueError``, each problem as ``FILE:LINE: what is wrong``.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -22,11 +21,11 @@ import numpy as np
 
 from mmcrowd.evaluation.image_result import ImageResult
 from mmcrowd.fileio.files import write_atomic
-from mmcrowd.fileio.numerals import is_number
+from mmcrowd.fileio.numerals import parse_number, parse_numbers
+from mmcrowd.fileio.problems import MAX_NAMED, Problems
 from mmcrowd.ops.heads import HEAD_LEVELS
 
 LEVELS = range(len(HEAD_LEVELS))  # of the head area
-MAX_PROBLEMS = 10  # that one error message lists
 
 T = TypeVar('T')
 
@@ -156,16 +155,17 @@ def check_ids(
     Raises:
         ValueError: An id is only in one of them.
     """
-    problems = []
+    problems = Problems()
     for ids, others, what in (
         (true, predicted, f'of {truth} are missing'),
         (predicted, true, f'are not in {truth}'),
     ):
         alone = [img_id for img_id in ids if img_id not in others]
         if alone:
-            problems.append(f'{predictions}: {len(alone)} images {what}: {_list(alone, ", ")}')
-    if problems:
-        raise ValueError('\n'.join(problems))
+            more = f' and {len(alone) - MAX_NAMED} more' if len(alone) > MAX_NAMED else ''
+            named = ', '.join(alone[:MAX_NAMED])
+            problems.append(f'{len(alone)} images {what}: {named}{more}')
+    problems.raise_if_any(f'{problems.counted} in {predictions}')
 
 
 def write_counts(counts: Mapping[str, float], path: str | Path) -> None:
@@ -236,7 +236,7 @@ def _read(path: str | Path, parse: Callable[[list[str]], T]) -> dict[str, T]:
     """What ``parse`` makes of the values after the id, by id."""
     images: dict[str, T] = {}
     line_of: dict[str, int] = {}
-    problems = []
+    problems = Problems()
     for number, line in enumerate(_lines(path), start=1):
         img_id, *values = line.split() or ['']
         try:
@@ -248,15 +248,14 @@ def _read(path: str | Path, parse: Callable[[list[str]], T]) -> dict[str, T]:
             images[img_id] = parse(values)
         except ValueError as error:
             problems.append(f'{path}:{number}: {error}')
-    if problems:
-        raise ValueError(_list(problems, '\n'))
+    problems.raise_if_any(f'{problems.counted} in {path}')
     return images
 
 
 def _parse_count(values: list[str]) -> float:
     if len(values) != 1:
         raise ValueError(f'expected an image id and a count, got {1 + len(values)} values')
-    count = float(_numbers(values)[0])
+    count = float(parse_number(values[0]))
     if count < 0:
         raise ValueError(f'the count is {values[0]}, expected a number >= 0')
     return count
@@ -274,7 +273,7 @@ def _parse_truth(values: list[str]) -> TruePoints:
     points, sigmas, levels = heads[:, :2], heads[:, 2:4], heads[:, 4].astype(np.int64)
     if (sigmas < 0).any():
         raise ValueError(f'a radius is {sigmas.min():g}, expected >= 0')
-    unknown = levels[~np.isin(levels, LEVELS)]
+    unknown = levels[(levels < LEVELS[0]) | (levels > LEVELS[-1])]
     if unknown.size:
         raise ValueError(f'a level is {unknown[0]}, expected one of 0 to {LEVELS[-1]}')
     return TruePoints(points, sigmas, levels)
@@ -283,32 +282,18 @@ def _parse_truth(values: list[str]) -> TruePoints:
 def _parse_items(values: list[str], width: int) -> np.ndarray:
     """``(n, width)`` float64 of ``n`` and the values of n points."""
     number, *values = values
-    n = _numbers([number])[0]
-    if n < 0 or n != np.rint(n):
+    n = parse_number(number)
+    if n < 0 or n != int(n):
         raise ValueError(f'the number of points is {number}, expected a whole number >= 0')
     if len(values) != n * width:
         raise ValueError(
             f'{n:.0f} points need {n * width:.0f} values after their number, got {len(values)}'
         )
-    items = _numbers(values)
+    items = parse_numbers(values)
     fractions = items != np.rint(items)
     if fractions.any():
         raise ValueError(f'{values[fractions.argmax()]} is not a whole number')
     return items.reshape(-1, width)
-
-
-def _numbers(values: list[str]) -> np.ndarray:
-    bad = next((value for value in values if not is_number(value)), None)
-    if bad is not None:
-        raise ValueError(f'{bad!r} is no finite number')
-    return np.array(values, np.float64)
-
-
-def _list(items: list[str], separator: str) -> str:
-    """The first items, and how many more there are."""
-    more = len(items) - MAX_PROBLEMS
-    shown = items[:MAX_PROBLEMS] + ([f'... and {more} more'] if more > 0 else [])
-    return separator.join(shown)
 
 
 def _join(img_id: str, columns: Iterable[np.ndarray]) -> str:

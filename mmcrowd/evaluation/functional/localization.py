@@ -41,11 +41,11 @@ def match_points(
         >>> match_points([[0, 0], [9, 0]], [[4, 0], [5, 0]], 5)
         (array([0, 1]), array([0, 1]))
     """
-    return match_points_at_radii(pred, gt, [radius])[0]
+    return match_points_at_radii(pred, gt, [np.asarray(radius)])[0]
 
 
 def match_points_at_radii(
-    pred: np.ndarray, gt: np.ndarray, radii: Sequence[float | np.ndarray]
+    pred: np.ndarray, gt: np.ndarray, radii: Sequence[float] | Sequence[np.ndarray]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """:func:`match_points` at each of several radii, for less than the sum of their times.
 
@@ -61,13 +61,13 @@ def match_points_at_radii(
         ValueError: As :func:`match_points`.
     """
     pred, gt = _points('pred', pred), _points('gt', gt)
-    radii = [_per_point(radius, len(gt)) for radius in radii]
-    if not radii:
+    per_point = [_per_point(radius, len(gt)) for radius in radii]
+    if not per_point:
         return []
-    gt_end, pred_end, squared = _edges(pred, gt, np.max(radii, axis=0))
+    gt_end, pred_end, squared = _edges(pred, gt, np.max(per_point, axis=0))
     pred_of_gt = np.full(len(gt), -1)
     matchings = []
-    for radius in radii:
+    for radius in per_point:
         near = squared <= radius[gt_end] ** 2
         pred_of_gt = _maximum_matching(gt_end[near], pred_end[near], len(pred), pred_of_gt)
         gt_index = np.flatnonzero(pred_of_gt >= 0)
@@ -140,9 +140,9 @@ def _points(name: str, points: np.ndarray) -> np.ndarray:
         return points.reshape(0, 2)
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f'{name} has shape {points.shape}, expected (n, 2)')
-    finite = np.isfinite(points).all(1)
+    finite = np.isfinite(points)
     if not finite.all():
-        index = int(np.argmin(finite))
+        index = int(np.argmin(finite.all(1)))
         raise ValueError(f'{name}[{index}] is {points[index].tolist()}, expected finite numbers')
     return points
 
@@ -177,7 +177,8 @@ def _edges(
             squared = ((gt[gt_end] - pred[pred_end]) ** 2).sum(1)
             near = squared <= radius[gt_end] ** 2
             found.append((gt_end[near], pred_end[near], squared[near]))
-    return tuple(np.concatenate(column) for column in zip(*found, strict=True))
+    gt_end, pred_end, squared = (np.concatenate(column) for column in zip(*found, strict=True))
+    return gt_end, pred_end, squared
 
 
 def _maximum_matching(
@@ -227,8 +228,11 @@ def _maximum_matching(
         (np.ones(len(tail), np.int32), head[order].astype(np.int32), start_of),
         shape=(sink + 1, sink + 1),
     )
-    flow = maximum_flow(network, source, sink).flow.tocoo()
+    flow = maximum_flow(network, source, sink).flow
     # An augmenting path gives its true points new partners and leaves none without one.
-    new = (flow.data > 0) & (flow.row < num_gt)
-    pred_of_gt[flow.row[new]] = flow.col[new] - num_gt
+    rows = flow.indptr[: num_gt + 1]
+    new = flow.data[: rows[-1]] > 0
+    pred_of_gt[np.repeat(np.arange(num_gt), np.diff(rows))[new]] = (
+        flow.indices[: rows[-1]][new] - num_gt
+    )
     return pred_of_gt

@@ -163,11 +163,17 @@ def _region_errors(
     levels: Sequence[int],
 ) -> tuple[float, ...]:
     """Errors at each level of a density with its stride, or of points without one."""
-    errors = []
-    for level in levels:
-        if stride is None:
-            regions = points_by_region(pred, img_shape, level)
-        else:
-            regions = density_by_region(pred, img_shape, stride, level)
-        errors.append(game([regions], [points_by_region(gt_points, img_shape, level)]))
-    return tuple(errors)
+    finest = max(levels, default=0)
+    if stride is None:
+        regions = points_by_region(pred, img_shape, finest)
+    else:
+        regions = density_by_region(pred, img_shape, stride, finest)
+    truth = points_by_region(gt_points, img_shape, finest)
+    return tuple(game([_merged(regions, level)], [_merged(truth, level)]) for level in levels)
+
+
+def _merged(regions: np.ndarray, level: int) -> np.ndarray:
+    """Sums over the regions of a level, each of which is made of whole ones of a finer level."""
+    parts = 2**level
+    side = len(regions) // parts
+    return regions.reshape(parts, side, parts, side).sum((1, 3))

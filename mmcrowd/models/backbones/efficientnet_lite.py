@@ -49,6 +49,8 @@ class EfficientNetLite0(EfficientNet):
     }
     arch_settings = {'lite0': (1.0, 1.0, 224)}
 
+    layers: nn.ModuleList
+
     def __init__(
         self,
         out_indices: Sequence[int] = (3, 4),

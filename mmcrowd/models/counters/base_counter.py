@@ -47,7 +47,9 @@ class BaseCounter(BaseModel):
         inference: Config of a callable ``(run, inputs, data_samples) -> outputs`` in
             ``TASK_UTILS`` that runs the network at test time, in tiles for example;
             ``run(inputs, padding_mask=None)`` gives the outputs of a batch, see
-            :meth:`run_network`. Defaults to None: the whole padded batch at once.
+            :meth:`run_network`. With a true ``takes_windows`` it gets a test batch as a
+            :class:`~mmcrowd.models.lazy_batch.LazyBatch`, of which no more is normalised than
+            what it cuts out. Defaults to None: the whole padded batch at once.
         data_preprocessor: Config of the preprocessor. Defaults to no normalisation and padding to
             multiples of 32.
         precision: ``'fp32'`` or ``'bf16'``: the network runs under bfloat16 autocast with
@@ -122,6 +124,16 @@ class BaseCounter(BaseModel):
         if mode == 'predict':
             return self.predict(inputs, data_samples)
         raise ValueError(f"mode={mode!r}, expected 'tensor', 'loss' or 'predict'")
+
+    def test_step(self, data: dict) -> list[CrowdDataSample]:
+        """Predictions of a batch as it comes from the loader."""
+        if not getattr(self.inference, 'takes_windows', False):
+            return super().test_step(data)
+        return self._run_forward(self.data_preprocessor.defer(data), mode='predict')
+
+    def val_step(self, data: dict) -> list[CrowdDataSample]:
+        """Predictions of a batch as it comes from the loader."""
+        return self.test_step(data)
 
     def run_network(self, inputs: Tensor, padding_mask: Tensor | None = None) -> Outputs:
         """Run backbone, neck and head under the precision of the model.
@@ -264,7 +276,7 @@ class BaseCounter(BaseModel):
 def whole_images(inputs: Tensor) -> list[CrowdDataSample]:
     """Samples for a batch ``(N, C, H, W)`` of which all is image."""
     shape = tuple(inputs.shape[-2:])
-    return [CrowdDataSample(metainfo=dict(img_shape=shape)) for _ in inputs]
+    return [CrowdDataSample(metainfo=dict(img_shape=shape)) for _ in range(len(inputs))]
 
 
 def _needs_mask(part: nn.Module | None) -> bool:

@@ -1,6 +1,7 @@
 from .density_head import DensityHead
 from .map_head import MapHead
 from .point_head import PointHead
+from .regression_head import RegressionHead
 from .zip_head import ZIPHead
 
-__all__ = ['DensityHead', 'MapHead', 'PointHead', 'ZIPHead']
+__all__ = ['DensityHead', 'MapHead', 'PointHead', 'RegressionHead', 'ZIPHead']

@@ -16,12 +16,14 @@ class ProposalThreshold:
 
     The probability of a person is the second one of the softmax over the two logits. Where the
     size of the image is known, proposals outside of it, such as those in the padding of a batch,
-    are left out.
+    are left out unless ``keep_outside`` says otherwise.
 
     Args:
         score_threshold: A proposal is accepted if its probability is above this. Defaults to 0.5.
         source: Output of the network with the proposals. Defaults to ``'points'``.
         logits: Output of the network with their logits. Defaults to ``'logits'``.
+        keep_outside: Whether proposals outside of the image count too, for example in its padding,
+            as in the published program of P2PNet. Defaults to False.
 
     Raises:
         ValueError: ``score_threshold`` is no probability.
@@ -35,7 +37,11 @@ class ProposalThreshold:
     """
 
     def __init__(
-        self, score_threshold: float = 0.5, source: str = 'points', logits: str = 'logits'
+        self,
+        score_threshold: float = 0.5,
+        source: str = 'points',
+        logits: str = 'logits',
+        keep_outside: bool = False,
     ) -> None:
         if not 0 <= score_threshold <= 1:
             raise ValueError(
@@ -44,6 +50,7 @@ class ProposalThreshold:
         self.score_threshold = score_threshold
         self.source = source
         self.logits = logits
+        self.keep_outside = keep_outside
 
     @torch.no_grad()
     def __call__(self, outputs: Mapping[str, Tensor], stride: int) -> tuple[Tensor, Tensor]:
@@ -65,7 +72,7 @@ class ProposalThreshold:
         points = take_source(outputs, self.source, self)
         scores = take_source(outputs, self.logits, self).softmax(-1)[:, 1]
         accepted = scores > self.score_threshold
-        if 'img_shape' in outputs:
+        if 'img_shape' in outputs and not self.keep_outside:
             height, width = outputs['img_shape']
             end = points.new_tensor((width, height)) - 0.5
             accepted &= ((points >= -0.5) & (points < end)).all(1)

@@ -4,6 +4,7 @@ from .density_loss import DensityLoss
 from .dm_count_loss import DMCountLoss, dm_count_loss
 from .fidtm_loss import FIDTMLoss, fidt_map, independent_ssim_loss
 from .gaussian_l2_loss import GaussianL2Loss, adaptive_sigma, gaussian_target
+from .gcf_loss import GCFLoss, gaussian_noise_variance, gcf_loss
 from .generalized_loss import GeneralizedLoss, generalized_loss
 from .hungarian_matcher import HungarianMatcher, matching_cost
 from .kdmg_loss import KDMGLoss, KernelGenerator, cosine_loss
@@ -31,6 +32,7 @@ __all__ = [
     'DMCountLoss',
     'DensityLoss',
     'FIDTMLoss',
+    'GCFLoss',
     'GaussianL2Loss',
     'GeneralizedLoss',
     'HungarianMatcher',
@@ -55,7 +57,9 @@ __all__ = [
     'cosine_loss',
     'dm_count_loss',
     'fidt_map',
+    'gaussian_noise_variance',
     'gaussian_target',
+    'gcf_loss',
     'generalized_loss',
     'independent_ssim_loss',
     'matching_cost',

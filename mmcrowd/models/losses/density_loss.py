@@ -22,6 +22,8 @@ class DensityLoss(nn.Module):
         needs_partition: Whether the loss needs the nearest point of each cell. Defaults to False.
         needs_image_side: Whether the loss goes by the size of the whole image, of which the density
             may be a crop. Defaults to False.
+        host_step: Whether the host waits for values of the device, such as for a search that it
+            does itself, even if the partition is given. Defaults to False.
 
     Examples:
         >>> class CountLoss(DensityLoss):
@@ -34,6 +36,7 @@ class DensityLoss(nn.Module):
     source = 'density'
     needs_partition = False
     needs_image_side = False
+    host_step = False
 
     def forward(
         self,

@@ -196,7 +196,8 @@ class FIDTMLoss(DensityLoss):
         ssim_weight: Weight of the SSIM term; with 0 it is not computed. Defaults to 1.0.
         tail: See :func:`fidt_map`. Defaults to 0.0.
         to_pixels: Whether the target is drawn on whole pixels, see :func:`head_pixels`. The
-            partition is then computed here, whatever the loader brings. Defaults to False.
+            partition is then computed here, whatever the loader brings: a host step. Defaults to
+            False.
         first_pixel: ``first`` of :func:`head_pixels`. Defaults to 0.
         drop_shared: See :func:`head_pixels`. Defaults to False.
         source: Output of the network that is the map. Defaults to ``'density'``, for a
@@ -250,6 +251,7 @@ class FIDTMLoss(DensityLoss):
         self.ssim_weight = ssim_weight
         self.tail = tail
         self.to_pixels = to_pixels
+        self.host_step = to_pixels
         self.first_pixel = first_pixel
         self.drop_shared = drop_shared
         self.source = source

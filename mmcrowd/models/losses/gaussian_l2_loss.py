@@ -134,6 +134,7 @@ class GaussianL2Loss(DensityLoss):
                 f"GaussianL2Loss: sigma must be positive or 'adaptive', but got {sigma!r}"
             )
         check_positive(self, beta=beta, max_sigma=max_sigma, scale=scale)
+        self.host_step = sigma == 'adaptive'
         self.sigma = sigma
         self.beta = beta
         self.max_sigma = max_sigma

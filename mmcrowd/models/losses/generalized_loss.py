@@ -216,8 +216,9 @@ def generalized_loss(
 class GeneralizedLoss(DensityLoss):
     """Generalized Loss, see :func:`generalized_loss`.
 
-    The terms are ``loss_ot``, ``loss_pixel``, ``loss_point`` and ``loss_entropy``. Needs the
-    optional package geomloss: ``pip install geomloss``.
+    The terms are ``loss_ot``, ``loss_pixel``, ``loss_point`` and ``loss_entropy``. For the extent
+    of each image geomloss waits for the device once, a host step. Needs the optional package
+    geomloss: ``pip install geomloss``.
 
     Args:
         cost: ``'perspective'`` or ``'exp'``, see :func:`perspective_cost` and :func:`exp_cost`.
@@ -239,6 +240,8 @@ class GeneralizedLoss(DensityLoss):
         >>> GeneralizedLoss()(density, [torch.zeros(0, 2)], stride=8)['loss_ot']
         tensor(3.)
     """
+
+    host_step = True
 
     def __init__(
         self,

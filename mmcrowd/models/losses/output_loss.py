@@ -16,6 +16,10 @@ class OutputLoss(nn.Module, ABC):
     A loss that changes with the epoch asks MMEngine's message hub for it, where the runner keeps
     the number of the epoch from 0; without a runner the default holds.
 
+    Attributes:
+        host_step: Whether the host waits for values of the device, such as for a matching. Defaults
+            to False.
+
     Examples:
         >>> import torch
         >>> from mmengine.logging import MessageHub
@@ -32,6 +36,8 @@ class OutputLoss(nn.Module, ABC):
         >>> LateCountLoss().loss(dict(density=torch.ones(1, 1, 2, 2)), [sample], stride=8)
         {'loss_count': tensor(1.)}
     """
+
+    host_step = False
 
     @abstractmethod
     def loss(

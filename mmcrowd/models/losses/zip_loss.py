@@ -148,8 +148,8 @@ class ZIPLoss(OutputLoss):
             to 0.0.
         tv_weight: Weight of its total variation term. Defaults to 0.0.
         scales: See :func:`multiscale_mae`. Defaults to (1, 2, 4).
-        one_per_pixel: See :func:`block_counts`; the error of the count and the transport term take
-            all points. Defaults to False.
+        one_per_pixel: See :func:`block_counts`, a host step; the error of the count and the
+            transport term take all points. Defaults to False.
 
     Raises:
         ValueError: The bins or scales are not as described, a weight is negative, or all are 0.
@@ -201,6 +201,7 @@ class ZIPLoss(OutputLoss):
             raise ValueError('ZIPLoss: all weights are 0, expected a positive one')
         self.scales = tuple(scales)
         self.one_per_pixel = one_per_pixel
+        self.host_step = one_per_pixel
         self.register_buffer('bins', torch.tensor(bins[1:]), persistent=False)
 
     def loss(
@@ -234,7 +235,7 @@ class ZIPLoss(OutputLoss):
             if self.weights['mae']:
                 terms['mae'] = multiscale_mae(density, counts, self.scales)
             if self.weights['count']:
-                number = density.new_tensor([len(p) for p in points])
+                number = torch.tensor([len(p) for p in points]).to(density, non_blocking=True)
                 terms['count'] = (density.sum((1, 2, 3)) - number).abs()
             if self.weights['ot']:
                 images = zip(density.squeeze(1), points, strict=True)

@@ -83,7 +83,7 @@ def test_bad_points(write, line, message):
     path = write(f'3110 1 1 2\n{line}\n3112 0\n')
     with pytest.raises(ValueError) as error:
         nwpu.read_points(path)
-    assert str(error.value) == f'{path}:2: {message}'
+    assert str(error.value) == f'1 problem in {path}:\n- {path}:2: {message}'
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_bad_truth(write, line, message):
     path = write(f'{line}\n')
     with pytest.raises(ValueError) as error:
         nwpu.read_truth(path)
-    assert str(error.value) == f'{path}:1: {message}'
+    assert str(error.value) == f'1 problem in {path}:\n- {path}:1: {message}'
 
 
 @pytest.mark.parametrize(
@@ -114,19 +114,20 @@ def test_bad_counts(write, line, message):
     path = write(f'3110 3\n{line}')
     with pytest.raises(ValueError) as error:
         nwpu.read_counts(path)
-    assert str(error.value) == f'{path}:2: {message}'
+    assert str(error.value) == f'1 problem in {path}:\n- {path}:2: {message}'
 
 
 def test_all_problems_are_reported_together(write):
     path = write('1 1 2\n2 0\n3 x\n2 0\n')
     with pytest.raises(ValueError) as error:
         nwpu.read_points(path)
-    assert [line.split(':')[1] for line in str(error.value).splitlines()] == ['1', '3', '4']
+    title, *lines = str(error.value).splitlines()
+    assert title == f'3 problems in {path}:'
+    assert [line.split(':')[1] for line in lines] == ['1', '3', '4']
     many = write(''.join(f'{k} x\n' for k in range(30)))
     with pytest.raises(ValueError) as error:
         nwpu.read_points(many)
-    lines = str(error.value).splitlines()
-    assert len(lines) == 11 and lines[-1] == '... and 20 more'
+    assert str(error.value).splitlines()[-1] == '- and 10 more'
 
 
 def test_files_without_lines(write):
@@ -178,14 +179,14 @@ def test_results_of_counts(write):
 
 
 def test_images_missing_and_unknown(write):
-    truth = write(''.join(f'{k} 0\n' for k in range(20)), 't.txt')
+    truth = write(''.join(f'{k} 0\n' for k in range(24)), 't.txt')
     predictions = write('0 0\n99 0\n98 0\n', 'p.txt')
     with pytest.raises(ValueError) as error:
         nwpu.read_results(truth, predictions)
     assert str(error.value).splitlines() == [
-        f'{predictions}: 19 images of {truth} are missing: '
-        '1, 2, 3, 4, 5, 6, 7, 8, 9, 10, ... and 9 more',
-        f'{predictions}: 2 images are not in {truth}: 99, 98',
+        f'2 problems in {predictions}:',
+        f'- 23 images of {truth} are missing: {", ".join(map(str, range(1, 21)))} and 3 more',
+        f'- 2 images are not in {truth}: 99, 98',
     ]
 
 

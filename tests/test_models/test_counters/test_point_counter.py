@@ -190,6 +190,19 @@ def test_only_scores_above_the_threshold_count(threshold, expected):
     assert sample.pred_count == len(expected)
 
 
+@pytest.mark.parametrize('keep_outside', [False, True])
+def test_proposals_in_the_padding(keep_outside):
+    localizer = dict(type='ProposalThreshold', keep_outside=keep_outside)
+    model = build(localizer=localizer).eval()
+    propose(model, [[3.0, 4.0], [20.0, 30.0], [-9.0, 2.0]])
+    data = make_batch(model, make_sample([], (16, 24), ori_shape=(16, 24)))
+    (sample,) = model(**data, mode='predict')
+    # those that count are in the image all the same
+    expected = [[3.0, 4.0], [20.0, 15.0], [0.0, 2.0]] if keep_outside else [[3.0, 4.0]]
+    assert sample.pred_instances.points.tolist() == expected
+    assert sample.pred_count == len(expected)
+
+
 def test_predict_without_samples_takes_all():
     model = build(score_threshold=0.0).eval()
     images = torch.rand(2, 3, 32, 64)

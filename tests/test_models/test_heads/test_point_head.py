@@ -22,6 +22,12 @@ def test_reference_points_by_hand():
     assert points.tolist() == [list(point) for row in rows for point in row]
 
 
+def test_reference_points_that_count_from_the_corner():
+    head = PointHead(4, reference_shift=0.5)
+    points = head.reference_points((1, 2), torch.zeros(0))
+    assert points.tolist() == [[x, y] for y in (2, 6) for x in (2, 6, 10, 14)]
+
+
 @pytest.mark.parametrize('in_stride', [1, 4, 8, 16])
 @pytest.mark.parametrize('grid', [(1, 1), (2, 2), (3, 2), (1, 4)])
 def test_reference_points_share_out_their_cell(in_stride, grid):

@@ -11,45 +11,18 @@ from mmcrowd.models.losses import DensityLoss
 from mmcrowd.ops.partition import Partition, partition_batch
 from mmcrowd.registry import MODELS
 
-from ...testing.losses import check_autocast, check_compiles, check_hard_batch
+from ...testing.devices import NoHostSteps, fake_cuda
+from ...testing.losses import (
+    EXTREME,
+    LOSSES,
+    build_loss,
+    check_autocast,
+    check_compiles,
+    check_hard_batch,
+    value_and_grad,
+)
 from ...testing.networks import BACKBONES, make_sample
 
-LOSSES = {
-    'pml': dict(type='PMLLoss'),
-    'pml_l2': dict(type='PMLL2Loss', cost='max_normalized', epsilon=2.0),
-    'pml_kl': dict(type='PMLKLLoss'),
-    'pml_entropic': dict(type='PMLEntropicLoss', tau=0.5, cost='euclidean'),
-    'pml_bayesian': dict(type='PMLLoss', background='bayesian'),
-    'pml_ma2019': dict(type='PMLLoss', background='ma2019'),
-    'l2': dict(type='GaussianL2Loss'),
-    'l2_adaptive': dict(type='GaussianL2Loss', sigma='adaptive', max_sigma=20.0),
-    'bayesian': dict(type='BayesianLoss', background_ratio=0.15),
-    'bayesian_without_background': dict(type='BayesianLoss', background=False),
-    'noise_cc': dict(type='NoiseCCLoss', noise_weight=0.1),
-    'dm_count': dict(type='DMCountLoss', iterations=20, ot_weight=1.0),
-    'gl_perspective': dict(type='GeneralizedLoss', cost='perspective', marginal_weight=0.5),
-    'gl_exp': dict(type='GeneralizedLoss', cost='exp'),
-    'uot': dict(type='UOTLoss', scale=16.0, rho=2.0, epsilon=0.1, iterations=20),
-    'chf_moduli': dict(type='CHFLoss', form='moduli'),
-    'chf_sparse': dict(type='CHFLoss', form='sparse', bandwidth=4.0),
-    'chf_dense': dict(type='CHFLoss', form='dense'),
-    'kdmg': dict(type='KDMGLoss', cosine_weight=2.0),
-    'fidtm': dict(type='FIDTMLoss', patch_size=20, reduction='sum'),
-}
-# Hyperparameters that are hard on the numbers.
-EXTREME = {
-    'pml_l2_euclidean': dict(type='PMLL2Loss', cost='euclidean'),
-    'pml_kl_max_normalized': dict(type='PMLKLLoss', cost='max_normalized'),
-    'pml_small_tau': dict(type='PMLEntropicLoss', tau=0.01),
-    'pml_small_tau_euclidean': dict(type='PMLEntropicLoss', tau=0.01, cost='euclidean'),
-    'pml_large_tau': dict(type='PMLEntropicLoss', tau=100.0),
-    'l2_narrow': dict(type='GaussianL2Loss', sigma=0.01),
-    'bayesian_narrow': dict(type='BayesianLoss', sigma=0.01),
-    'bayesian_narrow_without_background': dict(type='BayesianLoss', sigma=0.01, background=False),
-    'noise_cc_narrow': dict(type='NoiseCCLoss', noise_sigma=0.1, kernel_sigma=0.1),
-    'noise_cc_unlike': dict(type='NoiseCCLoss', noise_sigma=1.0, kernel_sigma=30.0, rank=0),
-}
-HOST_STEP = ('gl_perspective', 'gl_exp', 'l2_adaptive')  # they wait for values on the host
 # No point, one, duplicates, outside the frame, and more than an 8 x 8 map has cells.
 POINTS = [
     [],
@@ -58,14 +31,6 @@ POINTS = [
     [[-3, 20], [70, 80], [1e4, -1e4], [30, 30]],
     torch.rand(100, 2, generator=torch.Generator().manual_seed(0)) * 64,
 ]
-
-
-def build_loss(name):
-    if name.startswith('gl'):
-        pytest.importorskip('geomloss')
-    torch.manual_seed(0)
-    init_default_scope('mmcrowd')
-    return MODELS.build((LOSSES | EXTREME)[name])
 
 
 def mixed_batch(stride, fill, dtype=torch.float32):
@@ -111,9 +76,40 @@ def test_autocast(name):
     check_autocast(build_loss(name))
 
 
-@pytest.mark.parametrize('name', [name for name in LOSSES if name not in HOST_STEP])
+def without_host_step(name):
+    loss = build_loss(name)
+    if loss.host_step:
+        pytest.skip(f'{name} has a host step')
+    return loss
+
+
+@pytest.mark.parametrize('name', LOSSES)
 def test_compiles_to_one_graph(name):
-    check_compiles(build_loss(name))
+    check_compiles(without_host_step(name))
+
+
+@pytest.mark.parametrize('name', LOSSES)
+def test_the_host_waits_for_no_value(name):
+    """Neither in the loss nor in its backward pass."""
+    loss = without_host_step(name)
+    density, points = mixed_batch(stride=4, fill='random')
+    partition = partition_batch(points, density.shape[2:], 4)
+    with NoHostSteps():
+        value_and_grad(loss, density, points, 4, partition)
+
+
+@pytest.mark.parametrize('name', LOSSES)
+def test_a_loss_says_whether_the_host_waits(name):
+    """On an accelerator, where a copy to the host or a plain one from there waits as well."""
+    with fake_cuda() as device:
+        with device:
+            loss = build_loss(name)
+            density, points = torch.rand(2, 1, 8, 8), [torch.rand(0, 2), torch.rand(9, 2)]
+            partition = Partition(torch.zeros(2, 8, 8, dtype=torch.int64), torch.rand(2, 8, 8))
+        waits = pytest.raises(RuntimeError, match='waits') if loss.host_step else nullcontext()
+        with waits, NoHostSteps():
+            terms = loss(density, points, 4, partition, image_sides=[99.0, 64.0])
+            assert all(value.device == device for value in terms.values())
 
 
 @pytest.mark.parametrize('name', LOSSES)
@@ -133,11 +129,11 @@ def test_old_name():
     assert MODELS.get('ChfLoss') is losses.CHFLoss is losses.ChfLoss
 
 
-@pytest.mark.parametrize('name', [name for name in LOSSES if name not in HOST_STEP])
+@pytest.mark.parametrize('name', LOSSES)
 def test_points_and_partition_follow_the_density_to_its_device(name, monkeypatch):
     # The meta device stands for a GPU: it too refuses to meet tensors of the host.
     monkeypatch.setattr(torch, 'autocast', lambda *args, **kwargs: nullcontext())
-    loss = build_loss(name).to('meta')
+    loss = without_host_step(name).to('meta')
     density, points = mixed_batch(stride=4, fill='random')
     partition = partition_batch(points, density.shape[2:], 4)
     terms = loss(density.to('meta'), points, 4, partition)

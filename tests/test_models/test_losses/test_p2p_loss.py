@@ -8,7 +8,7 @@ from mmengine.structures import InstanceData
 
 from mmcrowd.models.losses.hungarian_matcher import SCORES
 from mmcrowd.models.losses.output_loss import OutputLoss
-from mmcrowd.models.losses.p2p_loss import P2PLoss
+from mmcrowd.models.losses.p2p_loss import REDUCTIONS, P2PLoss
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
@@ -34,7 +34,8 @@ def value_and_grad(loss, proposals, logits, points):
 
 def loss_by_formula(loss, proposals, logits, points):
     """Both terms, proposal by proposal, for the matches that the loss finds."""
-    classification = location = 0
+    by_image = loss.reduction == 'image'
+    classification = location = weight = 0
     for prediction, logit, truth in zip(proposals, logits, points, strict=True):
         matches = loss.matcher(prediction.detach(), logit.detach(), truth)
         matched = {j: i for i, j in zip(*(index.tolist() for index in matches), strict=True)}
@@ -43,12 +44,17 @@ def loss_by_formula(loss, proposals, logits, points):
             norm = background.exp() + person.exp()
             if j in matched:
                 entropy -= (person.exp() / norm).log()
+                weight += 1
                 square += ((prediction[j] - truth[matched[j]]) ** 2).sum()
             else:
                 entropy -= loss.background_weight * (background.exp() / norm).log()
-        classification += entropy / len(logit) / len(points)
-        location += loss.point_weight * square / max(len(matched), 1) / len(points)
-    return classification, location
+                weight += loss.background_weight
+        classification += entropy / len(logit) / len(points) if by_image else entropy
+        square *= loss.point_weight
+        location += square / max(len(matched), 1) / len(points) if by_image else square
+    if by_image:
+        return classification, location
+    return classification / weight, location / max(sum(map(len, points)), 1)
 
 
 @settings(max_examples=50, deadline=None)
@@ -58,12 +64,15 @@ def loss_by_formula(loss, proposals, logits, points):
     num_proposals=st.integers(1, 7),
     score=st.sampled_from(SCORES),
     background_weight=st.sampled_from([0.5, 1.0]),
-    point_weight=st.sampled_from([2e-4, 1.0]),
+    point_weight=st.sampled_from([0.0, 2e-4, 1.0]),
+    reduction=st.sampled_from(REDUCTIONS),
 )
-def test_formula(seed, num_points, num_proposals, score, background_weight, point_weight):
+def test_formula(
+    seed, num_points, num_proposals, score, background_weight, point_weight, reduction
+):
     proposals, logits, points = random_batch(num_points, num_proposals, seed)
     matcher = dict(type='mmcrowd.HungarianMatcher', score=score)
-    loss = P2PLoss(matcher, background_weight, point_weight)
+    loss = P2PLoss(matcher, background_weight, point_weight, reduction)
     terms, grads = value_and_grad(loss, proposals, logits, points)
 
     proposals.requires_grad_()
@@ -138,15 +147,30 @@ def test_bad_batch_is_the_mean_of_its_images(dtype, score):
         torch.testing.assert_close(grad, torch.cat([s[1][k] for s in single]) / len(points))
 
 
-def test_batch_without_any_point():
+@pytest.mark.parametrize(('reduction', 'weight'), [('image', 0.5), ('batch', 1.0)])
+def test_batch_without_any_point(reduction, weight):
     proposals, logits, points = random_batch((0, 0))
-    terms, (to_proposals, to_logits) = value_and_grad(P2PLoss(), proposals, logits, points)
+    loss = P2PLoss(reduction=reduction)
+    terms, (to_proposals, to_logits) = value_and_grad(loss, proposals, logits, points)
     assert terms['loss_point'] == 0
     # The proposals stay in the graph, which distributed training needs.
     assert torch.equal(to_proposals, torch.zeros_like(proposals))
     background = logits.log_softmax(-1)[..., 0]
-    torch.testing.assert_close(terms['loss_classification'], -0.5 * background.mean())
+    torch.testing.assert_close(terms['loss_classification'], -weight * background.mean())
     assert (to_logits[..., 1] > 0).all()
+
+
+@pytest.mark.parametrize('background_weight', [0.0, 0.5])
+def test_bad_batch_by_batch(background_weight):
+    proposals, logits, points = random_batch((0, 1, 50, 2, 3, 0))
+    points[3] = torch.tensor([[3.0, 3.0]] * 2).double()
+    points[4] = torch.tensor([[-4e5, 1e7]] * 3).double()
+    loss = P2PLoss(background_weight=background_weight, reduction='batch')
+    for images in (slice(None), slice(0, 1), slice(2, 3)):
+        batch = proposals[images].float(), (200 * logits[images]).float(), points[images]
+        terms, grads = value_and_grad(loss, *batch)
+        assert all(value.isfinite() for value in terms.values())
+        assert all(grad.isfinite().all() for grad in grads)
 
 
 def test_autocast_computes_in_float32():
@@ -187,6 +211,11 @@ def test_a_point_that_is_not_finite_is_an_error_under_autocast_too():
 def test_negative_weight(key):
     with pytest.raises(ValueError, match=f'P2PLoss: {key} must not be negative, but got -1'):
         P2PLoss(**{key: -1})
+
+
+def test_unknown_reduction():
+    with pytest.raises(ValueError, match="reduction must be .*'image', 'batch'.*'mean'"):
+        P2PLoss(reduction='mean')
 
 
 def test_number_of_point_lists():

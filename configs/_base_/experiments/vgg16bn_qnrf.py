@@ -1,0 +1,8 @@
+_base_ = [
+    '../models/vgg16bn.py',
+    '../datasets/qnrf.py',
+    '../schedules/adam_3000e.py',
+    '../default_runtime.py',
+]
+
+train_dataloader = dict(dataset=dict(partition_stride=_base_.model.head.out_stride))

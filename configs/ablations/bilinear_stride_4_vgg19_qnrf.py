@@ -1,0 +1,4 @@
+# Figure 10b: bilinear upsampling in the place of the pixel shuffle.
+_base_ = 'stride_4_vgg19_qnrf.py'
+
+model = dict(head=dict(upsample='bilinear'))

@@ -1,4 +1,0 @@
-# Figure 10a: the weight of the count term.
-_base_ = '../pml_vgg19_sha.py'
-
-model = dict(loss=dict(epsilon=0.5))

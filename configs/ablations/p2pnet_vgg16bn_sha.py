@@ -1,5 +1,0 @@
-# PML on the network of P2PNet: a density on the grid of its reference points (Table 5, third row).
-_base_ = '../pml_vgg16bn_sha.py'
-
-model = dict(head=dict(mid_channels=(256, 256), out_stride=4))
-train_dataloader = dict(dataset=dict(partition_stride=model['head']['out_stride']))

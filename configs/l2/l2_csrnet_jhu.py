@@ -1,0 +1,3 @@
+_base_ = ['../_base_/losses/l2.py', '../_base_/experiments/csrnet_jhu.py']
+
+model = dict(loss=_base_.loss)

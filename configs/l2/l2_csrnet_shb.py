@@ -1,0 +1,3 @@
+_base_ = ['../_base_/losses/l2.py', '../_base_/experiments/csrnet_shb.py']
+
+model = dict(loss=dict(_base_.loss, sigma=15.0))

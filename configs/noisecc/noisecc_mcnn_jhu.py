@@ -1,0 +1,3 @@
+_base_ = ['../_base_/losses/noisecc.py', '../_base_/experiments/mcnn_jhu.py']
+
+model = dict(loss=_base_.loss)

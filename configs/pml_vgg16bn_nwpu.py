@@ -1,0 +1,3 @@
+_base_ = ['_base_/losses/pml.py', '_base_/experiments/vgg16bn_nwpu.py']
+
+model = dict(loss=_base_.loss)
