@@ -29,6 +29,7 @@ from .losses import (
     ZIPLoss,
 )
 from .necks import ResizeConcat, SeparableRefiner, TopDownFusion
+from .onnx_inference import OnnxInference
 from .slide_inference import SlideInference
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     'MapHead',
     'NoiseCCLoss',
     'OTMinimization',
+    'OnnxInference',
     'OutputLoss',
     'P2PLoss',
     'PMLEntropicLoss',

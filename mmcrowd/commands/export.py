@@ -1,0 +1,71 @@
+"""``mmcrowd export``: a model for ONNX Runtime or ``torch.export``, checked."""
+
+import argparse
+from pathlib import Path
+
+from mmcrowd.apis import CrowdInferencer
+from mmcrowd.apis.agreement import compare, require_agreement
+from mmcrowd.apis.export import export_onnx, export_program
+from mmcrowd.apis.quantization import calibration_crops, quantize_onnx
+from mmcrowd.apis.zoo import DEFAULT
+from mmcrowd.models.localizers.local_maximum import THRESHOLDS
+
+HELP = 'write a model as ONNX or torch.export file, and compare it with the model'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('out', help='file to write: NAME.onnx, or NAME.pt2 for torch.export')
+    parser.add_argument(
+        '--model', default=DEFAULT, help='name in the zoo, mmcrowd::NAME or config file'
+    )
+    parser.add_argument('--weights', help='checkpoint, URL or name in the zoo')
+    parser.add_argument(
+        '--peaks',
+        nargs='?',
+        type=float,
+        const=THRESHOLDS['absolute'],
+        metavar='THRESHOLD',
+        help='local maxima of at least so many persons per cell as second output; default of the '
+        'threshold: %(const)s',
+    )
+    parser.add_argument(
+        '--int8',
+        nargs='+',
+        metavar='PHOTO',
+        help='write NAME_int8.onnx, too; its ranges are those of crops of these photos (files, '
+        'folders or patterns), which should be like those that are to be counted',
+    )
+    parser.add_argument(
+        '--crops', type=int, default=100, help='crops for --int8; default: %(default)s'
+    )
+    parser.add_argument(
+        '--crop-size', type=int, default=512, help='their sides in pixels; default: %(default)s'
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    path = Path(args.out)
+    if path.suffix not in ('.onnx', '.pt2'):
+        raise ValueError(f'{path}: expected a name that ends in .onnx or .pt2')
+    if args.int8 and path.suffix != '.onnx':
+        raise ValueError(f'{path}: --int8 quantizes ONNX files, expected a name that ends in .onnx')
+    inferencer = CrowdInferencer(args.model, args.weights, device='cpu', show_progress=False)
+    counter, entry = inferencer.model, inferencer.weights_entry
+    name = inferencer.weights_name if entry is None else entry.name
+    if path.suffix == '.pt2':
+        export_program(counter, path, name, args.peaks)
+    else:
+        export_onnx(counter, path, name, args.peaks)
+    agreement = compare(counter, path)
+    print(f'{path}: {size(path)}; {agreement}')
+    require_agreement(agreement, path)
+    if args.int8:
+        quantized = path.with_name(f'{path.stem}_int8.onnx')
+        crops = calibration_crops(args.int8, args.crops, args.crop_size)
+        quantize_onnx(counter, path, quantized, crops)
+        others = calibration_crops(args.int8, min(args.crops, 10), args.crop_size, seed=1)
+        print(f'{quantized}: {size(quantized)}; {compare(counter, quantized, others)}')
+
+
+def size(path: Path) -> str:
+    return f'{path.stat().st_size / 1e6:.1f} MB'
