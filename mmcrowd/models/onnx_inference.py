@@ -32,6 +32,13 @@ class OnnxInference:
         ImportError: ONNX Runtime is not installed.
         FileNotFoundError: There is no such file.
         ValueError: ONNX Runtime cannot read the file, or it is no export of a counter.
+
+    Examples:
+        The file is opened with the counter, so a wrong path is told before anything is tested:
+
+        >>> OnnxInference('gone.onnx')
+        Traceback (most recent call last):
+        FileNotFoundError: no ONNX file gone.onnx
     """
 
     def __init__(self, path: str | Path, threads: int | None = None):
@@ -87,14 +94,14 @@ def open_session(path: str | Path, threads: int):
     Raises:
         ImportError, FileNotFoundError, ValueError: See :class:`OnnxInference`.
     """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'no ONNX file {path}')
     try:
         import onnxruntime
     except ImportError:
         raise ImportError(
             'running an ONNX file needs onnxruntime: run `pip install onnxruntime`'
         ) from None
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'no ONNX file {path}')
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     try:
