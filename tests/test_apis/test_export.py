@@ -394,6 +394,7 @@ def test_packages_that_are_missing(counter, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
     with pytest.raises(ImportError, match=r"pip install 'mmcrowd\[export\]'"):
         export_onnx(counter, tmp_path / 'x.onnx', 'x')
+    (tmp_path / 'x.onnx').touch()
     with pytest.raises(ImportError, match='pip install onnxruntime'):
         OnnxInference(tmp_path / 'x.onnx')
 
