@@ -9,9 +9,10 @@ from mmcrowd.registry import HOOKS
 class FreezeNormHook(Hook):
     """From some epoch on, train with the statistics of batch normalisation that a test uses.
 
-    A batch of few crops has statistics of its own: those of a dense crop normalise away part of
-    what makes it dense, and a test, with the average statistics of all crops, then counts
-    otherwise. With fixed statistics the network learns under the conditions of the test.
+    A batch of few crops has statistics of its own, and a test normalises by the average of all
+    crops. With fixed statistics the network learns under the conditions of the test. Whether that
+    changes the counts depends on the network: ``tools/analysis_tools/compare_crops.py`` measures
+    it, and ``docs/looking_at_data.md`` has a pair of runs that it made no difference to.
 
     In the epoch before, the statistics are averaged evenly over all batches, in place of PyTorch's
     average over the last few. Layers whose statistics are fixed already (``norm_eval`` or frozen
