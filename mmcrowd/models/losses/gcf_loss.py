@@ -2,10 +2,12 @@
 Characteristic Function Loss for Crowd Analysis in the Frequency Domain*, TPAMI 2024)."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from mmcrowd.fileio.checkpoints import read_checkpoint
 from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
 
@@ -152,7 +154,7 @@ def load_variance(path: str | Path, steps: int) -> Tensor:
         FileNotFoundError: There is no such file.
         ValueError: It does not hold such a tensor of finite numbers from 0 on.
     """
-    values = torch.load(path, map_location='cpu', weights_only=True)
+    values: Any = read_checkpoint(path)  # here one tensor
     size = (2 * steps, 2 * steps)
     seen = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
     if seen != size:

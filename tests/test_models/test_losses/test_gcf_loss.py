@@ -89,6 +89,9 @@ def test_bad_arguments(tmp_path):
     path = tmp_path / 'variance.pt'
     with pytest.raises(FileNotFoundError, match=r'variance\.pt'):
         GCFLoss(variance=str(path))
+    path.write_text('no tensor')
+    with pytest.raises(ValueError, match=r'variance\.pt: not a readable checkpoint'):
+        GCFLoss(variance=str(path))
     for content, message in (
         (torch.zeros(4, 5), r'a tensor \(4, 4\) for steps=2, but got \(4, 5\)'),
         ([1.0], r'a tensor \(4, 4\) .* got list'),
