@@ -41,7 +41,8 @@ demo: $(installed)
 test: export OMP_NUM_THREADS ?= 1
 
 test: $(installed-for-tests)
-	$(PYTHON) -m pytest --cov=mmcrowd --cov-report=term:skip-covered
+	$(PYTHON) -m pytest -n auto --maxprocesses 8 --dist worksteal \
+	    --cov=mmcrowd --cov-report=term:skip-covered
 
 lint: $(installed-for-lint)
 	$(PYTHON) -m ruff check .
