@@ -17,6 +17,7 @@ from mmcrowd.evaluation.functional.counting import (
 from mmcrowd.evaluation.image_errors import ImageErrors, count_arrays
 from mmcrowd.evaluation.image_result import ImageResult
 from mmcrowd.evaluation.metrics.localization_metric import LocalizationMetric
+from mmcrowd.fileio.files import printable
 from mmcrowd.ops.heads import HEAD_LEVEL_AREAS, HEAD_RADII
 
 from . import text
@@ -263,4 +264,4 @@ def _radius_classes(result: ImageResult) -> np.ndarray | None:
 def _source(number: int, image: ImageErrors) -> Source:
     result = image.result
     counts = result.gt_count, result.pred_count
-    return number, escape(result.img_id), *map(text.number, counts)
+    return number, escape(printable(result.img_id)), *map(text.number, counts)
