@@ -69,7 +69,7 @@ def serve(
                     mcp_server=False,
                     app_kwargs=dict(middleware=[guard]),
                     theme=theme(),
-                    css=read_static('page.css'),
+                    head=f'<style>{read_static("page.css")}</style>',
                 )
             except OSError as error:
                 raise ValueError(
