@@ -37,9 +37,9 @@ def run(args: argparse.Namespace) -> None:
     offered = choices(args.model, args.weights)
     counters = Counters(offered, args.device, args.precision)
     counters.get(offered[0].title)
-    # As Ctrl-C does, so that the uploaded files are removed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with serve(counters, args.host, args.port, open_browser=args.open) as url:
+        # As Ctrl-C does, so that the uploaded files are removed.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         print(f'{url} (Ctrl-C ends it)', flush=True)
         try:
             threading.Event().wait()

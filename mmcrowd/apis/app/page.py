@@ -69,14 +69,13 @@ def build_page(counters: Counters, limits: Limits, uploads: Path) -> gr.Blocks:
                 with gr.Column(elem_id='list', elem_classes='card'):
                     pictures = _part('pictures')
                 with gr.Column(elem_id='settings', elem_classes='card'):
-                    model = gr.Dropdown(
-                        titles, value=titles[0], label='Model', elem_id='model'
-                    )
-                    localizer = gr.Radio(
-                        LOCALIZERS, value=OWN, label='Points', elem_id='localizer'
-                    )
+                    model = gr.Dropdown(titles, value=titles[0], label='Model', elem_id='model')
+                    localizer = gr.Radio(LOCALIZERS, value=OWN, label='Points', elem_id='localizer')
                     threshold = gr.Slider(
-                        *(0.01, 0.5, THRESHOLD, 0.01),
+                        minimum=0.01,
+                        maximum=0.5,
+                        value=THRESHOLD,
+                        step=0.01,
                         label='Threshold, persons per cell',
                         visible=False,
                         elem_id='threshold',
@@ -95,9 +94,7 @@ def build_page(counters: Counters, limits: Limits, uploads: Path) -> gr.Blocks:
             return dict(rows=visitor.rows(), version=next(_versions))
 
         def say(busy: str = '', errors: list[str] | None = None) -> dict[str, Any]:
-            return dict(
-                limits._asdict(), busy=busy, errors=errors or [], version=next(_versions)
-            )
+            return dict(limits._asdict(), busy=busy, errors=errors or [], version=next(_versions))
 
         def count(
             visitor: Session, title: str, kind: str, value: float, event: gr.EventData
@@ -111,9 +108,7 @@ def build_page(counters: Counters, limits: Limits, uploads: Path) -> gr.Blocks:
                     raise gr.Error('That file was not uploaded here.')
                 try:
                     rule = PointRule(kind, value)
-                    visitor.add(
-                        path, str(file['name']), counter, counter.describe(), rule, limits
-                    )
+                    visitor.add(path, str(file['name']), counter, counter.describe(), rule, limits)
                 except (OSError, ValueError) as error:
                     path.unlink(missing_ok=True)
                     errors.append(str(error))
@@ -177,10 +172,10 @@ def build_page(counters: Counters, limits: Limits, uploads: Path) -> gr.Blocks:
 
         settings = [model, localizer, threshold]
         outputs = [session, result, pictures, status]
-        quiet = dict(show_progress='hidden', api_visibility='private')
+        quiet: dict[str, Any] = dict(show_progress='hidden', api_visibility='private')
         # One picture goes through a network at a time, whoever asks.
-        network = dict(quiet, concurrency_limit=1, concurrency_id='network')
-        each = dict(network, trigger_mode='multiple')
+        network: dict[str, Any] = dict(quiet, concurrency_limit=1, concurrency_id='network')
+        each: dict[str, Any] = dict(network, trigger_mode='multiple')
         status.picked(count, [session, *settings], outputs, **each)
         model.input(count_again, [session, *settings], outputs, **each)
         rule = [session, localizer, threshold]
@@ -205,7 +200,9 @@ def _part(name: str, value: Any = None) -> gr.HTML:
     return gr.HTML(
         value,
         html_template=read_static(f'{name}.html'),
-        js_on_load=read_static('common.js') + read_static(script.name) if script.is_file() else None,
+        js_on_load=read_static('common.js') + read_static(script.name)
+        if script.is_file()
+        else None,
         apply_default_css=False,
         elem_id=f'part-{name}',
     )

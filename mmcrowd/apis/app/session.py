@@ -94,7 +94,9 @@ class Counted:
             localizer = LocalMaximum(threshold=rule.threshold)
             points = locate(localizer, dict(density=density), stride, self.sample)
         else:
-            raise ValueError('This model finds points without a density, so it has no local maxima.')
+            raise ValueError(
+                'This model finds points without a density, so it has no local maxima.'
+            )
         if points is not None:
             self.sample.pred_instances = points
         self.set_zones(self.zones)

@@ -48,7 +48,10 @@ def test_what_the_page_needs(method, path):
 @pytest.mark.parametrize(
     'method, path',
     [
-        *[('GET', f'/gradio_api/{path}') for path in ('file=/etc/passwd', 'proxy=http://x', 'runs')],
+        *[
+            ('GET', f'/gradio_api/{path}')
+            for path in ('file=/etc/passwd', 'proxy=http://x', 'runs')
+        ],
         *[('GET', '/monitoring'), ('GET', '/gradio_api/upload'), ('GET', '/filex')],
         *[('POST', f'/gradio_api/{path}') for path in ('run/x', 'call/x', 'vibe-edit')],
         *[('POST', '/'), ('DELETE', '/'), ('POST', '/gradio_api/component_server')],
