@@ -16,7 +16,7 @@ GET = (
 GET_BELOW = ('/assets/', '/static/', f'{API}/heartbeat/')
 POST = (f'{API}/queue/join', f'{API}/upload', f'{API}/cancel', f'{API}/reset')
 
-MAX_EVENT = 1_000_000  # bytes of an event, such as zones that were drawn
+MAX_EVENT = 200_000  # bytes of an event, such as zones that were drawn
 
 
 class Guard:

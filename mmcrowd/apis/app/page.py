@@ -56,9 +56,7 @@ def build_page(counters: Counters, limits: Limits, uploads: Path) -> gr.Blocks:
         fill_width=True,
         delete_cache=(60, limits.seconds),
     ) as page:
-        session = gr.State(
-            Session(), time_to_live=limits.seconds, delete_callback=lambda left: left.close()
-        )
+        session = gr.State(Session(), time_to_live=limits.seconds)
         _part('header')
         with gr.Row(elem_id='main'):
             with gr.Column(elem_id='add', elem_classes='card'):
@@ -101,7 +99,11 @@ def build_page(counters: Counters, limits: Limits, uploads: Path) -> gr.Blocks:
         ) -> Iterator[tuple]:
             files, errors = list(event.files), []
             yield gr.skip(), gr.skip(), gr.skip(), say('Counting')
-            counter = counters.get(title)
+            try:
+                counter = counters.get(title)
+            except (OSError, ValueError) as error:
+                files, errors = [], [str(error)]
+                yield gr.skip(), gr.skip(), gr.skip(), say('', errors)
             for number, file in enumerate(files):
                 path = Path(file['path']).resolve()
                 if not path.is_relative_to(uploads.resolve()):
@@ -110,7 +112,6 @@ def build_page(counters: Counters, limits: Limits, uploads: Path) -> gr.Blocks:
                     rule = PointRule(kind, value)
                     visitor.add(path, str(file['name']), counter, counter.describe(), rule, limits)
                 except (OSError, ValueError) as error:
-                    path.unlink(missing_ok=True)
                     errors.append(str(error))
                 rest = len(files) - number - 1
                 busy = f'Counting, {rest} to go' if rest else ''
@@ -157,7 +158,7 @@ def build_page(counters: Counters, limits: Limits, uploads: Path) -> gr.Blocks:
 
         def remove(visitor: Session, event: gr.EventData) -> tuple:
             if event.number is None:
-                visitor.close()
+                visitor.pictures.clear()
             else:
                 visitor.remove(int(event.number))
             return show(visitor), table(visitor), say()
@@ -176,8 +177,10 @@ def build_page(counters: Counters, limits: Limits, uploads: Path) -> gr.Blocks:
         # One picture goes through a network at a time, whoever asks.
         network: dict[str, Any] = dict(quiet, concurrency_limit=1, concurrency_id='network')
         each: dict[str, Any] = dict(network, trigger_mode='multiple')
-        status.picked(count, [session, *settings], outputs, **each)
-        model.input(count_again, [session, *settings], outputs, **each)
+        for event, run in ((status.picked, count), (model.input, count_again)):
+            event(run, [session, *settings], outputs, **each).failure(
+                lambda: say('', ['That failed; the terminal says why.']), None, status, **quiet
+            )
         rule = [session, localizer, threshold]
         localizer.input(locate, rule, [result, threshold, status], **network)
         threshold.release(

@@ -221,15 +221,10 @@ class Session:
             self.shown = number
 
     def remove(self, number: int) -> None:
-        """Remove a picture and its file."""
+        """Remove a picture. Its file may be that of another one, too, and stays for its time."""
         if 0 <= number < len(self.pictures):
-            self.pictures.pop(number).path.unlink(missing_ok=True)
+            self.pictures.pop(number)
             self.shown = min(self.shown - (number < self.shown), max(len(self.pictures) - 1, 0))
-
-    def close(self) -> None:
-        """Remove all pictures and their files."""
-        while self.pictures:
-            self.remove(0)
 
     def rows(self) -> list[dict[str, Any]]:
         """A line of the table for each picture."""

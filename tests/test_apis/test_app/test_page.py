@@ -21,7 +21,7 @@ from tests.testing.browsers import MINUTES, open_browser
 
 if find_spec('gradio') is None and not os.environ.get('MMCROWD_REQUIRE_DATA'):
     pytest.skip('gradio is not installed', allow_module_level=True)
-from mmcrowd.apis.app.server import serve  # noqa: E402
+from mmcrowd.apis.app.server import serve
 
 LIMITS = Limits(file_bytes=1_000_000, pixels=3_000_000)
 
@@ -37,7 +37,8 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def counters():
-    return Counters(choices(), 'cpu')
+    default = choices()[0]
+    return Counters([default, default._replace(title='The same again')], 'cpu')
 
 
 @pytest.fixture(scope='module')
@@ -251,6 +252,16 @@ def test_local_maxima(visitor, truth):
     drawn = re.findall(r'M([\d.]+) ([\d.]+)h0', page.locator('.points.over').get_attribute('d'))
     assert np.array_equal(np.array(drawn, float), expected)
     assert visitor.text('.count') == count
+
+
+def test_another_model_counts_all_pictures_again(visitor):
+    before, zones = visitor.rows(), visitor.zones()
+    visitor.page.click('#model input')
+    visitor.page.click('[role=option]:has-text("The same again")')
+    visitor.page.wait_for_selector('.busy:has-text("Counting by The same again")')
+    visitor.page.wait_for_selector('.busy', state='hidden')
+    assert visitor.rows() == before and visitor.zones() == zones
+    assert visitor.page.locator('.errors li').all_inner_texts() == []
 
 
 @pytest.mark.parametrize(
