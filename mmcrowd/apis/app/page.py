@@ -54,7 +54,7 @@ def build_page(counters: Counters, limits: Limits, uploads: Path) -> gr.Blocks:
         title='mmcrowd',
         analytics_enabled=False,
         fill_width=True,
-        delete_cache=(60, limits.seconds),
+        delete_cache=(min(60, limits.seconds), limits.seconds),
     ) as page:
         session = gr.State(Session(), time_to_live=limits.seconds)
         _part('header')
