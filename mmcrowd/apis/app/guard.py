@@ -24,7 +24,8 @@ class Guard:
 
     - Other routes are 404: no file of the machine can be asked for, nothing is proxied, and there
       is no programming interface. Pictures are shown and saved inside the answers to events.
-    - The inputs of an event are plain values. Gradio would fetch a file that is given by a URL.
+    - The inputs of an event are plain values, and nothing in it looks like a file of Gradio's,
+      which would be fetched if it were given by a URL.
     - While the server listens on this machine only, the host that a request names is this machine:
       a foreign site whose name leads here is refused.
 
@@ -69,12 +70,12 @@ def is_needed(method: str, path: str) -> bool:
 
 
 def has_plain_inputs(content: bytes) -> bool:
-    """Whether the inputs of an event are plain values.
+    """Whether the inputs of an event are plain values, and it has no file of Gradio's.
 
     Examples:
         >>> has_plain_inputs(b'{"data": [null, "default", 0.1]}')
         True
-        >>> has_plain_inputs(b'{"data": [{"path": "http://127.0.0.1/"}]}')
+        >>> has_plain_inputs(b'{"data": [], "event_data": {"path": "http://127.0.0.1/"}}')
         False
     """
     try:
@@ -82,7 +83,17 @@ def has_plain_inputs(content: bytes) -> bool:
     except ValueError:
         return False
     data = event.get('data') if isinstance(event, dict) else None
-    return isinstance(data, list) and not any(isinstance(each, list | dict) for each in data)
+    plain = isinstance(data, list) and not any(isinstance(each, list | dict) for each in data)
+    return plain and not has_file(event)
+
+
+def has_file(value: Any) -> bool:
+    """Whether there is an object with the keys of a file anywhere in a value of JSON."""
+    if isinstance(value, dict):
+        if value.keys() & {'path', 'url', 'meta'}:
+            return True
+        value = list(value.values())
+    return isinstance(value, list) and any(has_file(each) for each in value)
 
 
 def host_of(scope: Mapping[str, Any]) -> str:

@@ -105,7 +105,7 @@ def build_page(counters: Counters, limits: Limits, uploads: Path) -> gr.Blocks:
                 files, errors = [], [str(error)]
                 yield gr.skip(), gr.skip(), gr.skip(), say('', errors)
             for number, file in enumerate(files):
-                path = Path(file['path']).resolve()
+                path = Path(file['file']).resolve()
                 if not path.is_relative_to(uploads.resolve()):
                     raise gr.Error('That file was not uploaded here.')
                 try:

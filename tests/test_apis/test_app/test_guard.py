@@ -82,6 +82,8 @@ def test_events_have_plain_inputs():
     for bad in (
         b'{"data": [{"path": "http://127.0.0.1/"}]}',
         b'{"data": [[{"path": "/etc/passwd"}]]}',
+        b'{"data": [], "event_data": {"files": [{"path": "http://127.0.0.1/"}]}}',
+        b'{"data": [], "event_data": [{"a": {"url": "http://127.0.0.1/"}}]}',
         b'{"data": "x"}',
         b'[]',
         b'no json',

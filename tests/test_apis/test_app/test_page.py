@@ -373,7 +373,7 @@ def test_files_that_were_not_uploaded_are_refused(visitor, photos):
     with page.expect_request(re.compile('queue/join')) as joined:
         visitor.add(photos / 'square.png')
     event = joined.value.post_data_json
-    event['event_data']['files'][0] = dict(path=str(photos / 'gate.png'), name='forged.png')
+    event['event_data']['files'][0] = dict(file=str(photos / 'gate.png'), name='forged.png')
     page.click('.pictures tbody tr:last-child .icon')
     visitor.wait(f'document.querySelectorAll(".pictures tbody tr").length == {len(before)}')
     status = page.evaluate(

@@ -48,7 +48,7 @@ async function send(files) {
     }
     showBusy(`Reading ${file.name}`);
     try {
-      sent.push({ path: (await upload(file)).path, name: file.name });
+      sent.push({ file: (await upload(file)).path, name: file.name });
     } catch (error) {
       refused.push(`${file.name}: it did not arrive (${error.message ?? error})`);
     }
