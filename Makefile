@@ -20,7 +20,7 @@ installed-for-lint = .venv/installed-for-lint
 endif
 
 pip = $(PYTHON) -m pip
-tests = $(patsubst %,requirements/%.txt,tests convert export heic ot report quality timm)
+tests = $(patsubst %,requirements/%.txt,tests app convert export heic ot report quality timm)
 lint = requirements/lint.txt
 config = configs/pml_resnet18_synthetic.py
 work_dir = work_dirs/demo
@@ -93,4 +93,7 @@ install-lint:
 	$(pip) install -r $(lint)
 
 install-missing-for-tests: install-missing
-	$(pip) install -c build/present.txt $(tests:%=-r %)
+	$(pip) install -c build/present.txt $(patsubst %,-r %,$(filter-out requirements/app.txt,$(tests)))
+# Gradio may be behind with what is there (Pillow 13, for one).
+	$(pip) install -c build/present.txt -r requirements/app.txt \
+	    || echo 'Gradio does not fit to what is installed: the tests of the page are skipped'

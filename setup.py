@@ -68,6 +68,7 @@ setup(
     package_data={
         'mmcrowd': ['py.typed', 'zoo/*.safetensors'],
         'mmcrowd.analysis.error_page': ['page.html.j2'],
+        'mmcrowd.apis.app': ['static/*'],
     },
     entry_points=dict(console_scripts=['mmcrowd = mmcrowd.cli:main']),
     cmdclass=dict(build_py=BuildWithConfigs),
@@ -76,6 +77,6 @@ setup(
     extras_require=read_module('dependencies')['extras']()
     | {
         name: read_requirements(name)
-        for name in ('ot', 'report', 'quality', 'timm', 'tests', 'convert', 'heic', 'export')
+        for name in ('ot', 'report', 'quality', 'timm', 'tests', 'convert', 'heic', 'export', 'app')
     },
 )

@@ -62,6 +62,7 @@ def wheel(tmp_path_factory):
 def test_the_wheel_has_what_it_needs(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {'mmcrowd/py.typed', 'mmcrowd/.mim/model-index.yml'} <= names
+    assert {f'mmcrowd/apis/app/static/{name}' for name in ('page.css', 'result.js')} <= names
     weights = [name for name in names if name.startswith('mmcrowd/zoo/')]
     assert len(weights) == 1 and weights[0].endswith('.safetensors')
     for folder in ('configs', 'tools'):

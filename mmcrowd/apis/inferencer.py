@@ -340,6 +340,12 @@ class CrowdInferencer(BaseInferencer):
             visualization=visualization,
         )
 
+    def describe(self) -> str:
+        """The model and the test MAE of its weights, in a line."""
+        if self.weights_entry is None:
+            return f'weights {self.weights_name}, test MAE unknown'
+        return f'{self.weights_entry.name}, {self.weights_entry.test_errors()}'
+
     @staticmethod
     def list_models(scope: str = 'mmcrowd', patterns: str = '*') -> list[str]:  # type: ignore[override]
         """Names of the models of the package, see :func:`mmcrowd.apis.list_models`."""

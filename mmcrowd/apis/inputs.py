@@ -236,7 +236,7 @@ def read_photo(photo: Photo) -> Pixels:
     return decode_photo(content, str(photo.path))
 
 
-def decode_photo(content: bytes, name: str) -> Pixels:
+def decode_photo(content: bytes, name: str, max_pixels: int | None = None) -> Pixels:
     """Decode an image file to BGR; its header is looked at before anything is decoded.
 
     Grey becomes three equal channels, transparency is dropped, of 16 bits the upper 8 are kept, of
@@ -245,6 +245,7 @@ def decode_photo(content: bytes, name: str) -> Pixels:
     Args:
         content: The file.
         name: Its name, for the errors.
+        max_pixels: An image of more pixels is refused. Defaults to None, the limit of Pillow.
 
     Raises:
         ValueError: As :func:`read_photo`.
@@ -260,6 +261,11 @@ def decode_photo(content: bytes, name: str) -> Pixels:
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(content))
         with image:
+            if max_pixels is not None and image.width * image.height > max_pixels:
+                raise ValueError(
+                    f'{name}: {image.width} x {image.height} pixels, expected at most '
+                    f'{max_pixels / 1e6:g} million'
+                )
             notes = _notes_of(image)
             if image.format not in _BY_OPENCV:
                 return Pixels(_from_pillow(image, name), notes)

@@ -20,7 +20,7 @@ from urllib.parse import urlparse
 import yaml
 
 from mmcrowd.engine.config import PACKAGE, bundled
-from mmcrowd.fileio.checkpoints import fetch_weights
+from mmcrowd.fileio.checkpoints import fetch_weights, find_local_weights
 
 DEFAULT = 'default'  # alias of the model that is taken where none is named
 
@@ -69,11 +69,18 @@ class ZooEntry(NamedTuple):
             raise FileNotFoundError(
                 f'{self.name} comes without weights: name a checkpoint by `weights` (--weights)'
             )
-        mirrors = [
+        return fetch_weights(self.file_name, self._mirrors(), self.sha256)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the weights are on this machine."""
+        return bool(self.weights) and bool(find_local_weights(self.file_name, self._mirrors()))
+
+    def _mirrors(self) -> list[str | Path]:
+        return [
             mirror if '://' in mirror else PACKAGE.parent / PurePosixPath(mirror)
             for mirror in self.weights
         ]
-        return fetch_weights(self.file_name, mirrors, self.sha256)
 
     @property
     def file_name(self) -> str:

@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> None:
     table = csv.writer(sys.stdout, lineterminator='\n')
     if args.csv:
         table.writerow(COLUMNS)
-    model = describe(counter)
+    model = counter.describe()
     for result in results:
         (prediction,) = result['predictions']
         if args.json:
@@ -97,13 +97,6 @@ def line(prediction: dict, model: str) -> str:
         f', {printable(zone["name"])} {zone["count"]:.1f}' for zone in prediction.get('zones', [])
     )
     return f'{where}: count {prediction["count"]:.1f}{zones} ({model}{notes})'
-
-
-def describe(counter: CrowdInferencer) -> str:
-    """The model and the test MAE of its weights."""
-    if counter.weights_entry is None:
-        return f'weights {counter.weights_name}, test MAE unknown'
-    return f'{counter.weights_entry.name}, {counter.weights_entry.test_errors()}'
 
 
 def _is_many(photo: str) -> bool:

@@ -340,6 +340,23 @@ def download_checkpoint(url: str) -> Path:
     return fetch_weights(Path(urlparse(url).path).name, [url])
 
 
+def find_local_weights(name: str, mirrors: Sequence[str | Path]) -> Path | None:
+    """A file of weights on this machine, where :func:`fetch_weights` looks; None if there is none.
+
+    Args:
+        name: Name of the file.
+        mirrors: Paths and URLs; the latter are left alone.
+    """
+    folder = os.environ.get(WEIGHTS_DIR)
+    local = [Path(folder, name)] if folder else []
+    local += [Path(mirror) for mirror in mirrors if '://' not in str(mirror)]
+    return next((path for path in (*local, _download_path(name)) if path.is_file()), None)
+
+
+def _download_path(name: str) -> Path:
+    return Path(torch.hub.get_dir(), 'checkpoints', name)
+
+
 def fetch_weights(name: str, mirrors: Sequence[str | Path], sha256: str | None = None) -> Path:
     """Find a file of weights on this machine, or else download it.
 
@@ -361,17 +378,12 @@ def fetch_weights(name: str, mirrors: Sequence[str | Path], sha256: str | None =
             the path where to put the file.
         ValueError: A file that was found on this machine has another sha256.
     """
-    cached = Path(torch.hub.get_dir(), 'checkpoints', name)
-    urls = [str(mirror) for mirror in mirrors if '://' in str(mirror)]
-    folder = os.environ.get(WEIGHTS_DIR)
-    local = [Path(folder, name)] if folder else []
-    local += [Path(mirror) for mirror in mirrors if '://' not in str(mirror)]
-    for path in (*local, cached):
-        if path.is_file():
-            _check_digest(path, sha256)
-            return path
+    if (path := find_local_weights(name, mirrors)) is not None:
+        _check_digest(path, sha256)
+        return path
+    cached = _download_path(name)
     failures = []
-    for url in urls:
+    for url in (str(mirror) for mirror in mirrors if '://' in str(mirror)):
         try:
             _download(url, cached, sha256)
             return cached

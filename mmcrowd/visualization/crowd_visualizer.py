@@ -17,6 +17,7 @@ from mmcrowd.structures import (
 
 from .drawing import (
     add_caption,
+    density_layer,
     detail_size,
     draw_points,
     lay_density,
@@ -46,6 +47,20 @@ class Panel(NamedTuple):
     picture: np.ndarray
     title: list[tuple[str, tuple[int, int, int]]]
     details: list[str | np.ndarray]
+
+
+class Layers(NamedTuple):
+    """What is seen of a prediction, for a viewer that lays one over the other.
+
+    Attributes:
+        picture: The image as it is shown, RGB uint8 ``(h, w, 3)``.
+        density: Its density in colours, RGBA uint8 ``(h, w, 4)``; None if there is none.
+        scale: What the brightest colour stands for, such as ``'0.21 persons per 10 x 10 px'``.
+    """
+
+    picture: np.ndarray
+    density: np.ndarray | None
+    scale: str
 
 
 @VISUALIZERS.register_module()
@@ -182,6 +197,17 @@ class CrowdVisualizer(Visualizer):
         shaded, scale = _shade_density(screen, density, stride, self.density_max)
         return [Panel(marked, gt_title, legend), Panel(shaded, pred_title, scale)]
 
+    def draw_layers(self, name: str, image: np.ndarray, data_sample: CrowdDataSample) -> Layers:
+        """The image and its prediction as layers; arguments and errors as :meth:`draw_panels`."""
+        screen = _Screen(name, image, data_sample, 'original', self.min_side, self.max_side)
+        read = SampleReader(data_sample, 'CrowdVisualizer', name)
+        density, scale = None, ''
+        if read.density is not None:
+            stride = read.stride(screen.meta['img_shape'])
+            level, scale = _density_level(screen, read.density, stride, self.density_max)
+            density = density_layer(level)
+        return Layers(screen.picture, density, scale)
+
 
 class _Screen:
     """The image at the size it is drawn in, and the way from both frames to its pixels."""
@@ -283,6 +309,17 @@ def _shade_density(
     screen: _Screen, density: np.ndarray, stride: int, density_max: float | None
 ) -> tuple[np.ndarray, list]:
     """Picture with the density over it, and its colour scale."""
+    level, end = _density_level(screen, density, stride, density_max)
+    side = detail_size(screen.em)
+    ramp = np.tile(np.linspace(0, 1, 8 * side, dtype=np.float32), (side, 1))
+    bar = overlay_density(np.full((*ramp.shape, 3), 128, np.uint8), ramp)
+    return overlay_density(screen.picture, level), ['0', bar, end]
+
+
+def _density_level(
+    screen: _Screen, density: np.ndarray, stride: int, density_max: float | None
+) -> tuple[np.ndarray, str]:
+    """The density over the picture ``(h, w)``, 0 to 1, and what 1 stands for."""
     size = screen.picture.shape[:2]
     far = np.array(density.shape[::-1]) * stride
     corners = screen.locate(np.array([[0.0, 0.0], far]) - 0.5, 'input') + 0.5
@@ -298,14 +335,9 @@ def _shade_density(
         top = max(_quantile_of_persons(laid, 0.95), 0.05 / (2 * np.pi * variance))
     else:
         top = density_max / unit
-    picture = overlay_density(screen.picture, np.minimum(laid / top, 1))
-
-    side = detail_size(screen.em)
-    ramp = np.tile(np.linspace(0, 1, 8 * side, dtype=np.float32), (side, 1))
-    bar = overlay_density(np.full((*ramp.shape, 3), 128, np.uint8), ramp)
     end = f'{top * unit:.2g}' if top * unit < 100 else f'{top * unit:.0f}'
     unit_name = f'persons per {_UNIT_SIDE} \N{MULTIPLICATION SIGN} {_UNIT_SIDE} px'
-    return picture, ['0', bar, f'{end} {unit_name}']
+    return np.minimum(laid / top, 1), f'{end} {unit_name}'
 
 
 def _quantile_of_persons(density: np.ndarray, share: float) -> float:

@@ -155,3 +155,9 @@ def test_doctor_tells_of_a_model_that_does_not_run(monkeypatch):
     (problem,) = doctor.failed_run('cpu')
     assert problem == 'the default model does not run (ZeroDivisionError: division by zero)'
     assert len(list(doctor.broken_modules())) == 2
+
+
+def test_app_without_gradio(mmcrowd, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'gradio', None)  # as if it were not there
+    with pytest.raises(SystemExit, match=r"needs gradio: run `pip install 'mmcrowd\[app\]'`"):
+        mmcrowd('app')

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -203,7 +204,8 @@ class BaseCounter(BaseModel):
                 sample.set_metainfo(dict(density_stride=stride or self.stride))
                 sample.pred_density = PixelData(density=image['density'][None])
             if self.localizer is not None:
-                sample.pred_instances = self._locate(map_tensors(Tensor.detach, image), sample)
+                detached = map_tensors(Tensor.detach, image)
+                sample.pred_instances = locate(self.localizer, detached, self.stride, sample)
             sample.pred_count = self._count(image, sample)
         return data_samples
 
@@ -215,16 +217,6 @@ class BaseCounter(BaseModel):
             raise KeyError(f'count_from={self.count_from!r} is none of the outputs {list(image)}')
         # Thousands of small numbers: summed in double precision the count is exact enough.
         return image[self.count_from].sum(dtype=torch.float64).item()
-
-    def _locate(self, image: Outputs, sample: CrowdDataSample) -> InstanceData:
-        """Points of one image by the localizer, in the original frame."""
-        height, width = sample.img_shape
-        points, scores = self.localizer(dict(image, img_shape=(height, width)), self.stride)
-        # The last row and column of cells may reach beyond the image.
-        last = points.new_tensor((width - 1, height - 1))
-        outside = (points < -0.5) | (points >= last + 0.5)
-        points = torch.where(outside, points.clamp(min=0).minimum(last), points)
-        return InstanceData(points=to_original_frame(points, sample.metainfo), scores=scores)
 
     def _padding_mask(
         self, inputs: Tensor, data_samples: list[CrowdDataSample] | None
@@ -271,6 +263,29 @@ class BaseCounter(BaseModel):
         if self.precision == 'fp32':
             return nullcontext()
         return torch.autocast(inputs.device.type, dtype=torch.bfloat16)
+
+
+def locate(
+    localizer: Callable, outputs: Outputs, stride: int, sample: CrowdDataSample
+) -> InstanceData:
+    """Points of one image by a localizer, in the original frame.
+
+    Args:
+        localizer: See :mod:`mmcrowd.models.localizers`.
+        outputs: Named outputs of the image.
+        stride: Input pixels per cell.
+        sample: The image, with ``img_shape`` and what brings points to the original frame.
+
+    Returns:
+        ``points`` ``(k, 2)``, those outside the image at its edge, and ``scores`` ``(k,)``.
+    """
+    height, width = sample.img_shape
+    points, scores = localizer(dict(outputs, img_shape=(height, width)), stride)
+    # The last row and column of cells may reach beyond the image.
+    last = points.new_tensor((width - 1, height - 1))
+    outside = (points < -0.5) | (points >= last + 0.5)
+    points = torch.where(outside, points.clamp(min=0).minimum(last), points)
+    return InstanceData(points=to_original_frame(points, sample.metainfo), scores=scores)
 
 
 def whole_images(inputs: Tensor) -> list[CrowdDataSample]:

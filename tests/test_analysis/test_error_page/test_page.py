@@ -1,7 +1,5 @@
 import html
-import os
 import re
-import shutil
 
 import cv2
 import numpy as np
@@ -9,7 +7,6 @@ import pytest
 import torch
 from mmengine.dataset import Compose
 from mmengine.structures import InstanceData
-from playwright.sync_api import sync_playwright
 from plotly.offline import get_plotlyjs
 
 from mmcrowd.analysis.error_page import build_error_page
@@ -23,10 +20,8 @@ from mmcrowd.evaluation import LocalizationMetric, ResultsWriter
 from mmcrowd.evaluation.image_errors import ImageErrors
 from mmcrowd.evaluation.image_result import ImageResult, load_results
 from mmcrowd.ops.heads import box_sigmas
+from tests.testing.browsers import MINUTES, open_browser
 from tests.testing.results import make_result
-
-BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
-MINUTES = 60_000  # milliseconds, for a browser on a busy machine
 
 
 def random_results(num, seed=0, **kwargs):
@@ -366,17 +361,8 @@ def test_bad_input(results, kwargs, message):
 
 @pytest.fixture(scope='module')
 def browser():
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        reason = f'none of {", ".join(BROWSERS)} is on the PATH'
-        # A run that is known to have everything must not pass by skipping.
-        if os.environ.get('MMCROWD_REQUIRE_DATA'):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, timeout=10 * MINUTES)
+    with open_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope='module')

@@ -1,0 +1,1 @@
+"""The page of ``mmcrowd app``; only ``page.py`` and ``server.py`` need Gradio."""

@@ -1,0 +1,85 @@
+"""The models that the page offers, loaded when they are asked for."""
+
+import threading
+from collections import OrderedDict
+from typing import NamedTuple
+
+import numpy as np
+
+from mmcrowd.apis.inferencer import CrowdInferencer
+from mmcrowd.apis.zoo import DEFAULT, find_entry, list_models
+
+KEPT = 2  # models in memory
+
+
+class Choice(NamedTuple):
+    """A model of the page.
+
+    Attributes:
+        title: What the page calls it.
+        model: As :class:`~mmcrowd.apis.CrowdInferencer` takes it.
+        weights: As there.
+    """
+
+    title: str
+    model: str
+    weights: str | None = None
+
+
+def choices(model: str = DEFAULT, weights: str | None = None) -> list[Choice]:
+    """The models to choose from: one that is named, and those of the zoo that are on this machine.
+
+    Args:
+        model: The first of them. Defaults to that of the package.
+        weights: Its checkpoint. Defaults to None, those of the zoo.
+    """
+    names = [name for name in list_models(with_weights=True) if find_entry(name).is_here]
+    if weights is None and '::' not in model and not model.endswith('.py'):
+        name = find_entry(model).name
+        return [Choice(each, each) for each in (name, *(n for n in names if n != name))]
+    return [Choice(f'{model} ({weights or "its weights"})', model, weights)] + [
+        Choice(name, name) for name in names
+    ]
+
+
+class Counters:
+    """Counters by the titles of their choices; the last few stay in memory.
+
+    Args:
+        choices: What may be asked for.
+        device: See :class:`~mmcrowd.apis.CrowdInferencer`. Defaults to None.
+        precision: As there. Defaults to ``'fp32'``.
+    """
+
+    def __init__(
+        self, choices: list[Choice], device: str | None = None, precision: str = 'fp32'
+    ) -> None:
+        self.choices = {choice.title: choice for choice in choices}
+        self.device = device
+        self.precision = precision
+        self._loaded: OrderedDict[str, CrowdInferencer] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, title: str) -> CrowdInferencer:
+        """The counter of a choice.
+
+        Raises:
+            ValueError: There is no such choice, or its weights cannot be read.
+        """
+        if title not in self.choices:
+            raise ValueError(f'no model {title!r} on this page')
+        with self._lock:
+            if title not in self._loaded:
+                self._loaded[title] = self._load(self.choices[title])
+            self._loaded.move_to_end(title)
+            while len(self._loaded) > KEPT:
+                self._loaded.popitem(last=False)
+            return self._loaded[title]
+
+    def _load(self, choice: Choice) -> CrowdInferencer:
+        counter = CrowdInferencer(
+            choice.model, choice.weights, self.device, self.precision, show_progress=False
+        )
+        # The first run is slower than the others: better now than with a picture.
+        counter(np.zeros((256, 256, 3), np.uint8))
+        return counter
