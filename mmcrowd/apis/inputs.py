@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from http.client import HTTPException
 from pathlib import Path, PurePath
+from threading import Lock
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlparse
 from urllib.request import urlopen
@@ -16,6 +17,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from mmcrowd.fileio.bands import ImageBands, open_bands
 from mmcrowd.fileio.files import is_hidden, natural_key
 from mmcrowd.fileio.images import decode_file
 
@@ -29,6 +31,9 @@ IMAGE_ENDINGS = {
 _BY_OPENCV = ('BMP', 'JPEG', 'MPO', 'PNG', 'TIFF', 'WEBP')
 # Marks of HEIC files, behind "ftyp" in the first box.
 _HEIC = (b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1')
+
+# Pillow's limit is one for all threads.
+_LIMIT = Lock()
 
 MAX_DOWNLOAD = 2**28  # bytes
 TIMEOUT = 30  # seconds without an answer
@@ -53,11 +58,11 @@ class Pixels(NamedTuple):
     """An image that is read.
 
     Attributes:
-        img: ``(H, W, 3)`` uint8 BGR, after EXIF rotation.
+        img: ``(H, W, 3)`` uint8 BGR, after EXIF rotation; of a very large one perhaps its file.
         notes: What of the image is not in the pixels.
     """
 
-    img: np.ndarray
+    img: np.ndarray | ImageBands
     notes: list[str]
 
 
@@ -212,13 +217,21 @@ def _of_pattern(pattern: str, prefix: str = '') -> Iterator[Photo]:
 # -------------------------------------------------------------------------------------- reading
 
 
-def read_photo(photo: Photo) -> Pixels:
+def read_photo(photo: Photo, max_pixels: int = 0, bands_above: int | None = None) -> Pixels:
     """Read the pixels of an image.
+
+    Args:
+        photo: The image.
+        max_pixels: So many pixels are sane, even if Pillow would not take them for it. Defaults to
+            0, Pillow has the say.
+        bands_above: A file of more pixels, and no more than ``max_pixels``, is left on the disk
+            if it can be read band by band, see :func:`~mmcrowd.fileio.bands.open_bands`. Defaults
+            to None, never.
 
     Raises:
         FileNotFoundError: The file is not there, or cannot be downloaded.
-        ValueError: It is no image, or one of more pixels than Pillow takes for sane (twice
-            ``PIL.Image.MAX_IMAGE_PIXELS``, 179 million).
+        ValueError: It is no image, or one of more pixels than ``max_pixels`` and than Pillow takes
+            for sane (twice ``PIL.Image.MAX_IMAGE_PIXELS``, 179 million).
     """
     source = photo.source
     if isinstance(source, np.ndarray):
@@ -226,17 +239,19 @@ def read_photo(photo: Photo) -> Pixels:
     if isinstance(source, Image.Image):
         return Pixels(_from_pillow(source, photo.name), _notes_of(source))
     if isinstance(source, bytes | bytearray):
-        return decode_photo(bytes(source), photo.name)
+        return decode_photo(bytes(source), photo.name, max_pixels)
     if _is_url(source):
-        return decode_photo(_download(source), str(photo.path))
+        return decode_photo(_download(source), str(photo.path), max_pixels)
     try:
+        if bands_above is not None and (bands := open_bands(source, bands_above, max_pixels)):
+            return Pixels(bands, [])
         content = Path(source).read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(f'no image file {source}') from None
-    return decode_photo(content, str(photo.path))
+    return decode_photo(content, str(photo.path), max_pixels)
 
 
-def decode_photo(content: bytes, name: str) -> Pixels:
+def decode_photo(content: bytes, name: str, max_pixels: int = 0) -> Pixels:
     """Decode an image file to BGR; its header is looked at before anything is decoded.
 
     Grey becomes three equal channels, transparency is dropped, of 16 bits the upper 8 are kept, of
@@ -245,6 +260,7 @@ def decode_photo(content: bytes, name: str) -> Pixels:
     Args:
         content: The file.
         name: Its name, for the errors.
+        max_pixels: See :func:`read_photo`. Defaults to 0.
 
     Raises:
         ValueError: As :func:`read_photo`.
@@ -255,10 +271,7 @@ def decode_photo(content: bytes, name: str) -> Pixels:
     if is_heic:
         _open_heic(name)
     try:
-        with warnings.catch_warnings():
-            # Large, but below the limit.
-            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(content))
+        image = _open_with_pillow(content, max_pixels)
         with image:
             notes = _notes_of(image)
             if image.format not in _BY_OPENCV:
@@ -266,12 +279,28 @@ def decode_photo(content: bytes, name: str) -> Pixels:
     except UnidentifiedImageError:
         raise ValueError(f'{name}: not a readable image ({len(content)} bytes)') from None
     except Image.DecompressionBombError as error:
-        raise ValueError(f'{name}: {error}') from None
+        raise ValueError(
+            f'{name}: {error} max_pixels (--max-pixels) of at least its pixels reads it'
+        ) from None
     except ValueError:
         raise
     except Exception as error:  # Pillow raises many kinds for damaged files
         raise ValueError(f'{name}: not a readable image ({error})') from error
     return Pixels(decode_file(content, name), notes)
+
+
+def _open_with_pillow(content: bytes, max_pixels: int) -> Image.Image:
+    """The header of an image that has no more pixels than Pillow or ``max_pixels`` allow."""
+    with warnings.catch_warnings(), _LIMIT:
+        # Large, but below the limit.
+        warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+        usual = Image.MAX_IMAGE_PIXELS
+        if usual is not None:  # Pillow refuses twice as many
+            Image.MAX_IMAGE_PIXELS = max(usual, max_pixels / 2)  # type: ignore[assignment]
+        try:
+            return Image.open(io.BytesIO(content))
+        finally:
+            Image.MAX_IMAGE_PIXELS = usual
 
 
 def _open_heic(name: str) -> None:

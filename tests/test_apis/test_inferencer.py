@@ -9,16 +9,19 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.structures import InstanceData, PixelData
 from PIL import Image
 
 import mmcrowd
-from mmcrowd.apis import CrowdInferencer
-from mmcrowd.apis.inferencer import plain_prediction
+from mmcrowd.apis import CrowdInferencer, inferencer
+from mmcrowd.apis.inferencer import plain_prediction, reduced_sample
 from mmcrowd.apis.outputs import PredictionWriter, output_path
 from mmcrowd.datasets import SyntheticCrowdDataset
 from mmcrowd.evaluation.formats import nwpu
+from mmcrowd.fileio.bands import ImageBands
 from mmcrowd.fileio.checkpoints import read_checkpoint, save_checkpoint
+from mmcrowd.fileio.images import load_image
 from mmcrowd.models import LocalMaximum, OTMinimization
 from mmcrowd.structures import CrowdDataSample
 
@@ -92,6 +95,63 @@ def test_a_large_photo_goes_through_in_tiles(counter, photo, monkeypatch):
     assert len(seen) == 4 and sum(height * width for height, width in seen) == 80 * 96
     assert sample.pred_density.density.shape == (1, 20, 24)
     assert sample.pred_count == pytest.approx(sample.pred_density.density.sum().item())
+
+
+@pytest.mark.parametrize('ending', ['jpg', 'tif'])
+def test_a_file_that_is_read_in_bands_counts_as_the_whole(
+    counter, photo, tmp_path, monkeypatch, ending
+):
+    pytest.importorskip('pyvips')
+    path = tmp_path / f'photo.{ending}'
+    Image.fromarray(np.tile(photo, (2, 2, 1))).save(path)
+    for name, value in dict(min_pixels=0, crop_size=(96, 96), halo=32).items():
+        monkeypatch.setattr(counter.model.inference, name, value)
+    out = dict(return_datasamples=True, return_vis=True)
+    whole = counter(load_image(str(path)), **out)
+    largest = []
+    read = ImageBands.read
+    monkeypatch.setattr(
+        ImageBands,
+        'read',
+        lambda self, rows, columns: (
+            largest.append(rows.stop - rows.start) or read(self, rows, columns)
+        ),
+    )
+    monkeypatch.setattr(inferencer, 'MAX_PIXELS', 192 * 160 - 1)
+    found = counter(path, **out)
+    assert len(largest) > 10 and max(largest) == 96
+    (a,), (b,) = whole['predictions'], found['predictions']
+    assert torch.equal(a.pred_density.density, b.pred_density.density)
+    assert a.pred_count == b.pred_count
+    assert torch.equal(a.pred_instances.points, b.pred_instances.points)
+    assert a.notes == b.notes and b.img_path == str(path)
+    assert np.abs(whole['visualization'][0].astype(int) - found['visualization'][0]).mean() < 2
+    # A pipeline that resizes needs the pixels.
+    load, pack = counter.pipeline.transforms
+    resize = dict(type='mmcrowd.ResizeToLimits', longest=96)
+    monkeypatch.setattr(counter, 'pipeline', Compose([load, resize, pack]))
+    (resized,) = counter(path, return_datasamples=True)['predictions']
+    assert resized.img_shape == (80, 96)
+
+
+def test_a_prediction_at_another_size():
+    sample = CrowdDataSample(
+        metainfo=dict(ori_shape=(40, 80), scale_factor=(0.5, 0.5), img_shape=(20, 40)),
+        pred_instances=InstanceData(points=torch.tensor([[-0.5, -0.5], [79.5, 39.5]])),
+    )
+    reduced = reduced_sample(sample, (10, 40))
+    assert reduced.ori_shape == (10, 40) and reduced.scale_factor == (1.0, 2.0)
+    assert reduced.pred_instances.points.tolist() == [[-0.5, -0.5], [39.5, 9.5]]
+    assert sample.pred_instances.points[1, 0] == 79.5
+
+
+def test_pixels_that_pillow_would_refuse(counter, photo, tmp_path, monkeypatch):
+    cv2.imwrite(str(tmp_path / 'a.png'), photo)
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 80 * 96 // 2 - 1)
+    with pytest.raises(ValueError, match=r'a.png: .* limit .* max_pixels \(--max-pixels\) of at'):
+        counter(tmp_path / 'a.png', max_pixels=80 * 96 - 1)
+    assert counter(tmp_path / 'a.png', max_pixels=80 * 96)['predictions'][0]['notes'] == []
+    assert Image.MAX_IMAGE_PIXELS == 80 * 96 // 2 - 1
 
 
 def test_it_is_found_where_it_is_looked_for():
