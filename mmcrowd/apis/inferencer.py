@@ -20,7 +20,7 @@ from mmengine.structures import InstanceData
 from mmcrowd.datasets.transforms import LoadCrowdImage, PackCrowdInputs
 from mmcrowd.datasets.wrappers import unwrap
 from mmcrowd.engine.config import no_notices, read_config, without_pretraining
-from mmcrowd.fileio.bands import ImageBands
+from mmcrowd.fileio.bands import ImageBands, open_bands
 from mmcrowd.fileio.checkpoints import (
     download_checkpoint,
     parameters_of,
@@ -33,7 +33,7 @@ from mmcrowd.registry import INFERENCERS, MODELS, TASK_UTILS
 from mmcrowd.structures import CrowdDataSample, SampleReader
 from mmcrowd.visualization import CrowdVisualizer
 
-from .inputs import Photo, find_photos, number_of_photos, read_photo
+from .inputs import LIMIT, Photo, Pixels, find_photos, is_url, number_of_photos, read_photo
 from .notes import notes_on_density, notes_on_size
 from .outputs import PredictionWriter, output_path
 from .progress import track
@@ -278,14 +278,21 @@ class CrowdInferencer(BaseInferencer):
     ) -> Iterator[LoadedPhoto]:
         for photo in photos:
             try:
-                above = MAX_PIXELS if self._takes_bands() else None
-                img, notes = read_photo(photo, max_pixels, above)
+                img, notes = self._read(photo, max_pixels)
             except (OSError, ValueError) as error:
                 if on_error == 'raise':
                     raise
                 self.errors.append(dict(name=photo.name, img_path=photo.path, error=str(error)))
                 continue
             yield LoadedPhoto(photo, img, notes, self._pack(photo, img, max_pixels))
+
+    def _read(self, photo: Photo, max_pixels: int) -> Pixels:
+        is_file = isinstance(photo.source, str | os.PathLike) and not is_url(photo.source)
+        if is_file and max_pixels > MAX_PIXELS and self._takes_bands():
+            bands = open_bands(photo.source, MAX_PIXELS, max_pixels)
+            if bands is not None:
+                return Pixels(bands, [])
+        return read_photo(photo, max(max_pixels, LIMIT))
 
     def _takes_bands(self) -> bool:
         """Whether the pipeline leaves pixels as they are, and the inference asks for windows."""

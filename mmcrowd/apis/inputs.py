@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mmcrowd.fileio.bands import ImageBands, open_bands
+from mmcrowd.fileio.bands import ImageBands
 from mmcrowd.fileio.files import is_hidden, natural_key
 from mmcrowd.fileio.images import decode_file
 
@@ -32,8 +32,10 @@ _BY_OPENCV = ('BMP', 'JPEG', 'MPO', 'PNG', 'TIFF', 'WEBP')
 # Marks of HEIC files, behind "ftyp" in the first box.
 _HEIC = (b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1')
 
-# Pillow's limit is one for all threads.
-_LIMIT = Lock()
+# Images of more pixels are refused unless they are asked for: Pillow's limit.
+LIMIT = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+# It is one for all threads.
+_PILLOW = Lock()
 
 MAX_DOWNLOAD = 2**28  # bytes
 TIMEOUT = 30  # seconds without an answer
@@ -136,13 +138,13 @@ def _is_path(item: Any) -> bool:
     return isinstance(item, str | os.PathLike)
 
 
-def _is_url(item: Any) -> bool:
+def is_url(item: Any) -> bool:
     return isinstance(item, str) and item.startswith(('http://', 'https://'))
 
 
 def _label(item: Any, number: int) -> str:
     """What an item of a list is called before the names are made unique."""
-    if _is_url(item):
+    if is_url(item):
         name = PurePath(unquote(urlparse(item).path)).name
     elif _is_path(item):
         name = Path(os.path.abspath(item)).name
@@ -154,12 +156,12 @@ def _label(item: Any, number: int) -> str:
 def _as_pattern(path: str | os.PathLike) -> str | None:
     """The path if it is a pattern rather than the name of something."""
     text = os.fspath(path)
-    is_pattern = glob.has_magic(text) and not _is_url(text) and not os.path.lexists(text)
+    is_pattern = glob.has_magic(text) and not is_url(text) and not os.path.lexists(text)
     return text if is_pattern else None
 
 
 def _of_item(item: Any, label: str, recursive: bool) -> Iterator[Photo]:
-    if _is_path(item) and not _is_url(item):
+    if _is_path(item) and not is_url(item):
         if pattern := _as_pattern(item):
             yield from _of_pattern(pattern, label)
             return
@@ -176,7 +178,7 @@ def _of_item(item: Any, label: str, recursive: bool) -> Iterator[Photo]:
         if not os.path.exists(item):
             raise FileNotFoundError(f'no image, folder or matching file: {item}')
         yield Photo(label, item, os.fspath(item))
-    elif _is_url(item):
+    elif is_url(item):
         yield Photo(label, item, item)
     elif isinstance(item, bytes | bytearray | np.ndarray | Image.Image):
         yield Photo(label, item)
@@ -217,21 +219,17 @@ def _of_pattern(pattern: str, prefix: str = '') -> Iterator[Photo]:
 # -------------------------------------------------------------------------------------- reading
 
 
-def read_photo(photo: Photo, max_pixels: int = 0, bands_above: int | None = None) -> Pixels:
+def read_photo(photo: Photo, max_pixels: int | None = None) -> Pixels:
     """Read the pixels of an image.
 
     Args:
         photo: The image.
-        max_pixels: So many pixels are sane, even if Pillow would not take them for it. Defaults to
-            0, Pillow has the say.
-        bands_above: A file of more pixels, and no more than ``max_pixels``, is left on the disk
-            if it can be read band by band, see :func:`~mmcrowd.fileio.bands.open_bands`. Defaults
-            to None, never.
+        max_pixels: An image file of more pixels is refused. Defaults to None, the limit of Pillow,
+            twice ``PIL.Image.MAX_IMAGE_PIXELS``, 179 million.
 
     Raises:
         FileNotFoundError: The file is not there, or cannot be downloaded.
-        ValueError: It is no image, or one of more pixels than ``max_pixels`` and than Pillow takes
-            for sane (twice ``PIL.Image.MAX_IMAGE_PIXELS``, 179 million).
+        ValueError: It is no image, or one of too many pixels.
     """
     source = photo.source
     if isinstance(source, np.ndarray):
@@ -240,18 +238,16 @@ def read_photo(photo: Photo, max_pixels: int = 0, bands_above: int | None = None
         return Pixels(_from_pillow(source, photo.name), _notes_of(source))
     if isinstance(source, bytes | bytearray):
         return decode_photo(bytes(source), photo.name, max_pixels)
-    if _is_url(source):
+    if is_url(source):
         return decode_photo(_download(source), str(photo.path), max_pixels)
     try:
-        if bands_above is not None and (bands := open_bands(source, bands_above, max_pixels)):
-            return Pixels(bands, [])
         content = Path(source).read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(f'no image file {source}') from None
     return decode_photo(content, str(photo.path), max_pixels)
 
 
-def decode_photo(content: bytes, name: str, max_pixels: int = 0) -> Pixels:
+def decode_photo(content: bytes, name: str, max_pixels: int | None = None) -> Pixels:
     """Decode an image file to BGR; its header is looked at before anything is decoded.
 
     Grey becomes three equal channels, transparency is dropped, of 16 bits the upper 8 are kept, of
@@ -260,7 +256,7 @@ def decode_photo(content: bytes, name: str, max_pixels: int = 0) -> Pixels:
     Args:
         content: The file.
         name: Its name, for the errors.
-        max_pixels: See :func:`read_photo`. Defaults to 0.
+        max_pixels: An image of more pixels is refused. Defaults to None, the limit of Pillow.
 
     Raises:
         ValueError: As :func:`read_photo`.
@@ -273,15 +269,20 @@ def decode_photo(content: bytes, name: str, max_pixels: int = 0) -> Pixels:
     try:
         image = _open_with_pillow(content, max_pixels)
         with image:
+            if max_pixels is not None and image.width * image.height > max_pixels:
+                raise ValueError(
+                    f'{name}: {image.width} x {image.height} pixels, expected at most '
+                    f'{max_pixels / 1e6:g} million'
+                )
             notes = _notes_of(image)
             if image.format not in _BY_OPENCV:
                 return Pixels(_from_pillow(image, name), notes)
     except UnidentifiedImageError:
         raise ValueError(f'{name}: not a readable image ({len(content)} bytes)') from None
     except Image.DecompressionBombError as error:
-        raise ValueError(
-            f'{name}: {error} max_pixels (--max-pixels) of at least its pixels reads it'
-        ) from None
+        # Who has set a lower limit knows.
+        hint = '' if max_pixels is None or max_pixels < LIMIT else '; see max_pixels, --max-pixels'
+        raise ValueError(f'{name}: {error}{hint}') from None
     except ValueError:
         raise
     except Exception as error:  # Pillow raises many kinds for damaged files
@@ -289,14 +290,14 @@ def decode_photo(content: bytes, name: str, max_pixels: int = 0) -> Pixels:
     return Pixels(decode_file(content, name), notes)
 
 
-def _open_with_pillow(content: bytes, max_pixels: int) -> Image.Image:
-    """The header of an image that has no more pixels than Pillow or ``max_pixels`` allow."""
-    with warnings.catch_warnings(), _LIMIT:
+def _open_with_pillow(content: bytes, max_pixels: int | None) -> Image.Image:
+    """The header of an image, which may have ``max_pixels`` even where Pillow would refuse it."""
+    with warnings.catch_warnings(), _PILLOW:
         # Large, but below the limit.
         warnings.simplefilter('ignore', Image.DecompressionBombWarning)
         usual = Image.MAX_IMAGE_PIXELS
-        if usual is not None:  # Pillow refuses twice as many
-            Image.MAX_IMAGE_PIXELS = max(usual, max_pixels / 2)  # type: ignore[assignment]
+        if usual is not None and max_pixels is not None:  # it refuses twice as many
+            Image.MAX_IMAGE_PIXELS = max(usual, -(-max_pixels // 2))
         try:
             return Image.open(io.BytesIO(content))
         finally:

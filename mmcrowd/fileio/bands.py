@@ -32,7 +32,7 @@ def open_bands(path: str | Path, least: int, most: int) -> 'ImageBands | None':
     """
     try:
         import pyvips
-    except ImportError:
+    except (ImportError, OSError):  # not installed, or without its library
         return None
     with open(path, 'rb') as file:
         start = file.read(4)

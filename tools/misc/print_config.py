@@ -3,7 +3,8 @@
 What is printed is a config file again. ::
 
     python tools/misc/print_config.py mmcrowd::pml_hrnet_qnrf
-    python tools/misc/print_config.py configs/pml_vgg16_shb.py --cfg-options model.precision=bf16 > mine.py
+    python tools/misc/print_config.py configs/pml_vgg16_shb.py \\
+        --cfg-options model.precision=bf16 > mine.py
 """
 
 import argparse
