@@ -327,7 +327,8 @@ class CrowdInferencer(BaseInferencer):
             )
         notes += notes_on_size(seen, self.training_sizes)
         if 'pred_density' in sample:
-            notes += notes_on_density(sample.pred_density.density.cpu().numpy()[0])
+            density = sample.pred_density.density.cpu().numpy()[0]
+            notes += notes_on_density(density, sample.density_stride)
         sample.set_metainfo(dict(notes=notes))
         if zones is not None:
             sample.set_metainfo(dict(zones=count_in_zones(zones, sample)))
