@@ -33,7 +33,7 @@ from mmcrowd.registry import INFERENCERS, MODELS, TASK_UTILS
 from mmcrowd.structures import CrowdDataSample, SampleReader
 from mmcrowd.visualization import CrowdVisualizer
 
-from .inputs import LIMIT, Photo, Pixels, find_photos, is_url, number_of_photos, read_photo
+from .inputs import LIMIT, Photo, find_photos, is_url, number_of_photos, read_photo
 from .notes import notes_on_density, notes_on_size
 from .outputs import PredictionWriter, output_path
 from .progress import track
@@ -42,7 +42,7 @@ from .zoo import DEFAULT, ZooEntry, find_entry, list_models
 
 # Images of more pixels are reduced to so many, those of a common phone: in larger pictures of the
 # same scene heads are larger than those that a network was trained on, not more. Files that are not
-# to be reduced are read band by band above so many, where that is possible.
+# to be reduced are read band by band above so many, where that is possible, and not copied.
 MAX_PIXELS = 12_000_000
 # Longer side of the picture that stands for an image whose pixels are not in memory.
 DRAWN_SIDE = 3200
@@ -64,24 +64,26 @@ class LoadedPhoto(NamedTuple):
     packed: dict[str, Any]
 
 
-class BandTensor:
-    """Images of a :class:`~mmcrowd.models.lazy_batch.LazyBatch` that are cut out of their files.
+class PhotoWindows:
+    """An image of a :class:`~mmcrowd.models.lazy_batch.LazyBatch` of which there is no copy.
 
     Args:
-        bands: The file.
+        img: Pixels ``(H, W, 3)``, or the file that they are read from.
 
     Attributes:
         shape: ``(3, H, W)``.
     """
 
-    def __init__(self, bands: ImageBands):
-        self.bands = bands
-        self.shape = (3, *bands.shape[:2])
+    def __init__(self, img: np.ndarray | ImageBands):
+        self.img = img
+        self.shape = (3, *img.shape[:2])
 
     def __getitem__(self, window: tuple[slice, slice, slice]) -> torch.Tensor:
-        """Rows and columns with all channels, ``(3, h, w)`` uint8 BGR."""
+        """Rows and columns with all channels, ``(3, h, w)``."""
         _, rows, columns = window
-        return torch.from_numpy(self.bands.read(rows, columns)).permute(2, 0, 1)
+        is_file = isinstance(self.img, ImageBands)
+        pixels = self.img.read(rows, columns) if is_file else self.img[rows, columns]
+        return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
 
 
 @INFERENCERS.register_module()
@@ -286,33 +288,37 @@ class CrowdInferencer(BaseInferencer):
                 continue
             yield LoadedPhoto(photo, img, notes, self._pack(photo, img, max_pixels))
 
-    def _read(self, photo: Photo, max_pixels: int) -> Pixels:
+    def _read(self, photo: Photo, max_pixels: int) -> tuple[np.ndarray | ImageBands, list[str]]:
+        """Pixels of an image, or its file if that is read in bands, and notes."""
         is_file = isinstance(photo.source, str | os.PathLike) and not is_url(photo.source)
-        if is_file and max_pixels > MAX_PIXELS and self._takes_bands():
+        if is_file and max_pixels > MAX_PIXELS and self._takes_windows():
             bands = open_bands(photo.source, MAX_PIXELS, max_pixels)
             if bands is not None:
-                return Pixels(bands, [])
-        return read_photo(photo, max(max_pixels, LIMIT))
+                return bands, []
+        pixels = read_photo(photo, max(max_pixels, LIMIT))
+        return pixels.img, pixels.notes
 
-    def _takes_bands(self) -> bool:
+    def _takes_windows(self) -> bool:
         """Whether the pipeline leaves pixels as they are, and the inference asks for windows."""
         types = [type(step) for step in self.pipeline.transforms]
-        takes_windows = getattr(self.model.inference, 'takes_windows', False)
-        return takes_windows and types == [LoadCrowdImage, PackCrowdInputs]
+        asks = getattr(self.model.inference, 'takes_windows', False)
+        return asks and types == [LoadCrowdImage, PackCrowdInputs]
 
     def _pack(self, photo: Photo, img: np.ndarray | ImageBands, max_pixels: int) -> dict[str, Any]:
         shape = img.shape[:2]
-        if isinstance(img, ImageBands):
-            load, pack = self.pipeline.transforms
-            results = load(dict(img=img, img_id=photo.name, img_path=photo.path))
-            results['img'] = np.zeros((0, 0, 3), np.uint8)
-            return dict(pack(results), inputs=BandTensor(img))
         scale = math.sqrt(max_pixels / (shape[0] * shape[1]))
         if scale < 1:
             height, width = (max(1, int(side * scale)) for side in shape)
-            img = resize_image(img, (height, width))
+            img = resize_image(np.asarray(img), (height, width))
         known = dict(img=img, img_id=photo.name, ori_shape=shape)
-        return self.pipeline(known if photo.path is None else dict(known, img_path=photo.path))
+        if photo.path is not None:
+            known['img_path'] = photo.path
+        if math.prod(img.shape[:2]) <= MAX_PIXELS or not self._takes_windows():
+            return self.pipeline(dict(known, img=np.asarray(img)))
+        load, pack = self.pipeline.transforms
+        # All but the pixels, of which the pipeline would make a copy.
+        packed = pack(dict(load(known), img=np.zeros((0, 0, 3), np.uint8)))
+        return dict(packed, inputs=PhotoWindows(img))
 
     def _finish(
         self, loaded: LoadedPhoto, sample: CrowdDataSample, zones: Zones | None

@@ -17,7 +17,6 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mmcrowd.fileio.bands import ImageBands
 from mmcrowd.fileio.files import is_hidden, natural_key
 from mmcrowd.fileio.images import decode_file
 
@@ -60,11 +59,11 @@ class Pixels(NamedTuple):
     """An image that is read.
 
     Attributes:
-        img: ``(H, W, 3)`` uint8 BGR, after EXIF rotation; of a very large one perhaps its file.
+        img: ``(H, W, 3)`` uint8 BGR, after EXIF rotation.
         notes: What of the image is not in the pixels.
     """
 
-    img: np.ndarray | ImageBands
+    img: np.ndarray
     notes: list[str]
 
 

@@ -4,9 +4,10 @@ import numpy as np
 
 # Sides beyond those of the training images by more than this factor.
 SIZE_FACTOR = 1.5
-# Density looks like nothing where there are fewer persons than FAINT in a cell of CELL x CELL pixels;
-# a share of the count in such cells above FAINT_SHARE is remarkable. docs/inference.md has how many
-# pictures with and without people these numbers tell apart. A count below MIN_COUNT is not looked at.
+# Density looks like nothing where there are fewer persons than FAINT in a cell of CELL x CELL
+# pixels; a share of the count in such cells above FAINT_SHARE is remarkable. docs/inference.md says
+# how many pictures with and without people these numbers tell apart. A count below MIN_COUNT is not
+# looked at.
 FAINT = 0.1
 CELL = 4
 FAINT_SHARE = 0.65

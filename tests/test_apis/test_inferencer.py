@@ -145,6 +145,9 @@ def test_a_file_that_is_read_in_bands_counts_as_the_whole(counter, photo, tmp_pa
         ),
     )
     monkeypatch.setattr(inferencer, 'MAX_PIXELS', 192 * 160 - 1)
+    windows = counter(load_image(str(path)), return_datasamples=True)['predictions'][0]
+    assert not largest
+    assert torch.equal(windows.pred_density.density, whole['predictions'][0].pred_density.density)
     found = counter(path, **out)
     assert len(largest) > 10 and max(largest) == 96
     (a,), (b,) = whole['predictions'], found['predictions']
