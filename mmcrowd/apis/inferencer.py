@@ -81,8 +81,10 @@ class PhotoWindows:
     def __getitem__(self, window: tuple[slice, slice, slice]) -> torch.Tensor:
         """Rows and columns with all channels, ``(3, h, w)``."""
         _, rows, columns = window
-        is_file = isinstance(self.img, ImageBands)
-        pixels = self.img.read(rows, columns) if is_file else self.img[rows, columns]
+        if isinstance(self.img, ImageBands):
+            pixels = self.img.read(rows, columns)
+        else:
+            pixels = self.img[rows, columns]
         return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
 
 
