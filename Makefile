@@ -1,4 +1,5 @@
-# make demo      train a small counter on synthetic crowds, test it and write pictures
+# make demo      count a drawn crowd with the default model, then train a small counter on such
+#                crowds, test it and write pictures
 # make test      run the tests and the examples in docstrings, and say what of mmcrowd they cover
 # make lint      check style, the order of imports and types; `make format` applies the style
 # make clean     remove builds and caches
@@ -20,7 +21,7 @@ installed-for-lint = .venv/installed-for-lint
 endif
 
 pip = $(PYTHON) -m pip
-tests = $(patsubst %,requirements/%.txt,tests app convert export heic ot report quality timm)
+tests = $(patsubst %,requirements/%.txt,tests app convert export heic large ot report quality timm)
 lint = requirements/lint.txt
 config = configs/pml_resnet18_synthetic.py
 work_dir = work_dirs/demo
@@ -32,6 +33,7 @@ export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 .PHONY: demo test lint format clean install-missing install-missing-for-tests install-lint
 
 demo: $(installed)
+	$(PYTHON) demo/count_drawn_crowd.py $(work_dir)
 	$(PYTHON) tools/train.py $(config) --work-dir $(work_dir)
 	$(PYTHON) tools/test.py $(config) "$$(cat $(work_dir)/last_checkpoint)" \
 	    --work-dir $(work_dir) --show-dir $(work_dir)/pictures --interval 10

@@ -77,6 +77,17 @@ setup(
     extras_require=read_module('dependencies')['extras']()
     | {
         name: read_requirements(name)
-        for name in ('ot', 'report', 'quality', 'timm', 'tests', 'convert', 'heic', 'export', 'app')
+        for name in (
+            'ot',
+            'report',
+            'quality',
+            'timm',
+            'tests',
+            'convert',
+            'heic',
+            'export',
+            'app',
+            'large',
+        )
     },
 )

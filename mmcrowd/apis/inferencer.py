@@ -1,25 +1,26 @@
 """From photos to counts, points and pictures."""
 
-import logging
 import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose
 from mmengine.infer import BaseInferencer
-from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
+from mmengine.structures import InstanceData
 
+from mmcrowd.datasets.transforms import LoadCrowdImage, PackCrowdInputs
 from mmcrowd.datasets.wrappers import unwrap
-from mmcrowd.engine.config import read_config
+from mmcrowd.engine.config import no_notices, read_config, without_pretraining
+from mmcrowd.fileio.bands import ImageBands, open_bands
 from mmcrowd.fileio.checkpoints import (
     download_checkpoint,
     parameters_of,
@@ -32,16 +33,19 @@ from mmcrowd.registry import INFERENCERS, MODELS, TASK_UTILS
 from mmcrowd.structures import CrowdDataSample, SampleReader
 from mmcrowd.visualization import CrowdVisualizer
 
-from .inputs import Photo, find_photos, number_of_photos, read_photo
+from .inputs import LIMIT, Photo, find_photos, is_url, number_of_photos, read_photo
 from .notes import notes_on_density, notes_on_size
 from .outputs import PredictionWriter, output_path
 from .progress import track
 from .zones import Zones, count_in_zones, parse_zones, read_zones
 from .zoo import DEFAULT, ZooEntry, find_entry, list_models
 
-# Images of more pixels are reduced to so many: the memory of a network grows with them, and this
-# is that of a common phone.
+# Images of more pixels are reduced to so many, those of a common phone: in larger pictures of the
+# same scene heads are larger than those that a network was trained on, not more. Files that are not
+# to be reduced are read band by band above so many, where that is possible, and not copied.
 MAX_PIXELS = 12_000_000
+# Longer side of the picture that stands for an image whose pixels are not in memory.
+DRAWN_SIDE = 3200
 
 
 class LoadedPhoto(NamedTuple):
@@ -49,15 +53,39 @@ class LoadedPhoto(NamedTuple):
 
     Attributes:
         photo: What it is.
-        img: ``(H, W, 3)`` uint8 BGR, the original frame.
+        img: ``(H, W, 3)`` uint8 BGR, the original frame; or its file, if that is read in bands.
         notes: What is known of it before it is counted.
         packed: What the test pipeline makes of it.
     """
 
     photo: Photo
-    img: np.ndarray
+    img: np.ndarray | ImageBands
     notes: list[str]
     packed: dict[str, Any]
+
+
+class PhotoWindows:
+    """An image of a :class:`~mmcrowd.models.lazy_batch.LazyBatch` of which there is no copy.
+
+    Args:
+        img: Pixels ``(H, W, 3)``, or the file that they are read from.
+
+    Attributes:
+        shape: ``(3, H, W)``.
+    """
+
+    def __init__(self, img: np.ndarray | ImageBands):
+        self.img = img
+        self.shape = (3, *img.shape[:2])
+
+    def __getitem__(self, window: tuple[slice, slice, slice]) -> torch.Tensor:
+        """Rows and columns with all channels, ``(3, h, w)``."""
+        _, rows, columns = window
+        if isinstance(self.img, ImageBands):
+            pixels = self.img.read(rows, columns)
+        else:
+            pixels = self.img[rows, columns]
+        return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
 
 
 @INFERENCERS.register_module()
@@ -166,7 +194,8 @@ class CrowdInferencer(BaseInferencer):
                 - ``recursive``: search the subfolders of a folder. Defaults to False.
                 - ``on_error``: ``'raise'``, or ``'skip'`` to leave out an image that cannot be
                   read, which is then in ``errors``. Defaults to ``'raise'``.
-                - ``max_pixels``: larger images are reduced to so many. Defaults to 12 million.
+                - ``max_pixels``: larger images are reduced to so many, with a note, and images
+                  of no more are read even above 179 million. Defaults to 12 million.
                 - ``return_vis``: return the pictures, RGB. Defaults to False.
                 - ``show``, ``wait_time``: show each picture, for so many seconds or, 0, until a key
                   is pressed.
@@ -253,7 +282,7 @@ class CrowdInferencer(BaseInferencer):
     ) -> Iterator[LoadedPhoto]:
         for photo in photos:
             try:
-                img, notes = read_photo(photo)
+                img, notes = self._read(photo, max_pixels)
             except (OSError, ValueError) as error:
                 if on_error == 'raise':
                     raise
@@ -261,14 +290,37 @@ class CrowdInferencer(BaseInferencer):
                 continue
             yield LoadedPhoto(photo, img, notes, self._pack(photo, img, max_pixels))
 
-    def _pack(self, photo: Photo, img: np.ndarray, max_pixels: int) -> dict[str, Any]:
+    def _read(self, photo: Photo, max_pixels: int) -> tuple[np.ndarray | ImageBands, list[str]]:
+        """Pixels of an image, or its file if that is read in bands, and notes."""
+        is_file = isinstance(photo.source, str | os.PathLike) and not is_url(photo.source)
+        if is_file and max_pixels > MAX_PIXELS and self._takes_windows():
+            bands = open_bands(photo.source, MAX_PIXELS, max_pixels)
+            if bands is not None:
+                return bands, []
+        pixels = read_photo(photo, max(max_pixels, LIMIT))
+        return pixels.img, pixels.notes
+
+    def _takes_windows(self) -> bool:
+        """Whether the pipeline leaves pixels as they are, and the inference asks for windows."""
+        types = [type(step) for step in self.pipeline.transforms]
+        asks = getattr(self.model.inference, 'takes_windows', False)
+        return asks and types == [LoadCrowdImage, PackCrowdInputs]
+
+    def _pack(self, photo: Photo, img: np.ndarray | ImageBands, max_pixels: int) -> dict[str, Any]:
         shape = img.shape[:2]
         scale = math.sqrt(max_pixels / (shape[0] * shape[1]))
         if scale < 1:
             height, width = (max(1, int(side * scale)) for side in shape)
-            img = resize_image(img, (height, width))
+            img = resize_image(np.asarray(img), (height, width))
         known = dict(img=img, img_id=photo.name, ori_shape=shape)
-        return self.pipeline(known if photo.path is None else dict(known, img_path=photo.path))
+        if photo.path is not None:
+            known['img_path'] = photo.path
+        if math.prod(img.shape[:2]) <= MAX_PIXELS or not self._takes_windows():
+            return self.pipeline(dict(known, img=np.asarray(img)))
+        load, pack = self.pipeline.transforms
+        # All but the pixels, of which the pipeline would make a copy.
+        packed = pack(dict(load(known), img=np.zeros((0, 0, 3), np.uint8)))
+        return dict(packed, inputs=PhotoWindows(img))
 
     def _finish(
         self, loaded: LoadedPhoto, sample: CrowdDataSample, zones: Zones | None
@@ -283,7 +335,8 @@ class CrowdInferencer(BaseInferencer):
             )
         notes += notes_on_size(seen, self.training_sizes)
         if 'pred_density' in sample:
-            notes += notes_on_density(sample.pred_density.density.cpu().numpy()[0])
+            density = sample.pred_density.density.cpu().numpy()[0]
+            notes += notes_on_density(density, sample.density_stride)
         sample.set_metainfo(dict(notes=notes))
         if zones is not None:
             sample.set_metainfo(dict(zones=count_in_zones(zones, sample)))
@@ -311,9 +364,13 @@ class CrowdInferencer(BaseInferencer):
             if vis_out_dir:
                 file = output_path(vis_out_dir, name, '.png')
                 file.parent.mkdir(parents=True, exist_ok=True)
+            img = loaded.img
+            if isinstance(img, ImageBands):
+                img = img.reduced(DRAWN_SIDE)
+                sample = reduced_sample(sample, img.shape[:2])
             picture = self.visualizer.add_datasample(
                 name,
-                cv2.cvtColor(loaded.img, cv2.COLOR_BGR2RGB),
+                cv2.cvtColor(img, cv2.COLOR_BGR2RGB),
                 sample,
                 draw_gt=False,
                 show=show,
@@ -367,12 +424,12 @@ class CrowdInferencer(BaseInferencer):
             stem = Path(name.partition('::')[2]).stem
             entries = {entry: find_entry(entry) for entry in list_models(stem)}
             self.entry = entries.get(stem)
-        with _no_notices():
+        with no_notices():
             return read_config(name)
 
     def _init_model(self, cfg: Config, weights: str, device: str = 'cpu') -> BaseCounter:  # type: ignore[override]
         checkpoint = read_checkpoint(weights)
-        model = MODELS.build(cfg.model)
+        model = MODELS.build(without_pretraining(cfg.model))
         state_dict = parameters_of(checkpoint, weights)
         if self.strict:
             require_same_parameters(model.state_dict(), state_dict, weights)
@@ -445,20 +502,22 @@ def plain_prediction(sample: CrowdDataSample) -> dict[str, Any]:
     return prediction
 
 
+def reduced_sample(sample: CrowdDataSample, size: tuple[int, int]) -> CrowdDataSample:
+    """A prediction as one of the image at another size ``(h, w)``, which is then the original."""
+    height, width = sample.ori_shape
+    sx, sy = size[1] / width, size[0] / height
+    reduced = sample.clone()
+    old_x, old_y = sample.scale_factor
+    reduced.set_metainfo(dict(ori_shape=size, scale_factor=(old_x / sx, old_y / sy)))
+    if 'pred_instances' in reduced:
+        points = sample.pred_instances.points
+        scale = points.new_tensor((sx, sy))
+        reduced.pred_instances = InstanceData(points=(points + 0.5) * scale - 0.5)
+    return reduced
+
+
 def _zones(zones: Any) -> Zones | None:
     """Zones from a file or its content."""
     if zones is None or isinstance(zones, Zones):
         return zones
     return read_zones(zones) if isinstance(zones, str | os.PathLike) else parse_zones(zones)
-
-
-@contextmanager
-def _no_notices() -> Iterator[None]:
-    """Context in which MMEngine does not tell which variables a config has from outside."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

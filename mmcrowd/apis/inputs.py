@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from http.client import HTTPException
 from pathlib import Path, PurePath
+from threading import Lock
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlparse
 from urllib.request import urlopen
@@ -29,6 +30,11 @@ IMAGE_ENDINGS = {
 _BY_OPENCV = ('BMP', 'JPEG', 'MPO', 'PNG', 'TIFF', 'WEBP')
 # Marks of HEIC files, behind "ftyp" in the first box.
 _HEIC = (b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1')
+
+# Images of more pixels are refused unless they are asked for: Pillow's limit.
+LIMIT = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+# It is one for all threads.
+_PILLOW = Lock()
 
 MAX_DOWNLOAD = 2**28  # bytes
 TIMEOUT = 30  # seconds without an answer
@@ -131,13 +137,13 @@ def _is_path(item: Any) -> bool:
     return isinstance(item, str | os.PathLike)
 
 
-def _is_url(item: Any) -> bool:
+def is_url(item: Any) -> bool:
     return isinstance(item, str) and item.startswith(('http://', 'https://'))
 
 
 def _label(item: Any, number: int) -> str:
     """What an item of a list is called before the names are made unique."""
-    if _is_url(item):
+    if is_url(item):
         name = PurePath(unquote(urlparse(item).path)).name
     elif _is_path(item):
         name = Path(os.path.abspath(item)).name
@@ -149,12 +155,12 @@ def _label(item: Any, number: int) -> str:
 def _as_pattern(path: str | os.PathLike) -> str | None:
     """The path if it is a pattern rather than the name of something."""
     text = os.fspath(path)
-    is_pattern = glob.has_magic(text) and not _is_url(text) and not os.path.lexists(text)
+    is_pattern = glob.has_magic(text) and not is_url(text) and not os.path.lexists(text)
     return text if is_pattern else None
 
 
 def _of_item(item: Any, label: str, recursive: bool) -> Iterator[Photo]:
-    if _is_path(item) and not _is_url(item):
+    if _is_path(item) and not is_url(item):
         if pattern := _as_pattern(item):
             yield from _of_pattern(pattern, label)
             return
@@ -171,7 +177,7 @@ def _of_item(item: Any, label: str, recursive: bool) -> Iterator[Photo]:
         if not os.path.exists(item):
             raise FileNotFoundError(f'no image, folder or matching file: {item}')
         yield Photo(label, item, os.fspath(item))
-    elif _is_url(item):
+    elif is_url(item):
         yield Photo(label, item, item)
     elif isinstance(item, bytes | bytearray | np.ndarray | Image.Image):
         yield Photo(label, item)
@@ -212,13 +218,17 @@ def _of_pattern(pattern: str, prefix: str = '') -> Iterator[Photo]:
 # -------------------------------------------------------------------------------------- reading
 
 
-def read_photo(photo: Photo) -> Pixels:
+def read_photo(photo: Photo, max_pixels: int | None = None) -> Pixels:
     """Read the pixels of an image.
+
+    Args:
+        photo: The image.
+        max_pixels: An image file of more pixels is refused. Defaults to None, the limit of Pillow,
+            twice ``PIL.Image.MAX_IMAGE_PIXELS``, 179 million.
 
     Raises:
         FileNotFoundError: The file is not there, or cannot be downloaded.
-        ValueError: It is no image, or one of more pixels than Pillow takes for sane (twice
-            ``PIL.Image.MAX_IMAGE_PIXELS``, 179 million).
+        ValueError: It is no image, or one of too many pixels.
     """
     source = photo.source
     if isinstance(source, np.ndarray):
@@ -226,14 +236,14 @@ def read_photo(photo: Photo) -> Pixels:
     if isinstance(source, Image.Image):
         return Pixels(_from_pillow(source, photo.name), _notes_of(source))
     if isinstance(source, bytes | bytearray):
-        return decode_photo(bytes(source), photo.name)
-    if _is_url(source):
-        return decode_photo(_download(source), str(photo.path))
+        return decode_photo(bytes(source), photo.name, max_pixels)
+    if is_url(source):
+        return decode_photo(_download(source), str(photo.path), max_pixels)
     try:
         content = Path(source).read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(f'no image file {source}') from None
-    return decode_photo(content, str(photo.path))
+    return decode_photo(content, str(photo.path), max_pixels)
 
 
 def decode_photo(content: bytes, name: str, max_pixels: int | None = None) -> Pixels:
@@ -256,10 +266,7 @@ def decode_photo(content: bytes, name: str, max_pixels: int | None = None) -> Pi
     if is_heic:
         _open_heic(name)
     try:
-        with warnings.catch_warnings():
-            # Large, but below the limit.
-            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(content))
+        image = _open_with_pillow(content, max_pixels)
         with image:
             if max_pixels is not None and image.width * image.height > max_pixels:
                 raise ValueError(
@@ -272,12 +279,28 @@ def decode_photo(content: bytes, name: str, max_pixels: int | None = None) -> Pi
     except UnidentifiedImageError:
         raise ValueError(f'{name}: not a readable image ({len(content)} bytes)') from None
     except Image.DecompressionBombError as error:
-        raise ValueError(f'{name}: {error}') from None
+        # Who has set a lower limit knows.
+        hint = '' if max_pixels is None or max_pixels < LIMIT else '; see max_pixels, --max-pixels'
+        raise ValueError(f'{name}: {error}{hint}') from None
     except ValueError:
         raise
     except Exception as error:  # Pillow raises many kinds for damaged files
         raise ValueError(f'{name}: not a readable image ({error})') from error
     return Pixels(decode_file(content, name), notes)
+
+
+def _open_with_pillow(content: bytes, max_pixels: int | None) -> Image.Image:
+    """The header of an image, which may have ``max_pixels`` even where Pillow would refuse it."""
+    with warnings.catch_warnings(), _PILLOW:
+        # Large, but below the limit.
+        warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+        usual = Image.MAX_IMAGE_PIXELS
+        if usual is not None and max_pixels is not None:  # it refuses twice as many
+            Image.MAX_IMAGE_PIXELS = max(usual, -(-max_pixels // 2))
+        try:
+            return Image.open(io.BytesIO(content))
+        finally:
+            Image.MAX_IMAGE_PIXELS = usual
 
 
 def _open_heic(name: str) -> None:

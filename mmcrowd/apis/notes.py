@@ -4,10 +4,13 @@ import numpy as np
 
 # Sides beyond those of the training images by more than this factor.
 SIZE_FACTOR = 1.5
-# Density of a cell, in persons, below which it looks like nothing, and the share of the count in
-# such cells that is remarkable. A count below MIN_COUNT is not looked at.
-FAINT_CELL = 0.01
-FAINT_SHARE = 0.5
+# Density looks like nothing where there are fewer persons than FAINT in a cell of CELL x CELL
+# pixels; a share of the count in such cells above FAINT_SHARE is remarkable. docs/inference.md says
+# how many pictures with and without people these numbers tell apart. A count below MIN_COUNT is not
+# looked at.
+FAINT = 0.1
+CELL = 4
+FAINT_SHARE = 0.65
 MIN_COUNT = 1.0
 
 
@@ -30,24 +33,33 @@ def notes_on_size(size: tuple[int, int], trained: tuple[int, int] | None) -> lis
     return [f'longer side of {longer} pixels, trained on {trained[0]} to {trained[1]}']
 
 
-def notes_on_density(density: np.ndarray) -> list[str]:
+def notes_on_density(density: np.ndarray, stride: int = CELL) -> list[str]:
     """What the density makes doubtful.
 
     Args:
         density: Persons per cell ``(h, w)``.
+        stride: Pixels per cell. Smaller cells than 4 x 4 pixels are taken together; larger ones
+            stay. Defaults to 4.
 
     Examples:
         >>> notes_on_density(np.full((100, 100), 0.001))
-        ['100 % of the count is in cells of less than 0.01 persons']
+        ['100 % of the count is faint, less than 0.1 persons in 4 x 4 pixels']
         >>> notes_on_density(np.eye(3))
         []
     """
     count = float(density.sum(dtype=np.float64))
     if count < MIN_COUNT:
         return []
-    share = float(density[density < FAINT_CELL].sum(dtype=np.float64)) / count
+    if (together := CELL // stride) > 1:
+        height, width = (-(-side // together) * together for side in density.shape)
+        padded = np.zeros((height, width))
+        padded[: density.shape[0], : density.shape[1]] = density
+        density = padded.reshape(-1, together, width // together, together).sum((1, 3))
+    share = float(density[density < FAINT].sum(dtype=np.float64)) / count
     if share <= FAINT_SHARE:
         return []
+    side = max(CELL // stride, 1) * stride
     return [
-        f'{share:.0%} of the count is in cells of less than {FAINT_CELL} persons'.replace('%', ' %')
+        f'{100 * share:.0f} % of the count is faint, less than {FAINT} persons in {side} x {side} '
+        'pixels'
     ]

@@ -30,8 +30,13 @@ RUNTIME = (
     ('pillow', 'PIL'),
     ('safetensors', 'safetensors'),
 )
-# What some need: distribution, module, what for.
+# What some need: what to install, module, what for.
 OPTIONAL = (
+    ('onnx', 'onnx', 'mmcrowd export'),
+    ('onnxscript', 'onnxscript', 'mmcrowd export'),
+    ('onnxruntime', 'onnxruntime', 'exported models'),
+    ('gradio', 'gradio', 'mmcrowd app'),
+    ('pyvips[binary]', 'pyvips', 'reading very large JPEG and TIFF files by bands'),
     ('pillow-heif', 'pillow_heif', 'photos of iPhones (HEIC)'),
     ('geomloss', 'geomloss', 'training with GeneralizedLoss'),
     ('timm', 'timm', 'configs/zip'),
@@ -49,9 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     print(f'mmcrowd {__version__}, Python {platform.python_version()}, {platform.platform()}')
     problems = list(missing_packages()) or list(broken_modules()) or list(failed_run(args.device))
-    for distribution, module, use in OPTIONAL:
-        version = _version(distribution)
-        text = version or f'not installed; for {use}: pip install {distribution}'
+    for requirement, module, use in OPTIONAL:
+        version = _version(requirement.partition('[')[0])
+        text = version or f'not installed; for {use}: pip install "{requirement}"'
         print(f'  optional  {module}: {text}')
     if problems:
         sys.exit('\n'.join(['', 'What is to be mended:', *(f'- {each}' for each in problems)]))

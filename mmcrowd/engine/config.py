@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import inspect
+import logging
 import os
 import re
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from mmengine.config import Config, ConfigDict
+from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -78,6 +80,18 @@ def read_config(
     if data_root:
         set_data_root(cfg, data_root)
     return cfg
+
+
+@contextlib.contextmanager
+def no_notices() -> Iterator[None]:
+    """Context in which MMEngine does not tell which variables a config has from outside."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def find_config(path: str | Path) -> Path:
@@ -156,6 +170,32 @@ def set_data_root(cfg: Config, data_root: str) -> None:
         dataset.data_root = data_root
     if not found:
         raise ValueError(f'data_root={data_root!r}: no dataset of {cfg.filename} takes one')
+
+
+def without_pretraining(model: ConfigDict) -> ConfigDict:
+    """The config of a model whose parts load no weights when they are built.
+
+    A backbone of timm with ``pretrained=True`` does; ``init_cfg`` is another matter, MMEngine loads
+    it when the model is initialised.
+
+    Returns:
+        A copy with ``pretrained=False`` wherever there was a true ``pretrained``.
+
+    Examples:
+        >>> model = ConfigDict(backbone=dict(type='TIMMBackbone', pretrained=True), neck=None)
+        >>> without_pretraining(model)
+        {'backbone': {'type': 'TIMMBackbone', 'pretrained': False}, 'neck': None}
+    """
+    return ConfigDict(
+        {
+            key: False
+            if key == 'pretrained' and value
+            else without_pretraining(value)
+            if isinstance(value, dict)
+            else value
+            for key, value in model.items()
+        }
+    )
 
 
 # ------------------------------------------------------------------------------------- reading

@@ -9,16 +9,20 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.structures import InstanceData, PixelData
 from PIL import Image
 
 import mmcrowd
-from mmcrowd.apis import CrowdInferencer
-from mmcrowd.apis.inferencer import plain_prediction
+from mmcrowd.apis import CrowdInferencer, inferencer, inputs
+from mmcrowd.apis.inferencer import plain_prediction, reduced_sample
+from mmcrowd.apis.notes import notes_on_density
 from mmcrowd.apis.outputs import PredictionWriter, output_path
 from mmcrowd.datasets import SyntheticCrowdDataset
 from mmcrowd.evaluation.formats import nwpu
+from mmcrowd.fileio.bands import ImageBands
 from mmcrowd.fileio.checkpoints import read_checkpoint, save_checkpoint
+from mmcrowd.fileio.images import load_image
 from mmcrowd.models import LocalMaximum, OTMinimization
 from mmcrowd.structures import CrowdDataSample
 
@@ -92,6 +96,95 @@ def test_a_large_photo_goes_through_in_tiles(counter, photo, monkeypatch):
     assert len(seen) == 4 and sum(height * width for height, width in seen) == 80 * 96
     assert sample.pred_density.density.shape == (1, 20, 24)
     assert sample.pred_count == pytest.approx(sample.pred_density.density.sum().item())
+
+
+def test_out_of_memory_once(counter, photo, monkeypatch):
+    inference, run = counter.model.inference, counter.model.run_network
+    for name, value in dict(min_pixels=10**6, crop_size=(32, 32), halo=0).items():
+        monkeypatch.setattr(inference, name, value)
+    monkeypatch.setattr(inference, '_is_halved', False)
+    sizes = []
+
+    def run_in_little_memory(inputs, padding_mask=None):
+        sizes.append(tuple(inputs.shape[2:]))
+        if len(sizes) == 1:
+            raise torch.OutOfMemoryError('tried to allocate 2 GiB')
+        return run(inputs, padding_mask)
+
+    monkeypatch.setattr(counter.model, 'run_network', run_in_little_memory)
+    with pytest.warns(UserWarning, match=r'out of memory, .* tiles of \(32, 32\)'):
+        (found,) = counter(photo)['predictions']
+    assert sizes[0] == (80, 96) and len(sizes) == 10 and max(sizes[1:]) == (32, 32)
+    (again,) = counter(photo)['predictions']
+    assert found == again and len(sizes) == 19 and found['count'] > 0
+
+
+@pytest.mark.parametrize('size', [(1, 1), (200, 1)])
+def test_the_smallest_photos(counter, photo, size):
+    (prediction,) = counter(cv2.resize(photo, size), return_vis=True)['predictions']
+    assert (prediction['width'], prediction['height']) == size
+    assert 0 <= prediction['count'] < 5
+
+
+def test_a_file_that_is_read_in_bands_counts_as_the_whole(counter, photo, tmp_path, monkeypatch):
+    pytest.importorskip('pyvips')
+    path = tmp_path / 'photo.jpg'
+    Image.fromarray(np.tile(photo, (2, 2, 1))).save(path)
+    for name, value in dict(min_pixels=0, crop_size=(96, 96), halo=32).items():
+        monkeypatch.setattr(counter.model.inference, name, value)
+    monkeypatch.setattr(counter.model, 'localizer', LocalMaximum())
+    out = dict(return_datasamples=True, return_vis=True)
+    whole = counter(load_image(str(path)), **out)
+    largest = []
+    read = ImageBands.read
+    monkeypatch.setattr(
+        ImageBands,
+        'read',
+        lambda self, rows, columns: (
+            largest.append(rows.stop - rows.start) or read(self, rows, columns)
+        ),
+    )
+    monkeypatch.setattr(inferencer, 'MAX_PIXELS', 192 * 160 - 1)
+    windows = counter(load_image(str(path)), return_datasamples=True)['predictions'][0]
+    assert not largest
+    assert torch.equal(windows.pred_density.density, whole['predictions'][0].pred_density.density)
+    found = counter(path, **out)
+    assert len(largest) > 10 and max(largest) == 96
+    (a,), (b,) = whole['predictions'], found['predictions']
+    assert torch.equal(a.pred_density.density, b.pred_density.density)
+    assert a.pred_count == b.pred_count
+    assert torch.equal(a.pred_instances.points, b.pred_instances.points)
+    assert len(a.pred_instances.points) > 0
+    assert a.notes == b.notes and b.img_path == str(path)
+    assert np.abs(whole['visualization'][0].astype(int) - found['visualization'][0]).mean() < 2
+    # A pipeline that resizes needs the pixels.
+    load, pack = counter.pipeline.transforms
+    resize = dict(type='mmcrowd.ResizeToLimits', longest=96)
+    monkeypatch.setattr(counter, 'pipeline', Compose([load, resize, pack]))
+    (resized,) = counter(path, return_datasamples=True)['predictions']
+    assert resized.img_shape == (80, 96)
+
+
+def test_a_prediction_at_another_size():
+    sample = CrowdDataSample(
+        metainfo=dict(ori_shape=(40, 80), scale_factor=(0.5, 0.5), img_shape=(20, 40)),
+        pred_instances=InstanceData(points=torch.tensor([[-0.5, -0.5], [79.5, 39.5]])),
+    )
+    reduced = reduced_sample(sample, (10, 40))
+    assert reduced.ori_shape == (10, 40) and reduced.scale_factor == (1.0, 2.0)
+    assert reduced.pred_instances.points.tolist() == [[-0.5, -0.5], [39.5, 9.5]]
+    assert sample.pred_instances.points[1, 0] == 79.5
+
+
+def test_pixels_that_pillow_would_refuse(counter, photo, tmp_path, monkeypatch):
+    cv2.imwrite(str(tmp_path / 'a.png'), photo)
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 80 * 96 // 2 - 1)
+    monkeypatch.setattr(inferencer, 'LIMIT', 80 * 96 - 2)
+    monkeypatch.setattr(inputs, 'LIMIT', 80 * 96 - 2)
+    with pytest.raises(ValueError, match='a.png: .* limit .*; see max_pixels, --max-pixels'):
+        counter(tmp_path / 'a.png', max_pixels=80 * 96 - 2)
+    assert counter(tmp_path / 'a.png', max_pixels=80 * 96)['predictions'][0]['width'] == 96
+    assert Image.MAX_IMAGE_PIXELS == 80 * 96 // 2 - 1
 
 
 def test_it_is_found_where_it_is_looked_for():
@@ -232,12 +325,28 @@ def test_notes(counter, photo, monkeypatch):
     assert counter(photo)['predictions'][0]['notes'] == []  # nobody, rightly
 
     def faint(inputs, padding_mask=None):
-        return dict(density=torch.full((len(inputs), 1, 20, 24), 0.008))
+        return dict(density=torch.full((len(inputs), 1, 20, 24), 0.09))
 
     monkeypatch.setattr(counter.model, 'run_network', faint)
     assert counter(photo)['predictions'][0]['notes'] == [
-        '100 % of the count is in cells of less than 0.01 persons'
+        '100 % of the count is faint, less than 0.1 persons in 4 x 4 pixels'
     ]
+
+
+def test_faint_density():
+    density = np.full((10, 10), 0.05)
+    density[0, :3] = 1
+    assert notes_on_density(density) == []  # 4.85 of 7.85 persons
+    density[0, 2] = 0.05
+    assert notes_on_density(density, 8) == [
+        '71 % of the count is faint, less than 0.1 persons in 8 x 8 pixels'
+    ]
+    assert notes_on_density(density / 10) == []  # nobody
+    # Small cells are taken together, and less is in those at the edges.
+    assert notes_on_density(np.full((41, 43), 0.04), 2) == []
+    assert notes_on_density(np.full((41, 43), 0.0075), 1) == []
+    (note,) = notes_on_density(np.full((41, 43), 0.024), 2)
+    assert note.endswith('less than 0.1 persons in 4 x 4 pixels')
 
 
 # -------------------------------------------------------------------------- models and weights

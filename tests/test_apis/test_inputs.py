@@ -177,6 +177,9 @@ def test_grey_and_16_bits(tmp_path, picture):
         assert np.array_equal(read(given).img[..., 0], grey)
     with pytest.raises(ValueError, match=r'image_0: an array uint16 \(24, 32\), expected uint8'):
         read(deep)
+    for ending in ('.png', '.tiff'):
+        content = cv2.imencode(ending, picture[..., ::-1].astype(np.uint16) * 257)[1].tobytes()
+        assert np.array_equal(read(content).img, picture[..., ::-1])
 
 
 def test_cmyk_and_palette(picture):

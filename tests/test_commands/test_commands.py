@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -101,6 +102,10 @@ def test_zoo(mmcrowd):
 def test_doctor(mmcrowd):
     out = mmcrowd('doctor', '--device', 'cpu')
     assert 'pml_efficientnet_lite0_default on cpu: 256 x 192 pixels of noise in' in out
+    for requirement, module, _ in doctor.OPTIONAL:
+        line = next(line for line in out.splitlines() if line.startswith(f'  optional  {module}: '))
+        installed = find_spec(module) is not None
+        assert line.endswith(f'pip install "{requirement}"') != installed
     assert 'mmengine: ' in out and 'cv2: ' in out and out.endswith('All is well.\n')
 
 

@@ -1,8 +1,8 @@
 """Time a model in PyTorch beside its exported files, in turn in one process.
 
 From a picture in memory to its count: normalisation, network and sum. The smallest of several
-times is printed, wall and CPU time of all threads, and how often it goes into that of PyTorch in
-float32. ::
+times is printed as a table, wall and CPU time of all threads, and how often it goes into that of
+PyTorch in float32. ::
 
     mmcrowd export default.onnx --int8 FOLDER
     OMP_NUM_THREADS=2 python tools/analysis_tools/benchmark_export.py default.onnx default_int8.onnx
@@ -13,7 +13,7 @@ import argparse
 import torch
 
 from mmcrowd import command_line
-from mmcrowd.analysis.benchmarks.exported import FIRST, make_forms, time_forms
+from mmcrowd.analysis.benchmarks.exported import cost_table, make_forms, time_forms
 from mmcrowd.apis import CrowdInferencer
 from mmcrowd.apis.zoo import DEFAULT
 from mmcrowd.datasets import SyntheticCrowdDataset
@@ -35,14 +35,9 @@ def main() -> None:
     dataset = SyntheticCrowdDataset(num_images=1, split='test', img_size=tuple(args.size))
     image = dataset.get_data_info(0)['img']
     costs = time_forms(make_forms(inferencer.model, args.files), image, args.rounds)
-    first = costs[FIRST]
     width, height = args.size
     print(f'{width} x {height}, {torch.get_num_threads()} threads, {args.rounds} rounds')
-    for name, cost in costs.items():
-        print(
-            f'{name}: wall {cost.wall:.3f} s ({first.wall / cost.wall:.1f}x), '
-            f'CPU {cost.cpu:.3f} s ({first.cpu / cost.cpu:.1f}x)'
-        )
+    print(cost_table(costs))
 
 
 if __name__ == '__main__':

@@ -27,6 +27,25 @@ class Cost(NamedTuple):
     cpu: float
 
 
+def cost_table(costs: Mapping[str, Cost]) -> str:
+    """A table in Markdown, with how often each cost goes into that of :data:`FIRST`.
+
+    Examples:
+        >>> print(cost_table({FIRST: Cost(2.0, 3.0), 'a.onnx': Cost(0.5, 1.0)}))
+        | | wall, s | | CPU, s | |
+        |---|---|---|---|---|
+        | PyTorch fp32 | 2.000 | 1.0x | 3.000 | 1.0x |
+        | a.onnx | 0.500 | 4.0x | 1.000 | 3.0x |
+    """
+    first = costs[FIRST]
+    rows = [
+        f'| {name} | {cost.wall:.3f} | {first.wall / cost.wall:.1f}x '
+        f'| {cost.cpu:.3f} | {first.cpu / cost.cpu:.1f}x |'
+        for name, cost in costs.items()
+    ]
+    return '\n'.join(['| | wall, s | | CPU, s | |', '|---|---|---|---|---|', *rows])
+
+
 def make_forms(
     counter: BaseCounter, files: Sequence[str | Path]
 ) -> dict[str, Callable[[np.ndarray], float]]:
