@@ -32,6 +32,7 @@ RUNTIME = (
 )
 # What some need: distribution, module, what for.
 OPTIONAL = (
+    ('av', 'av', 'mmcrowd video'),
     ('pillow-heif', 'pillow_heif', 'photos of iPhones (HEIC)'),
     ('geomloss', 'geomloss', 'training with GeneralizedLoss'),
     ('timm', 'timm', 'configs/zip'),
