@@ -5,7 +5,6 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from fractions import Fraction
 from pathlib import Path, PurePath
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
@@ -221,13 +220,11 @@ class _Container:
         return _largest_gap(key_times, self.length) <= interval / 2
 
     def moments(self, start: float = 0.0, only_key_frames: bool = False) -> Iterator[Moment]:
-        if only_key_frames:
-            self._stream.codec_context.skip_frame = 'NONKEY'
         if start > 0 and self.length is not None:
             self._seek(start)
         origin = self._origin if self.length is not None else None
         frames = timed = 0
-        for frame in self._frames():
+        for frame in self._frames(only_key_frames):
             frames += 1
             seconds = time.monotonic() if self._untimed else frame.time
             if seconds is None:
@@ -251,28 +248,38 @@ class _Container:
             # A server without ranges: what comes before is read and left out.
             return
 
-    def _frames(self) -> Iterator[Any]:
-        """All frames that decode."""
-        errors = self._av.error
+    def _frames(self, only_key_frames: bool) -> Iterator[Any]:
+        """The frames that decode."""
+        for packet in self._packets():
+            # An empty packet asks for what the decoder still holds.
+            if only_key_frames and packet.size and not packet.is_keyframe:
+                continue
+            try:
+                frames = packet.decode()
+            except self._av.error.EOFError:
+                continue
+            except self._av.error.FFmpegError:
+                self._count_damaged()
+                continue
+            for frame in frames:
+                if frame.is_corrupt:
+                    self._count_damaged()
+                else:
+                    self.ends_damaged = False
+                    yield frame
+
+    def _packets(self) -> Iterator[Any]:
+        """All packets, and an empty one at the end, which may be an error."""
         try:
             for packet in self._container.demux(self._stream):
                 if packet.pts is not None:
-                    end = (packet.pts + (packet.duration or 0)) * (packet.time_base or Fraction(1))
+                    end = (packet.pts + (packet.duration or 0)) * packet.time_base
                     self.reached = max(self.reached, float(end) - self._origin)
-                try:
-                    frames = packet.decode()
-                except errors.EOFError:
-                    frames = []
-                except (errors.InvalidDataError, errors.ArgumentError):
-                    self._count_damaged()
-                    continue
-                for frame in frames:
-                    if frame.is_corrupt:
-                        self._count_damaged()
-                    else:
-                        self.ends_damaged = False
-                        yield frame
-        except (errors.FFmpegError, OSError) as error:
+                yield packet
+        except (self._av.error.FFmpegError, OSError) as error:
+            last = self._av.Packet()
+            last.stream, last.time_base = self._stream, self._stream.time_base
+            yield last
             raise ConnectionError(f'{self._address.name}: {describe(error)}') from None
 
     def _count_damaged(self) -> None:
