@@ -1,7 +1,7 @@
 """Read in a thread of its own, so that who waits can be stopped, and what is live stays fresh."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from threading import Condition, Event, Thread
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ def read_ahead(
     stopped: Event,
     newest: bool = False,
     on_drop: Callable[[], None] | None = None,
-) -> Iterator[T]:
+) -> Generator[T, None, None]:
     """Hand items on that a thread takes from their source.
 
     Args:

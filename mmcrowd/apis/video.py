@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -39,7 +39,7 @@ def count_video(
     zones: str | os.PathLike | Mapping | Zones | None = None,
     max_pixels: int = MAX_PIXELS,
     **reading: Any,
-) -> Iterator[CountedFrame]:
+) -> Generator[CountedFrame, None, None]:
     """Count the people in a video, sample by sample; memory does not grow.
 
     The frames are read in a thread of their own. Where counting is slower than a live source,
@@ -73,7 +73,9 @@ def count_video(
     return _count(source, counter, dict(batch_size=batch_size, zones=zones, max_pixels=max_pixels))
 
 
-def _count(video: VideoReader, counter: CrowdInferencer, options: dict) -> Iterator[CountedFrame]:
+def _count(
+    video: VideoReader, counter: CrowdInferencer, options: dict
+) -> Generator[CountedFrame, None, None]:
     in_work: deque[Frame] = deque()
 
     def pixels(frames: Iterator[Frame]) -> Iterator[np.ndarray]:

@@ -5,6 +5,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path, PurePath
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
@@ -232,7 +233,7 @@ class _Container:
             timed += 1
             if origin is None:
                 origin = seconds
-            yield Moment(seconds - origin, lambda frame=frame: _pixels(frame))
+            yield Moment(seconds - origin, partial(_pixels, frame))
         if frames and not timed:
             raise ValueError(
                 f'{self._address.name}: its frames have no time stamps; `ffmpeg -i IN OUT.mp4` '
@@ -293,7 +294,7 @@ class _Container:
 class _Camera:
     """A camera of this machine, opened once."""
 
-    length = None
+    length: float | None = None
     damaged = 0
     ends_damaged = False
 

@@ -77,6 +77,10 @@ def run(args: argparse.Namespace) -> None:
         args.localizer,
         show_progress=False,
     )
+    shows_points = args.json or (args.out_dir is not None and not args.no_overlay)
+    if not shows_points and counter.model.count_from != 'points':
+        # Finding points takes longer than counting.
+        counter.model.localizer = None
     model = describe(counter)
     print(f'{printable(video.name)}: {model}', file=sys.stderr)
     printer = Printer(args.json, args.csv, columns(zones, video.is_live), sys.stdout)
