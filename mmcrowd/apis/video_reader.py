@@ -21,6 +21,8 @@ TRIES = 8
 LONGEST_WAIT = 30.0
 # A file that ends so many seconds before the end that it states is cut short.
 MISSING_SECONDS = 1.0
+# So is one with damage in its last seconds: frames are not stored in the order of their times.
+DAMAGED_TAIL = 0.5
 # Time stamps that fall back by more are those of a sender that began anew.
 FALL_BACK = 1.0
 # Time stamps are sums of fractions: one may lie this much before the moment that it means.
@@ -51,7 +53,8 @@ class VideoReader:
     taken once, so that a gap in the video is one in the samples. ``time`` is that of the frame.
 
     - **A file** is read up to its end. One that ends more than a second before the end that it
-      states, or with a damaged frame, is cut short: ``problem`` says so, after a line by ``tell``.
+      states, or has a damaged frame in its last half second, is cut short: ``problem`` says so,
+      after a line by ``tell``.
     - **A live stream** (a URL of unknown length) or **a camera** has no end: when it breaks off, is
       silent for ten seconds, or ends, it is opened again after 1, 2, 4, 8, 16 and then 30 seconds,
       ``tries`` times in a row at most. Times go on by the clock, or from the last one where the
@@ -208,7 +211,7 @@ class VideoReader:
         if source.length is None or self.is_live:
             return None
         lacks = source.length - source.reached > MISSING_SECONDS
-        if not lacks and not source.ends_damaged:
+        if not lacks and source.reached - source.last_damage > DAMAGED_TAIL:
             return None
         return f'{self.name}: cut short, it ends at {source.reached:.1f} s of {source.length:.1f} s'
 

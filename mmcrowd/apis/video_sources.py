@@ -1,6 +1,7 @@
 """Where the frames of a video come from: a file or a network stream by PyAV, a camera by OpenCV."""
 
 import itertools
+import math
 import os
 import re
 import time
@@ -42,13 +43,13 @@ class Source(Protocol):
         length: Seconds from start to end; None if nobody knows.
         reached: Time up to which it has been read.
         damaged: Frames that could not be decoded.
-        ends_damaged: The last frame was one of these.
+        last_damage: Time of the last of these; minus infinity if there is none.
     """
 
     length: float | None
     reached: float
     damaged: int
-    ends_damaged: bool
+    last_damage: float
 
     def key_frames_suffice(self, interval: float) -> bool:
         """Whether key frames are known to come at least twice in so many seconds."""
@@ -141,7 +142,7 @@ class _Container:
         self._av = import_av()
         self._address = address
         self.damaged = 0
-        self.ends_damaged = False
+        self.last_damage = -math.inf
         self.reached = 0.0
         self._container = self._open()
         try:
@@ -266,7 +267,6 @@ class _Container:
                 if frame.is_corrupt:
                     self._count_damaged()
                 else:
-                    self.ends_damaged = False
                     yield frame
 
     def _packets(self) -> Iterator[Any]:
@@ -285,7 +285,7 @@ class _Container:
 
     def _count_damaged(self) -> None:
         self.damaged += 1
-        self.ends_damaged = True
+        self.last_damage = self.reached
 
     def close(self) -> None:
         self._container.close()
@@ -296,7 +296,7 @@ class _Camera:
 
     length: float | None = None
     damaged = 0
-    ends_damaged = False
+    last_damage = -math.inf
 
     def __init__(self, address: Address):
         self._address = address
