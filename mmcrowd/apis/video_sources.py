@@ -216,7 +216,7 @@ class _Container:
         # The index of MP4 files; others have none before they are read, or an incomplete one.
         key_times = [
             float(entry.timestamp * stream.time_base) - self._origin
-            for entry in getattr(stream, 'index_entries', ())
+            for entry in stream.index_entries
             if entry.is_keyframe
         ]
         return _largest_gap(key_times, self.length) <= interval / 2
