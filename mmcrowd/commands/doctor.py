@@ -37,6 +37,7 @@ OPTIONAL = (
     ('onnxruntime', 'onnxruntime', 'exported models'),
     ('gradio', 'gradio', 'mmcrowd app'),
     ('pyvips[binary]', 'pyvips', 'reading very large JPEG and TIFF files by bands'),
+    ('av', 'av', 'mmcrowd video'),
     ('pillow-heif', 'pillow_heif', 'photos of iPhones (HEIC)'),
     ('geomloss', 'geomloss', 'training with GeneralizedLoss'),
     ('timm', 'timm', 'configs/zip'),

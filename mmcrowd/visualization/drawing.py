@@ -133,8 +133,8 @@ def add_caption(
         em: Size of the title's letters in pixels; the details are in :func:`detail_size`.
     """
     small = detail_size(em)
-    big_row = _row([_text(text, em, color, bold=True) for text, color in title], em)
-    small_row = _row([_text(d, small) if isinstance(d, str) else d for d in details], small)
+    big_row = _row([text_block(text, em, color, bold=True) for text, color in title], em)
+    small_row = _row([text_block(d, small) if isinstance(d, str) else d for d in details], small)
     width = max(block.shape[1] for block in (picture, big_row, small_row))
     left = (width - picture.shape[1]) // 2
     return np.vstack(
@@ -169,9 +169,10 @@ def _row(parts: Sequence[np.ndarray], em: int) -> np.ndarray:
     return np.hstack(blocks)
 
 
-def _text(
+def text_block(
     text: str, em: int, color: tuple[int, int, int] = TEXT_COLOR, bold: bool = False
 ) -> np.ndarray:
+    """A line of text on the ground colour, with letters of ``em`` pixels, 1.4 em high."""
     font = _font(em, bold)
     block = Image.new('RGB', (max(1, round(font.getlength(text))), round(1.4 * em)), GROUND_COLOR)
     ImageDraw.Draw(block).text((0, block.height / 2), text, color, font, anchor='lm')
