@@ -16,7 +16,6 @@ from mmcrowd.apis.video_outputs import VideoWriter, columns, row
 from mmcrowd.apis.video_reader import RATE, TRIES, VideoReader
 from mmcrowd.apis.zones import read_zones
 from mmcrowd.apis.zoo import DEFAULT
-from mmcrowd.commands.count import describe
 from mmcrowd.fileio.files import printable
 from mmcrowd.visualization.time_series import clock_text
 
@@ -81,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
     if not shows_points and counter.model.count_from != 'points':
         # Finding points takes longer than counting.
         counter.model.localizer = None
-    model = describe(counter)
+    model = counter.describe()
     print(f'{printable(video.name)}: {model}', file=sys.stderr)
     printer = Printer(args.json, args.csv, columns(zones, video.is_live), sys.stdout)
     with ExitStack() as stack:

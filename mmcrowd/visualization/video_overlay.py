@@ -11,7 +11,14 @@ import numpy as np
 from mmcrowd.fileio.files import printable
 from mmcrowd.structures import CrowdDataSample, SampleReader, to_original_frame
 
-from .drawing import draw_points, lay_density, overlay_density, point_radius, text_block
+from .drawing import (
+    draw_outline,
+    draw_points,
+    lay_density,
+    overlay_density,
+    point_radius,
+    text_block,
+)
 from .palette import GROUND_COLOR, HELP_LINE, PREDICTION_COLOR, SERIES, TEXT_COLOR
 from .time_series import clock_text
 
@@ -76,7 +83,7 @@ draw_time_series`; below it the counts of the last 240 samples as a line. The br
         thickness = max(1, em // 14)
         for number, parts in enumerate(polygons):
             for ring in (ring for part in parts for ring in part):
-                _outline(picture, (ring + 0.5) * scale - 0.5, _zone_color(number), thickness)
+                draw_outline(picture, (ring + 0.5) * scale - 0.5, _zone_color(number), thickness)
         if read.pred_points is not None:
             points = (read.pred_points + 0.5) * scale - 0.5
             radius = point_radius(points, max(self._size)) / 1.5
@@ -168,14 +175,6 @@ def _zone_color(number: int) -> tuple[int, int, int]:
     red, green, blue = (int(SERIES[number % len(SERIES)][i : i + 2], 16) for i in (1, 3, 5))
     # Lighter than on paper, for the dark ground.
     return (red + 255) // 2, (green + 255) // 2, (blue + 255) // 2
-
-
-def _outline(
-    picture: np.ndarray, ring: np.ndarray, color: tuple[int, int, int], thickness: int
-) -> None:
-    fixed = np.rint(ring * 16).astype(np.int32)[None]  # in sixteenths
-    for drawn, width in ((GROUND_COLOR, 3 * thickness), (color, thickness)):
-        cv2.polylines(picture, fixed, True, drawn, width, cv2.LINE_AA, shift=4)
 
 
 def _paste(picture: np.ndarray, block: np.ndarray, y: float, x: float) -> None:
