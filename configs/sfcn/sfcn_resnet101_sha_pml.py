@@ -1,4 +1,4 @@
-# PML on the network of SFCN (Table 5 of the PML paper), with the schedule and crops of PML.
+# PML on the network of SFCN, with the schedule and crops of PML.
 _base_ = [
     '../_base_/losses/pml.py',
     '../_base_/models/sfcn_resnet101.py',

@@ -1,5 +1,5 @@
-# Data of the authors' program for NWPU-Crowd: sides of 576 pixels or more and 2048 or less, crops of
-# 576 x 768, flipped or not. Mean and deviation of the channels are those of its training images.
+# Data of the authors' program for NWPU-Crowd: sides of 576 to 2048 pixels, crops of 576 x 768,
+# flipped or not. Mean and deviation of the channels are those of its training images.
 _base_ = ['../datasets/nwpu.py', '../default_runtime.py']
 
 mean = [113.7555, 104.4225, 100.7505]

@@ -1,5 +1,5 @@
-# Data of the C-3-Framework: whole images that just fit into 768 x 1024 pixels, flipped or not. Mean and
-# deviation of the channels are those of its training images.
+# Data of the C-3-Framework: whole images that just fit into 768 x 1024 pixels, flipped or not. Mean
+# and deviation of the channels are those of its training images.
 _base_ = ['../datasets/sha.py', '../default_runtime.py']
 
 mean = [104.7603, 94.5119, 91.7189]

@@ -1,5 +1,5 @@
-# Data of the C-3-Framework: whole images of 768 x 1024 pixels, flipped or not. Mean and deviation of
-# the channels are those of its training images.
+# Data of the C-3-Framework: whole images of 768 x 1024 pixels, flipped or not. Mean and deviation
+# of the channels are those of its training images.
 _base_ = ['../datasets/shb.py', '../default_runtime.py']
 
 mean = [115.2643, 114.0487, 110.1554]

@@ -1,5 +1,5 @@
-# DMCount-EBC (Ma, Sanchez and Guha, arXiv 2403.09281): VGG-19 up to conv5_4, doubled to stride 8, 21.5
-# M numbers. `head` gets the bin centres of a data set in the config of that set.
+# DMCount-EBC (Ma, Sanchez and Guha, arXiv 2403.09281): VGG-19 up to conv5_4, doubled to stride 8,
+# 21.5 M numbers. `head` gets the bin centres of a data set in the config of that set.
 model = dict(
     type='DensityCounter',
     data_preprocessor=dict(

@@ -1,5 +1,5 @@
-# SFCN on ResNet-101 (Wang et al., CVPR 2019), as the C-3-Framework has it: 38.6 M numbers. `mean` and
-# `std` are the data set's own; those of ImageNet stand here until a config has them.
+# SFCN on ResNet-101 (Wang et al., CVPR 2019), as the C-3-Framework has it: 38.6 M numbers. Mean and
+# deviation are ImageNet's; the experiments of the C-3-Framework have those of each data set.
 model = dict(
     type='DensityCounter',
     data_preprocessor=dict(

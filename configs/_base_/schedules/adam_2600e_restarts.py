@@ -1,5 +1,5 @@
-# The schedule of CLIP-EBC's program: Adam, weight decay 1e-4, a linear warm-up of 50 epochs from 1e-6
-# to 1e-4, then cosines down to 1e-7 over 5, 10, 20 ... 1280 epochs, of which the last ends at 2605.
+# The schedule of CLIP-EBC's program: Adam, weight decay 1e-4, a linear warm-up of 50 epochs from
+# 1e-6 to 1e-4, then cosines down to 1e-7 over 5, 10, 20 ... 1280 epochs; the last is cut off.
 max_epochs = 2600
 warmup_epochs = 50
 
