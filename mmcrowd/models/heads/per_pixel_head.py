@@ -24,9 +24,8 @@ class PerPixelHead(BaseModule):
         out_stride: Input pixels per density cell, a divisor of ``in_stride``. Defaults to 1.
         factor: What a density of one person per pixel is predicted as. Defaults to 100.0.
         activation: ``'relu'``, or ``'none'``: the density may be negative. Defaults to ``'relu'``.
-        upsample: ``'nearest'``, or ``'bilinear'`` between the centres of the cells, which keeps the
-            sum but for the rounding, as the authors' program for NWPU-Crowd does. Defaults to
-            ``'nearest'``.
+        upsample: ``'nearest'``, or ``'bilinear'`` between the centres of the cells, as in the
+            authors' program for NWPU-Crowd; both keep the sum. Defaults to ``'nearest'``.
         init_cfg: Defaults to a normal distribution of standard deviation 0.01, as published.
 
     Raises:

@@ -25,7 +25,7 @@ def test_repeats_the_density_of_a_pixel(activation):
 
 def test_interpolation_keeps_the_count():
     torch.manual_seed(0)
-    head = PerPixelHead(3, upsample='bilinear')
+    head = PerPixelHead(3, upsample='bilinear', activation='none')
     features = torch.rand(1, 3, 3, 5)
     density = head(features)['density']
     head.upsample = 'nearest'
