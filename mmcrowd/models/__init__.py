@@ -40,6 +40,7 @@ from .losses import (
 )
 from .necks import ResizeConcat, SeparableRefiner, SpatialEncoder, TopDownFusion
 from .onnx_inference import OnnxInference
+from .overlap_inference import OverlapInference
 from .slide_inference import SlideInference
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     'OTMinimization',
     'OnnxInference',
     'OutputLoss',
+    'OverlapInference',
     'P2PLoss',
     'PMLEntropicLoss',
     'PMLKLLoss',
