@@ -68,7 +68,7 @@ class OverlapInference:
         Raises:
             ValueError: An output is no map, or tiles begin inside one of its cells.
         """
-        size = tuple(inputs.shape[-2:])
+        size = (inputs.shape[-2], inputs.shape[-1])
         mask = None if data_samples is None else padding_mask(inputs, data_samples)
         sums: list[Tensor] = []
         weights: list[Tensor] = []

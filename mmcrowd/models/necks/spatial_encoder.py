@@ -93,9 +93,8 @@ class Sweep(nn.Module):
     def __init__(self, channels: int, kernel_size: int, axis: int):
         super().__init__()
         kernel = (1, kernel_size) if axis == 2 else (kernel_size, 1)
-        padding = tuple(side // 2 for side in kernel)
         self.axis = axis
-        self.conv = nn.Conv2d(channels, channels, kernel, padding=padding)
+        self.conv = nn.Conv2d(channels, channels, kernel, padding='same')
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(N, C, h, w)`` to the same shape."""
