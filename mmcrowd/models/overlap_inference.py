@@ -30,6 +30,7 @@ class OverlapInference:
         ValueError: A number is not positive, or ``step`` is larger than the tiles.
 
     Examples:
+        >>> import torch
         >>> def run(inputs, padding_mask=None):
         ...     return dict(density=torch.nn.functional.avg_pool2d(inputs, 4))
         >>> image = torch.rand(1, 1, 48, 72)

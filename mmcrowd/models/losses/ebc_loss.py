@@ -52,6 +52,8 @@ class EBCLoss(OutputLoss):
         {'loss_ce': 1.3863, 'loss_count': 0.0, 'loss_tv': 0.01}
     """
 
+    bins: Tensor
+
     def __init__(
         self,
         bins: Sequence[int],
