@@ -3,7 +3,15 @@ from mmcrowd.fileio.checkpoint_schemes import register_safe_readers
 from .backbones import MCNN, CSRNet, EfficientNetLite0, HRNetBilinear, VGGFeatures
 from .counters import BaseCounter, DensityCounter, PointCounter
 from .data_preprocessor import CrowdDataPreprocessor
-from .heads import DensityHead, MapHead, PointHead, RegressionHead, ZIPHead
+from .heads import (
+    DensityHead,
+    EBCHead,
+    MapHead,
+    PerPixelHead,
+    PointHead,
+    RegressionHead,
+    ZIPHead,
+)
 from .initializers import TorchDefaultInit
 from .localizers import LocalMaximum, OTMinimization, ProposalThreshold
 from .losses import (
@@ -12,8 +20,10 @@ from .losses import (
     ChfLoss,
     DensityLoss,
     DMCountLoss,
+    EBCLoss,
     FIDTMLoss,
     GaussianL2Loss,
+    GaussianMSELoss,
     GCFLoss,
     GeneralizedLoss,
     HungarianMatcher,
@@ -28,8 +38,9 @@ from .losses import (
     UOTLoss,
     ZIPLoss,
 )
-from .necks import ResizeConcat, SeparableRefiner, TopDownFusion
+from .necks import ResizeConcat, SeparableRefiner, SpatialEncoder, TopDownFusion
 from .onnx_inference import OnnxInference
+from .overlap_inference import OverlapInference
 from .slide_inference import SlideInference
 
 __all__ = [
@@ -44,10 +55,13 @@ __all__ = [
     'DensityCounter',
     'DensityHead',
     'DensityLoss',
+    'EBCHead',
+    'EBCLoss',
     'EfficientNetLite0',
     'FIDTMLoss',
     'GCFLoss',
     'GaussianL2Loss',
+    'GaussianMSELoss',
     'GeneralizedLoss',
     'HRNetBilinear',
     'HungarianMatcher',
@@ -58,11 +72,13 @@ __all__ = [
     'OTMinimization',
     'OnnxInference',
     'OutputLoss',
+    'OverlapInference',
     'P2PLoss',
     'PMLEntropicLoss',
     'PMLKLLoss',
     'PMLL2Loss',
     'PMLLoss',
+    'PerPixelHead',
     'PointCounter',
     'PointHead',
     'ProposalThreshold',
@@ -70,6 +86,7 @@ __all__ = [
     'ResizeConcat',
     'SeparableRefiner',
     'SlideInference',
+    'SpatialEncoder',
     'TopDownFusion',
     'TorchDefaultInit',
     'UOTLoss',

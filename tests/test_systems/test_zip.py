@@ -12,7 +12,7 @@ from mmengine.structures import InstanceData
 
 from mmcrowd.models import ZIPLoss
 from mmcrowd.models.converters.zip import convert, convert_back
-from mmcrowd.models.losses.zip_loss import block_counts
+from mmcrowd.models.losses.block_terms import block_counts
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
@@ -102,8 +102,9 @@ def samples(zip_):
 
 
 def test_targets(zip_, samples):
-    counts = [block_counts(s.gt_instances.points, (8, 8), 16, one_per_pixel=True) for s in samples]
-    assert_equal(torch.stack(counts)[:, None], zip_['block_counts'])
+    points = [sample.gt_instances.points for sample in samples]
+    counts = block_counts(points, (8, 8), 16, one_per_pixel=True)
+    assert_equal(counts, zip_['block_counts'])
 
 
 @pytest.mark.parametrize(
@@ -175,6 +176,28 @@ def test_converter_of_other_block_sizes():
     assert set(convert_back(ours)) == set(theirs)
 
 
+def test_converter_of_the_larger_network():
+    """ZIP-T has other blocks. Its names are those of the program, its parameters as many."""
+    cfg = Config.fromfile(CONFIGS / 'zip' / 'zip_t_sha.py')
+    network = build(cfg)
+    assert sum(parameter.numel() for parameter in network.parameters()) == 10534847
+    ours = network.state_dict()
+    theirs = convert_back(ours)
+    names = {name for name in theirs if name.startswith(('backbone.refiner', 'backbone.decoder.1'))}
+    blocks = ('backbone.refiner.refine.refine', 'backbone.decoder.1.refine')
+    weights = ('conv1.depthwise', 'conv1.pointwise', 'conv2.depthwise', 'conv2.pointwise')
+    norms = ('norm1', 'norm2')
+    values = ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked')
+    expected = {f'{block}.{part}.weight' for block in blocks for part in weights}
+    expected |= {f'{block}.{part}.{key}' for block in blocks for part in norms for key in values}
+    expected |= {'backbone.decoder.1.refine.downsample.0.weight'}
+    expected |= {f'backbone.decoder.1.refine.downsample.1.{key}' for key in values}
+    assert names == expected
+    back = convert(theirs)
+    assert set(back) == set(ours)
+    assert all(torch.equal(back[name], value) for name, value in ours.items())
+
+
 def test_converter_files(load_tool, state_dict, monkeypatch, tmp_path):
     tool = load_tool('model_converters/zip_from_published.py')
     config = dict(model_name='mobilenetv4_conv_small', bins=[(0.0, 0.0), (1.0, float('inf'))])
@@ -202,7 +225,7 @@ def test_converter_names_what_is_wrong(load_tool, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize('dataset', ['sha', 'shb', 'qnrf', 'nwpu'])
-@pytest.mark.parametrize('size', 'pn')
+@pytest.mark.parametrize('size', 'pnt')
 def test_config(dataset, size):
     """The parts of a config fit each other, and the bin centres their bins."""
     cfg = Config.fromfile(CONFIGS / 'zip' / f'zip_{size}_{dataset}.py')

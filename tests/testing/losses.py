@@ -19,6 +19,7 @@ LOSSES = {
     'pml_ma2019': dict(type='PMLLoss', background='ma2019'),
     'l2': dict(type='GaussianL2Loss'),
     'l2_adaptive': dict(type='GaussianL2Loss', sigma='adaptive', max_sigma=20.0),
+    'gaussian_mse': dict(type='GaussianMSELoss'),
     'bayesian': dict(type='BayesianLoss', background_ratio=0.15),
     'bayesian_without_background': dict(type='BayesianLoss', background=False),
     'noise_cc': dict(type='NoiseCCLoss', noise_weight=0.1),

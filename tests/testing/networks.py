@@ -49,6 +49,26 @@ COUNTERS = {
         head=dict(type='PointHead', in_channels=16, mid_channels=(16, 16), in_stride=8),
         loss=dict(type='P2PLoss'),
     ),
+    'sfcn': dict(
+        type='DensityCounter',
+        backbone=dict(
+            type='mmpretrain.ResNet',
+            depth=18,
+            num_stages=3,
+            strides=(1, 2, 1),
+            dilations=(1, 1, 1),
+            out_indices=(2,),
+        ),
+        neck=dict(type='SpatialEncoder', in_channels=256, mid_channels=(16,)),
+        head=dict(type='PerPixelHead', in_channels=16),
+        loss=dict(type='GaussianMSELoss'),
+    ),
+    'ebc': dict(
+        type='DensityCounter',
+        backbone=dict(type='VGGFeatures', depth=11, out_stages=(4,)),
+        head=dict(type='EBCHead', bin_centres=[0, 1, 2.5]),
+        loss=dict(type='EBCLoss', bins=[0, 1, 2]),
+    ),
     'zip': dict(
         type='DensityCounter',
         backbone=dict(type='VGGFeatures', depth=11, out_stages=(4,)),

@@ -1,7 +1,7 @@
 """Convert a checkpoint of the published program of ZIP to one of ``configs/zip``, and back.
 
-The program (github.com/Yiming-M/EBC-ZIP) publishes five sizes; the two smallest, ZIP-P and ZIP-N,
-are networks of ``configs/zip``. Their files hold the same numbers under other names::
+The program (github.com/Yiming-M/EBC-ZIP) publishes five sizes; the three smallest, ZIP-P, ZIP-N
+and ZIP-T, are networks of ``configs/zip``. Their files hold the same numbers under other names::
 
     python tools/model_converters/zip_from_published.py best_mae.pth checkpoints/zip_n_sha.pth
     python tools/test.py configs/zip/zip_n_sha.py checkpoints/zip_n_sha.pth
@@ -20,7 +20,9 @@ from mmcrowd.models.converters.zip import convert, convert_back
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description='Convert a published ZIP-P or ZIP-N checkpoint')
+    parser = argparse.ArgumentParser(
+        description='Convert a published ZIP-P, ZIP-N or ZIP-T checkpoint'
+    )
     parser.add_argument('src', help='checkpoint of the published program, .pth')
     parser.add_argument('dst', help='checkpoint to write, .pth')
     parser.add_argument('--back', action='store_true', help='from ours to theirs')

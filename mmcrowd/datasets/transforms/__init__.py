@@ -7,6 +7,7 @@ from .processing import (
     PhotoMetricDistortion,
     RandomFlip,
     RandomScaleCrop,
+    ResizeToFit,
     ResizeToLimits,
     ResizeToMultiple,
 )
@@ -20,6 +21,7 @@ __all__ = [
     'PhotoMetricDistortion',
     'RandomFlip',
     'RandomScaleCrop',
+    'ResizeToFit',
     'ResizeToLimits',
     'ResizeToMultiple',
 ]

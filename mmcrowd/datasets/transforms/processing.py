@@ -161,6 +161,43 @@ class ResizeToLimits(BaseTransform):
 
 
 @TRANSFORMS.register_module()
+class ResizeToFit(BaseTransform):
+    """Enlarge or shrink until the image just fits into a frame; the aspect ratio is kept.
+
+    The C-3-Framework prepares the ShanghaiTech images so, for a frame of 768 x 1024 pixels.
+
+    Args:
+        size: Height and width of the frame in pixels.
+
+    Raises:
+        ValueError: A side is not positive.
+
+    Examples:
+        >>> from mmcrowd.datasets.transforms import LoadCrowdImage
+        >>> results = LoadCrowdImage()(dict(img=np.zeros((64, 48, 3), np.uint8)))
+        >>> ResizeToFit((96, 128))(results)['img'].shape
+        (96, 72, 3)
+    """
+
+    def __init__(self, size: Sequence[int]):
+        self.size = (size[0], size[1])
+        if min(self.size) < 1:
+            raise ValueError(f'ResizeToFit: size={size!r}, expected positive pixels')
+
+    def transform(self, results: dict) -> dict:
+        height, width = results['img'].shape[:2]
+        scale = min(self.size[0] / height, self.size[1] / width)
+        size = (max(round(height * scale), 1), max(round(width * scale), 1))
+        if size != (height, width):
+            _no_pixel_targets(results)
+            _resize(results, size)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(size={self.size})'
+
+
+@TRANSFORMS.register_module()
 class ResizeToMultiple(BaseTransform):
     """Shrink each side to the next lower multiple of ``divisor`` (at least one multiple).
 

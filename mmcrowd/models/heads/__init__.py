@@ -1,7 +1,17 @@
 from .density_head import DensityHead
+from .ebc_head import EBCHead
 from .map_head import MapHead
+from .per_pixel_head import PerPixelHead
 from .point_head import PointHead
 from .regression_head import RegressionHead
 from .zip_head import ZIPHead
 
-__all__ = ['DensityHead', 'MapHead', 'PointHead', 'RegressionHead', 'ZIPHead']
+__all__ = [
+    'DensityHead',
+    'EBCHead',
+    'MapHead',
+    'PerPixelHead',
+    'PointHead',
+    'RegressionHead',
+    'ZIPHead',
+]

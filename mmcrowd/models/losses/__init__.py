@@ -2,8 +2,10 @@ from .bayesian_loss import BayesianLoss, bayesian_loss
 from .chf_loss import CHFLoss, ChfLoss, characteristic_error, chf_dense, chf_moduli, chf_sparse
 from .density_loss import DensityLoss
 from .dm_count_loss import DMCountLoss, dm_count_loss
+from .ebc_loss import EBCLoss
 from .fidtm_loss import FIDTMLoss, fidt_map, independent_ssim_loss
 from .gaussian_l2_loss import GaussianL2Loss, adaptive_sigma, gaussian_target
+from .gaussian_mse_loss import GaussianMSELoss, truncated_gaussian_target
 from .gcf_loss import GCFLoss, gaussian_noise_variance, gcf_loss
 from .generalized_loss import GeneralizedLoss, generalized_loss
 from .hungarian_matcher import HungarianMatcher, matching_cost
@@ -31,9 +33,11 @@ __all__ = [
     'ChfLoss',
     'DMCountLoss',
     'DensityLoss',
+    'EBCLoss',
     'FIDTMLoss',
     'GCFLoss',
     'GaussianL2Loss',
+    'GaussianMSELoss',
     'GeneralizedLoss',
     'HungarianMatcher',
     'KDMGLoss',
@@ -69,6 +73,7 @@ __all__ = [
     'pml_kl',
     'pml_l1',
     'pml_l2',
+    'truncated_gaussian_target',
     'uot_loss',
     'zip_nll',
 ]

@@ -8,39 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmcrowd.ops.grid import points_per_cell
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
+from .block_terms import bin_cross_entropy, block_counts, total_variation, transport
 from .checks import check_not_negative
-from .dm_count_loss import MASS_FLOOR, dm_count_loss
 from .output_loss import OutputLoss
 
 # Joins probabilities and rates before their logarithm. It is part of the published loss: a block of
 # which the network is sure and wrong costs at most 18, and then has no gradient.
 GUARD = 1e-8
-OT_REG, OT_ITERATIONS = 10.0, 100  # of the transport term, as DM-Count has them
-
-
-def block_counts(
-    points: Tensor, size: Sequence[int], stride: int, one_per_pixel: bool = False
-) -> Tensor:
-    """Number of points in each block; a point outside the frame counts in the nearest border block.
-
-    Args:
-        points: ``(m, 2)`` positions ``(x, y)`` in input pixels.
-        size: Height and width ``(h, w)`` in blocks.
-        stride: Side of a block in input pixels.
-        one_per_pixel: Whether points on one pixel count once, as in the published program.
-            Defaults to False.
-
-    Returns:
-        ``(h, w)``, of the dtype of the points.
-    """
-    if one_per_pixel:
-        last = points.new_tensor((size[1] * stride - 1, size[0] * stride - 1))
-        points = (points + 0.5).floor().clamp(min=0).minimum(last).unique(dim=0)
-    return points_per_cell(points, size, stride)
 
 
 def zip_nll(pi_logits: Tensor, rate: Tensor, counts: Tensor) -> Tensor:
@@ -68,23 +45,6 @@ def zip_nll(pi_logits: Tensor, rate: Tensor, counts: Tensor) -> Tensor:
     return -(likelihood + poisson).sum((1, 2, 3))
 
 
-def bin_cross_entropy(bin_logits: Tensor, counts: Tensor, bins: Tensor) -> Tensor:
-    """Cross-entropy of the bins of the blocks with people; empty blocks have no part in it.
-
-    Args:
-        bin_logits: ``(N, K, h, w)``, of the bins of non-zero counts.
-        counts: ``(N, 1, h, w)``, whole numbers.
-        bins: ``(K,)`` lowest count of each bin, ascending.
-
-    Returns:
-        ``(N,)``, the sum over the blocks of each image.
-    """
-    counts = counts.squeeze(1)
-    target = torch.bucketize(counts, bins.to(counts), right=True) - 1
-    error = F.cross_entropy(bin_logits, target.clamp(min=0), reduction='none')
-    return torch.where(target >= 0, error, 0).sum((1, 2))
-
-
 def multiscale_mae(density: Tensor, counts: Tensor, scales: Sequence[int]) -> Tensor:
     """Absolute error of the means over squares of several sizes.
 
@@ -106,25 +66,6 @@ def multiscale_mae(density: Tensor, counts: Tensor, scales: Sequence[int]) -> Te
             pooled = F.avg_pool2d(difference, scale)
             total = total + scale / max(scales) * pooled.abs().sum((1, 2, 3))
     return total
-
-
-def total_variation(density: Tensor, counts: Tensor, number: int) -> Tensor:
-    """Total variation term of DM-Count with given block counts.
-
-    It is the third term of :func:`~mmcrowd.models.losses.dm_count_loss.dm_count_loss`, which counts
-    every point.
-
-    Args:
-        density: ``(1, h, w)`` persons per block.
-        counts: ``(1, h, w)`` points per block.
-        number: Number of points in the image.
-
-    Returns:
-        A scalar.
-    """
-    total = density.sum()
-    scale = number * total / (total.square() + MASS_FLOOR**2)
-    return torch.where(total > 0, (scale * density - counts).abs().sum(), 0)
 
 
 @MODELS.register_module()
@@ -226,7 +167,8 @@ class ZIPLoss(OutputLoss):
             )
         points = [sample.gt_instances.points.to(density) for sample in data_samples]
         with torch.autocast(density.device.type, enabled=False):
-            counts = self._block_counts(points, tuple(density.shape[2:]), stride)
+            size = tuple(density.shape[2:])
+            counts = block_counts(points, size, stride, self.one_per_pixel)
             terms = {}
             if self.weights['nll']:
                 terms['nll'] = zip_nll(pi_logits, rate, counts)
@@ -238,18 +180,9 @@ class ZIPLoss(OutputLoss):
                 number = torch.tensor([len(p) for p in points]).to(density, non_blocking=True)
                 terms['count'] = (density.sum((1, 2, 3)) - number).abs()
             if self.weights['ot']:
-                images = zip(density.squeeze(1), points, strict=True)
-                terms['ot'] = torch.stack(
-                    [dm_count_loss(*image, stride, OT_REG, OT_ITERATIONS)[1] for image in images]
-                )
+                terms['ot'] = transport(density, points, stride)
             if self.weights['tv']:
-                images = zip(density, counts, points, strict=True)
-                terms['tv'] = torch.stack([total_variation(d, c, len(p)) for d, c, p in images])
+                terms['tv'] = total_variation(density, counts, points)
             return {
                 f'loss_{name}': self.weights[name] * term.mean() for name, term in terms.items()
             }
-
-    def _block_counts(self, points: list[Tensor], size: Sequence[int], stride: int) -> Tensor:
-        """``(N, 1, h, w)``, see :func:`block_counts`."""
-        counts = [block_counts(p, size, stride, self.one_per_pixel) for p in points]
-        return torch.stack(counts)[:, None]

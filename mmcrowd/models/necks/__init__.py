@@ -1,5 +1,6 @@
 from .resize_concat import ResizeConcat
 from .separable_refiner import SeparableRefiner
+from .spatial_encoder import SpatialEncoder
 from .top_down_fusion import TopDownFusion
 
-__all__ = ['ResizeConcat', 'SeparableRefiner', 'TopDownFusion']
+__all__ = ['ResizeConcat', 'SeparableRefiner', 'SpatialEncoder', 'TopDownFusion']

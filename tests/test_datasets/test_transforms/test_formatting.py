@@ -78,6 +78,7 @@ def test_maps_of_the_loader_are_packed():
     [
         transforms.RandomScaleCrop(4),
         transforms.ResizeToLimits(longest=4),
+        transforms.ResizeToFit((4, 4)),
         transforms.ResizeToMultiple(4),
         transforms.RandomFlip(1.0),
         transforms.Pad(4),

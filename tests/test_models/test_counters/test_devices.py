@@ -34,6 +34,7 @@ def make_sample(number, stride):
         'pml_mcnn_shb.py',
         'pml_csrnet_shb.py',
         'zip/zip_n_shb.py',
+        'ebc/ebc_vgg19_shb.py',
         'fidtm/fidtm_hrnet_w48_shb.py',
         'p2pnet/p2pnet_vgg16bn_sha.py',
     ],

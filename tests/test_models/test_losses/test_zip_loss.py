@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from mmengine.structures import InstanceData
 
 from mmcrowd.models import DMCountLoss, OutputLoss, ZIPLoss
-from mmcrowd.models.losses.zip_loss import block_counts, multiscale_mae
+from mmcrowd.models.losses.block_terms import block_counts
+from mmcrowd.models.losses.zip_loss import multiscale_mae
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 from tests.testing.losses import STRIDE, hard_batch, random_batch
@@ -117,9 +118,11 @@ def test_weights():
 
 def test_points_on_one_pixel():
     points = torch.tensor([[2.0, 3.0], [2.4, 2.6], [2.6, 3.0], [-9.0, 0.0], [99.0, 99.0]])
-    assert block_counts(points, (2, 2), 4).tolist() == [[4, 0], [0, 1]]
-    assert block_counts(points, (2, 2), 4, one_per_pixel=True).tolist() == [[3, 0], [0, 1]]
-    assert block_counts(points[:0], (2, 2), 4, one_per_pixel=True).sum() == 0
+    batch = [points, points[:0]]
+    counts = block_counts(batch, (2, 2), 4)
+    assert counts.tolist() == [[[[4, 0], [0, 1]]], [[[0, 0], [0, 0]]]]
+    counts = block_counts(batch, (2, 2), 4, one_per_pixel=True)
+    assert counts.tolist() == [[[[3, 0], [0, 1]]], [[[0, 0], [0, 0]]]]
 
 
 def test_blocks_at_the_end_and_scales_beyond_the_map():

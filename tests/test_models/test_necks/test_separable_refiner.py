@@ -38,6 +38,35 @@ def test_doubling_is_bilinear():
     torch.testing.assert_close(neck(x), F.relu(enlarged))
 
 
+def test_double_block_is_the_stated_formula():
+    torch.manual_seed(0)
+    block = (
+        SeparableRefiner(4, num_doublings=0, max_channels=2, block='double').eval().narrowings[0]
+    )
+    for norm in block.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.running_mean.uniform_(-1, 1)
+            norm.running_var.uniform_(0.5, 2)
+    x = torch.randn(2, 4, 5, 6)
+
+    def normalised(x, conv, norm):
+        return norm(F.conv2d(x, conv.weight))
+
+    y = x
+    for separable, last in ((block.first, False), (block.second, True)):
+        depthwise, pointwise = separable.depthwise_conv, separable.pointwise_conv
+        y = F.conv2d(y, depthwise.conv.weight, padding=1, groups=y.shape[1])
+        y = normalised(y, pointwise.conv, pointwise.bn)
+        y = y if last else y.clamp(min=0)
+    expected = (y + normalised(x, block.shortcut.conv, block.shortcut.bn)).clamp(min=0)
+    torch.testing.assert_close(block(x), expected)
+
+
+def test_unknown_block():
+    with pytest.raises(ValueError, match="block='triple', expected one of"):
+        SeparableRefiner(4, block='triple')
+
+
 @pytest.mark.parametrize(
     'wrong', [dict(in_channels=0), dict(num_doublings=-1), dict(max_channels=0)]
 )

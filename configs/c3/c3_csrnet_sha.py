@@ -1,0 +1,8 @@
+_base_ = [
+    '../_base_/models/c3_csrnet.py',
+    '../_base_/experiments/c3_sha.py',
+    '../_base_/schedules/adam_3000e_constant.py',
+]
+
+model = dict(data_preprocessor=dict(mean=_base_.mean, std=_base_.std))
+optim_wrapper = dict(optimizer=dict(lr=1e-5, weight_decay=1e-4))

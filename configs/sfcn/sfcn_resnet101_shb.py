@@ -1,0 +1,7 @@
+_base_ = [
+    '../_base_/models/sfcn_resnet101.py',
+    '../_base_/experiments/c3_shb.py',
+    '../_base_/schedules/adam_200e_decay.py',
+]
+
+model = dict(data_preprocessor=dict(mean=_base_.mean, std=_base_.std))

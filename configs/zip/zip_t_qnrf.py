@@ -1,0 +1,3 @@
+_base_ = 'zip_n_qnrf.py'
+
+model = dict(backbone=dict(model_name='mobilenetv4_conv_medium'), neck=dict(block='double'))

@@ -1,0 +1,42 @@
+"""Convert a checkpoint of the published program of DMCount-EBC to one of ``configs/ebc``, and back.
+
+The program (github.com/Yiming-M/CLIP-EBC) publishes DMCount-EBC as ``vgg19_ae``. Its files,
+``best_mae_*.pth`` and ``ckpt.pth``, hold the same numbers under other names::
+
+    python tools/model_converters/ebc_from_published.py best_mae_0.pth checkpoints/ebc_nwpu.pth
+    python tools/test.py configs/ebc/ebc_vgg19_nwpu.py checkpoints/ebc_nwpu.pth
+
+    python tools/model_converters/ebc_from_published.py ours.pth theirs.pth --back
+
+The counts of the bins are in no file: the config must be that of the data set of the checkpoint.
+``ours.pth`` may be a checkpoint of a training, of which the averaged weights are taken if it has an
+EMA, as in a test. ``theirs.pth`` has parameters alone, as their test program reads them.
+"""
+
+import argparse
+from pathlib import Path
+
+from mmcrowd import command_line
+from mmcrowd.fileio.checkpoints import load_state_dict, save_checkpoint
+from mmcrowd.models.converters.ebc import convert, convert_back
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description='Convert a published DMCount-EBC checkpoint')
+    parser.add_argument('src', help='checkpoint to convert, .pth')
+    parser.add_argument('dst', help='checkpoint to write, .pth')
+    parser.add_argument('--back', action='store_true', help='from ours to theirs')
+    args = parser.parse_args()
+    state_dict = load_state_dict(args.src, 'state_dict' if args.back else 'model_state_dict')
+    try:
+        state_dict = convert_back(state_dict) if args.back else convert(state_dict)
+    except ValueError as error:
+        raise ValueError(f'{args.src}: {error}') from error
+    key = None if args.back else 'state_dict'
+    save_checkpoint(state_dict, dict(source=Path(args.src).name), args.dst, key)
+    size = sum(value.numel() for value in state_dict.values())
+    print(f'{args.dst}: {len(state_dict)} parameters and buffers, {size:,} numbers')
+
+
+if __name__ == '__main__':
+    command_line.run(main)
