@@ -3,9 +3,9 @@ from mmcrowd.fileio.checkpoint_schemes import register_safe_readers
 from .backbones import MCNN, CSRNet, EfficientNetLite0, HRNetBilinear, VGGFeatures
 from .counters import BaseCounter, DensityCounter, PointCounter
 from .data_preprocessor import CrowdDataPreprocessor
-from .heads import DensityHead, MapHead, PointHead, RegressionHead, ZIPHead
+from .heads import DensityHead, MapHead, PointHead, RegressionHead, STEERERHead, ZIPHead
 from .initializers import TorchDefaultInit
-from .localizers import LocalMaximum, OTMinimization, ProposalThreshold
+from .localizers import BlockMaximum, LocalMaximum, OTMinimization, ProposalThreshold
 from .losses import (
     BayesianLoss,
     CHFLoss,
@@ -18,6 +18,8 @@ from .losses import (
     GeneralizedLoss,
     HungarianMatcher,
     KDMGLoss,
+    LocalAttentionLoss,
+    MSILoss,
     NoiseCCLoss,
     OutputLoss,
     P2PLoss,
@@ -25,10 +27,11 @@ from .losses import (
     PMLKLLoss,
     PMLL2Loss,
     PMLLoss,
+    TopBayesianLoss,
     UOTLoss,
     ZIPLoss,
 )
-from .necks import ResizeConcat, SeparableRefiner, TopDownFusion
+from .necks import RegionAttentionEncoder, ResizeConcat, SeparableRefiner, TopDownFusion
 from .onnx_inference import OnnxInference
 from .slide_inference import SlideInference
 
@@ -36,6 +39,7 @@ __all__ = [
     'MCNN',
     'BaseCounter',
     'BayesianLoss',
+    'BlockMaximum',
     'CHFLoss',
     'CSRNet',
     'ChfLoss',
@@ -52,7 +56,9 @@ __all__ = [
     'HRNetBilinear',
     'HungarianMatcher',
     'KDMGLoss',
+    'LocalAttentionLoss',
     'LocalMaximum',
+    'MSILoss',
     'MapHead',
     'NoiseCCLoss',
     'OTMinimization',
@@ -66,10 +72,13 @@ __all__ = [
     'PointCounter',
     'PointHead',
     'ProposalThreshold',
+    'RegionAttentionEncoder',
     'RegressionHead',
+    'STEERERHead',
     'ResizeConcat',
     'SeparableRefiner',
     'SlideInference',
+    'TopBayesianLoss',
     'TopDownFusion',
     'TorchDefaultInit',
     'UOTLoss',

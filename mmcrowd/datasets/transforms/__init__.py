@@ -7,9 +7,11 @@ from .processing import (
     PhotoMetricDistortion,
     RandomFlip,
     RandomScaleCrop,
+    ResizeByFactor,
     ResizeToLimits,
     ResizeToMultiple,
 )
+from .visible_crop import VisibleCrop
 
 __all__ = [
     'AnnotationNoise',
@@ -20,6 +22,8 @@ __all__ = [
     'PhotoMetricDistortion',
     'RandomFlip',
     'RandomScaleCrop',
+    'ResizeByFactor',
     'ResizeToLimits',
     'ResizeToMultiple',
+    'VisibleCrop',
 ]
