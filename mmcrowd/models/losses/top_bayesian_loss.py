@@ -114,7 +114,9 @@ class TopBayesianLoss(OutputLoss):
             heads = sample.gt_instances
             points.append(heads.points.to(density))
             known = 'visible' in heads
-            visible.append(heads.visible.to(density) if known else density.new_ones(len(points[-1])))
+            visible.append(
+                heads.visible.to(density) if known else density.new_ones(len(points[-1]))
+            )
         size = tuple(density.shape[2:])
         partition = stack_partitions(data_samples, stride)
         if partition is None:

@@ -1,0 +1,2 @@
+# Lin, Ma, Ji, Wang and Hong, CVPR 2022.
+loss = dict(type='LocalAttentionLoss', loss=dict(type='TopBayesianLoss'))

@@ -1,0 +1,2 @@
+# Han, Bai, Liu and Ouyang, ICCV 2023.
+loss = dict(type='MSILoss')
