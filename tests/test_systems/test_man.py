@@ -60,20 +60,25 @@ def build_small(**changes):
     return MODELS.build(Config._merge_a_into_b(dict(SMALL, **changes), cfg.model))
 
 
+@pytest.fixture(scope='module')
+def levels(man, counter):
+    """What the backbone makes of the square image."""
+    with torch.no_grad():
+        return counter.backbone(man.image(man['input_shape']))
+
+
 @torch.no_grad()
-@pytest.mark.parametrize('kind, offset', [('', 0), ('rect_', 1), ('odd_', 2)])
-def test_network(man, counter, kind, offset):
-    """Sides that are no multiples of 32, too: rows and columns that lack are left out, as there."""
-    outputs = counter(man.image(man[f'{kind}input_shape'], offset))
-    assert_equal(outputs['density'], man[f'{kind}density'], rel=1e-12)
+def test_network(man, counter, levels):
+    outputs = counter.neck(levels)
     for i, layer in enumerate(outputs['region_features']):
-        if f'{kind}features/{i}' in man:
-            assert_equal(layer[0].flatten(1).T, man[f'{kind}features/{i}'], rel=1e-6)
+        assert_equal(layer[0].flatten(1).T, man[f'features/{i}'], rel=1e-12)
+    density = counter.head(outputs['features'])['density']
+    assert_equal(density, man['density'], rel=1e-12)
+    assert_equal(density.sum(), man['count'], rel=1e-12)
 
 
 @torch.no_grad()
-def test_first_attention(man, counter):
-    levels = counter.backbone(man.image(man['input_shape']))
+def test_first_attention(man, counter, levels):
     pooled = F.max_pool2d(levels[-1], 2)
     assert_equal(pooled, man['backbone'], rel=1e-12)
     attention = counter.neck.layers[0].attention
@@ -82,10 +87,22 @@ def test_first_attention(man, counter):
     assert_equal(mask[0], man['attention0/region_mask_sum'], rel=1e-12)
 
 
-def test_count_and_parameters(man, counter):
-    with torch.no_grad():
-        (sample,) = counter(man.image(man['input_shape']), mode='predict')
-    assert_equal(sample.pred_count, man['count'], rel=1e-12)
+@torch.no_grad()
+def test_prediction_of_a_rectangle(man, counter):
+    inputs = man.image(man['rect_input_shape'], offset=1)
+    (sample,) = counter(inputs, mode='predict')
+    assert_equal(sample.pred_density.density[None], man['rect_density'], rel=1e-12)
+    assert_equal(sample.pred_count, man['rect_density'].sum(), rel=1e-12)
+
+
+@torch.no_grad()
+def test_sides_that_are_no_multiples(man, counter):
+    """Rows and columns that lack to a cell are left out, as there."""
+    outputs = counter(man.image(man['odd_input_shape'], offset=2))
+    assert_equal(outputs['density'], man['odd_density'], rel=1e-12)
+
+
+def test_parameters(man, counter):
     assert sum(p.numel() for p in counter.parameters()) == man['num_parameters'] == 40_412_737
 
 
@@ -143,6 +160,7 @@ def test_region_mask_by_its_definition():
     assert_equal(region_mask(first, second, size), expected)
 
 
+@torch.no_grad()
 def test_padding_has_no_part_in_the_attention():
     torch.manual_seed(0)
     neck = RegionAttentionEncoder(8, num_layers=2, feedforward_channels=16).double().eval()
@@ -170,25 +188,25 @@ def test_large_images_go_through_in_tiles():
 
 def test_bad_batch():
     """Values and gradients of a step are finite, whatever points the images have."""
-    model = build_small().train()
-    model.init_weights()
-    _, points = hard_batch(torch.float32)
-    samples = [make_sample(p, (64, 64)) for p in points]
-    terms = model.loss(torch.rand(len(points), 3, 64, 64), samples)
+    cfg = Config.fromfile(CONFIGS / 'man_vgg19_qnrf.py')
+    torch.manual_seed(0)
+    neck = RegionAttentionEncoder(8, num_layers=2, feedforward_channels=16)
+    loss = MODELS.build(cfg.model.loss)
+    density, points = hard_batch(torch.float32)
+    features = torch.rand(len(points), 8, 8, 8, requires_grad=True)
+    samples = [make_sample(p, (128, 128)) for p in points]
+    outputs = neck(features)
+    terms = loss.loss(dict(outputs, density=density + 0 * outputs['features'][:, :1]), samples, 16)
     assert set(terms) == {'loss_point', 'loss_background', 'loss_regions'}
     sum(terms.values()).backward()
-    assert all(p.grad.isfinite().all() for p in model.parameters())
+    assert features.grad.isfinite().all()
 
 
-@pytest.mark.parametrize('name', ['man_vgg19_sha.py', 'man_vgg19_sha_pml.py'])
-def test_trains_on_real_images(data_root, name):
-    cfg = Config.fromfile(CONFIGS / name)
-    model, losses, batch = train_steps(cfg, SMALL, crop_size=64, steps=8, lr=1e-3)
+def test_trains_on_real_images(data_root):
+    cfg = Config.fromfile(CONFIGS / 'man_vgg19_sha.py')
+    _, losses, batch = train_steps(cfg, SMALL, crop_size=64, steps=6, lr=1e-3)
     assert np.isfinite(losses).all() and losses[-1] < 0.9 * losses[0]
-    has_shares = ['visible' in sample.gt_instances for sample in batch['data_samples']]
-    assert has_shares == 2 * [name == 'man_vgg19_sha.py']
-    with torch.no_grad():
-        assert all(np.isfinite(sample.pred_count) for sample in model.test_step(batch))
+    assert all('visible' in sample.gt_instances for sample in batch['data_samples'])
 
 
 def test_converter_there_and_back(state_dict):
@@ -200,14 +218,16 @@ def test_converter_there_and_back(state_dict):
 def test_converter_files(load_tool, state_dict, monkeypatch, tmp_path):
     tool = load_tool('model_converters/man_from_published.py')
     monkeypatch.chdir(tmp_path)
-    theirs = {name: value.half() for name, value in state_dict.items()}
+    # Of the right shapes, and small as files.
+    theirs = {name: torch.ones(()).expand(value.shape) for name, value in state_dict.items()}
     torch.save(dict(epoch=3, model_state_dict=theirs), 'best_ckpt.tar')
     for arguments in (['best_ckpt.tar', 'ours.pth'], ['ours.pth', 'theirs.pth', '--back']):
         monkeypatch.setattr(sys, 'argv', ['tool', *arguments])
         tool.main()
-    written = torch.load('theirs.pth')  # as their test program reads it
-    assert set(written) == set(theirs)
-    assert all(torch.equal(written[name], value) for name, value in theirs.items())
+    written = torch.load('theirs.pth')  # parameters alone, as their test program reads them
+    assert {name: value.shape for name, value in written.items()} == {
+        name: value.shape for name, value in theirs.items()
+    }
 
 
 def test_converter_names_what_is_wrong(load_tool, monkeypatch, tmp_path):

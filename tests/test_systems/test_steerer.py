@@ -66,7 +66,7 @@ def test_network(steerer, counter):
         assert_equal(100 * density, steerer[f'density/{i}'], rel=1e-12)
     assert outputs['density'] is outputs['densities'][0]
     counts = outputs['density'].sum((1, 2, 3))
-    assert_equal(counts, steerer['count'] / (1 if steerer['count'][0] < 1e4 else 100), rel=1e-12)
+    assert_equal(counts, steerer['count'], rel=1e-12)
 
 
 def test_parameters(steerer, counter, state_dict):
@@ -216,10 +216,9 @@ def test_what_does_not_fit_is_named():
         STEERERHead(channels=7)
 
 
-@pytest.mark.parametrize('name', ['steerer_hrnet_w48_sha.py', 'steerer_hrnet_w48_sha_pml.py'])
-def test_trains_on_real_images(data_root, name):
-    cfg = Config.fromfile(CONFIGS / name)
-    model, losses, batch = train_steps(cfg, SMALL, crop_size=64, steps=8)
+def test_trains_on_real_images(data_root):
+    cfg = Config.fromfile(CONFIGS / 'steerer_hrnet_w48_sha.py')
+    model, losses, batch = train_steps(cfg, SMALL, crop_size=64, steps=6)
     assert np.isfinite(losses).all() and losses[-1] < 0.9 * losses[0]
     with torch.no_grad():
         samples = model.test_step(batch)
