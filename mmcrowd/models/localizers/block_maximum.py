@@ -121,8 +121,9 @@ class BlockMaximum:
                 found, values = found[new], values[new]
             points, scores = np.concatenate([points, found]), np.concatenate([scores, values])
         device = densities[0].device
-        return tuple(
-            torch.from_numpy(array).to(device, torch.float32) for array in (points, scores)
+        return (
+            torch.from_numpy(points).to(device, torch.float32),
+            torch.from_numpy(scores).to(device, torch.float32),
         )
 
     def peaks(self, density: Tensor, block: int, stride: int) -> tuple[np.ndarray, np.ndarray]:

@@ -63,7 +63,7 @@ class LocalAttentionLoss(OutputLoss):
     def __init__(self, loss: dict, weight: float = 1.0, source: str = 'region_features') -> None:
         super().__init__()
         check_not_negative(self, weight=weight)
-        self.counting_loss = as_output_loss(MODELS.build(loss))
+        self.counting_loss: Any = as_output_loss(MODELS.build(loss))
         self.weight = weight
         self.source = source
         self.host_step = getattr(self.counting_loss, 'host_step', False)
