@@ -58,6 +58,17 @@ class LocalAttentionLoss(OutputLoss):
 
     Raises:
         ValueError: The weight is negative.
+
+    Examples:
+        >>> from mmengine.structures import InstanceData
+        >>> from mmcrowd.models import BayesianLoss
+        >>> sample = CrowdDataSample(gt_instances=InstanceData(points=torch.zeros(0, 2)))
+        >>> outputs = dict(
+        ...     density=torch.full((1, 1, 2, 2), 0.25),
+        ...     region_features=[torch.tensor([[[[1.0, -1.0]]]])],
+        ... )
+        >>> LocalAttentionLoss(dict(type=BayesianLoss)).loss(outputs, [sample], stride=16)
+        {'loss_point': tensor(0.), 'loss_background': tensor(1.), 'loss_regions': tensor(2.)}
     """
 
     def __init__(self, loss: dict, weight: float = 1.0, source: str = 'region_features') -> None:

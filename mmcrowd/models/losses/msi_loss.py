@@ -130,8 +130,18 @@ class MSILoss(OutputLoss):
             ``'densities'``.
 
     Raises:
-        ValueError: An argument is not positive, ``kernel_size`` is even, or the coarsest scale
-            does not divide the patch.
+        ValueError: An argument is not positive, or ``kernel_size`` is even.
+
+    Examples:
+        One person in a density of 0.5 there: the coarse scale misses it by more and learns nothing.
+
+        >>> from mmengine.structures import InstanceData
+        >>> sample = CrowdDataSample(gt_instances=InstanceData(points=torch.tensor([[1.0, 1.0]])))
+        >>> fine, coarse = torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 2, 2)
+        >>> fine[0, 0, 1, 1] = 0.5
+        >>> loss = MSILoss(weights=(1.0, 0.5), sigma=0.1, patch=4, factor=1.0)
+        >>> loss.loss(dict(densities=[fine, coarse]), [sample], stride=1)
+        {'loss_density_1': tensor(0.0156), 'loss_density_2': tensor(0.)}
     """
 
     def __init__(
