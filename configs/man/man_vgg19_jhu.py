@@ -1,12 +1,11 @@
 _base_ = [
-    '../_base_/losses/man.py',
     '../_base_/models/man_vgg19.py',
     '../_base_/datasets/jhu.py',
     '../_base_/schedules/adam_1200e_constant.py',
     '../_base_/default_runtime.py',
 ]
 
-model = dict(loss=_base_.loss)
+model = dict(loss=dict(type='LocalAttentionLoss', loss=dict(type='TopBayesianLoss')))
 
 # The folder as downloaded: the copy of the other configs has other limits.
 data_root = '{{$MMCROWD_DATA_ROOT:data}}/jhu_crowd_v2.0'

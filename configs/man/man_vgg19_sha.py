@@ -1,3 +1,3 @@
-_base_ = ['../_base_/losses/man.py', '../_base_/experiments/man_vgg19_sha.py']
+_base_ = '../_base_/experiments/man_vgg19_sha.py'
 
-model = dict(loss=_base_.loss)
+model = dict(loss=dict(type='LocalAttentionLoss', loss=dict(type='TopBayesianLoss')))

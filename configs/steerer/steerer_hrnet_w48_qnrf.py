@@ -1,12 +1,11 @@
 _base_ = [
-    '../_base_/losses/msi.py',
     '../_base_/models/steerer_hrnet_w48.py',
     '../_base_/datasets/qnrf.py',
     '../_base_/schedules/adamw_300e_cosine.py',
     '../_base_/default_runtime.py',
 ]
 
-model = dict(loss=_base_.loss, localizer=dict(threshold=0.15))
+model = dict(loss=dict(type='MSILoss'), localizer=dict(threshold=0.15))
 
 # The folder as downloaded: the copy of the other configs is smaller than these limits.
 data_root = '{{$MMCROWD_DATA_ROOT:data}}/UCF-QNRF_ECCV18'

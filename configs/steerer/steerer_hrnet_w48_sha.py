@@ -1,3 +1,3 @@
-_base_ = ['../_base_/losses/msi.py', '../_base_/experiments/steerer_hrnet_w48_sha.py']
+_base_ = '../_base_/experiments/steerer_hrnet_w48_sha.py'
 
-model = dict(loss=dict(_base_.loss, kernel_size=11), localizer=dict(kernel_size=11))
+model = dict(loss=dict(type='MSILoss', kernel_size=11), localizer=dict(kernel_size=11))

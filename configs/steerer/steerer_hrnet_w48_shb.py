@@ -1,12 +1,11 @@
 _base_ = [
-    '../_base_/losses/msi.py',
     '../_base_/models/steerer_hrnet_w48.py',
     '../_base_/datasets/shb.py',
     '../_base_/schedules/adamw_300e_cosine.py',
     '../_base_/default_runtime.py',
 ]
 
-model = dict(loss=_base_.loss)
+model = dict(loss=dict(type='MSILoss'))
 
 # Images are enlarged twice before all else.
 train_pipeline = [

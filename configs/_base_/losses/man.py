@@ -1,2 +1,0 @@
-# Lin, Ma, Ji, Wang and Hong, CVPR 2022.
-loss = dict(type='LocalAttentionLoss', loss=dict(type='TopBayesianLoss'))
