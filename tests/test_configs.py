@@ -45,7 +45,7 @@ def only_dataset(loader):
 
 LONGEST = dict(qnrf=1536, jhu=2048, nwpu=2048)
 # Folders of systems that are published with others.
-OWN_LIMITS = ('c3', 'ebc', 'fidtm', 'p2pnet', 'sfcn', 'zip')
+OWN_LIMITS = ('c3', 'ebc', 'fidtm', 'man', 'p2pnet', 'sfcn', 'steerer', 'zip')
 
 
 @pytest.mark.parametrize('name', [name for name in NAMES if name[:-3].split('_')[-1] in LONGEST])
@@ -162,15 +162,27 @@ def test_config(name, tmp_path):
 
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     before = [p.detach().clone() for p in model.parameters() if p.requires_grad]
-    last = [layer for key, layer in model.head.named_children() if key.startswith('predict')]
-    biases = [layer.bias.detach().clone() for layer in last]
+    last = [
+        layer
+        for key, layer in model.head.named_modules()
+        if key.split('.')[-1].startswith('predict')
+    ]
+    biases = [layer.bias.detach().clone() for layer in last if layer.bias is not None]
+    weights = [layer.weight.detach().clone() for layer in last]
     logs = model.train_step(batches['train'], optim_wrapper)
     after = [p for p in model.parameters() if p.requires_grad]
     assert torch.isfinite(logs['loss'])
     assert any(not torch.equal(a, b) for a, b in zip(after, before, strict=True))
     # Weight decay moves parameters, too, but not a bias that starts at 0: the network is alive.
-    assert last and all(layer.bias.any() for layer in last)
-    assert not all(torch.equal(layer.bias, b) for layer, b in zip(last, biases, strict=True))
+    with_bias = [layer for layer in last if layer.bias is not None]
+    assert last and all(layer.bias.any() for layer in with_bias)
+    if with_bias:
+        moved = zip((layer.bias for layer in with_bias), biases, strict=True)
+        assert not all(torch.equal(bias, b) for bias, b in moved)
+    else:  # and a weight no more than by a share of itself
+        decay = max(group['lr'] * group['weight_decay'] for group in optim_wrapper.param_groups)
+        moved = zip((layer.weight for layer in last), weights, strict=True)
+        assert any(((weight - w).abs() > 2 * decay * w.abs()).any() for weight, w in moved)
 
     model.eval()
     with torch.no_grad():

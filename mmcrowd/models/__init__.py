@@ -10,10 +10,11 @@ from .heads import (
     PerPixelHead,
     PointHead,
     RegressionHead,
+    STEERERHead,
     ZIPHead,
 )
 from .initializers import TorchDefaultInit
-from .localizers import LocalMaximum, OTMinimization, ProposalThreshold
+from .localizers import BlockMaximum, LocalMaximum, OTMinimization, ProposalThreshold
 from .losses import (
     BayesianLoss,
     CHFLoss,
@@ -28,6 +29,8 @@ from .losses import (
     GeneralizedLoss,
     HungarianMatcher,
     KDMGLoss,
+    LocalAttentionLoss,
+    MSILoss,
     NoiseCCLoss,
     OutputLoss,
     P2PLoss,
@@ -35,10 +38,17 @@ from .losses import (
     PMLKLLoss,
     PMLL2Loss,
     PMLLoss,
+    TopBayesianLoss,
     UOTLoss,
     ZIPLoss,
 )
-from .necks import ResizeConcat, SeparableRefiner, SpatialEncoder, TopDownFusion
+from .necks import (
+    RegionAttentionEncoder,
+    ResizeConcat,
+    SeparableRefiner,
+    SpatialEncoder,
+    TopDownFusion,
+)
 from .onnx_inference import OnnxInference
 from .overlap_inference import OverlapInference
 from .slide_inference import SlideInference
@@ -47,6 +57,7 @@ __all__ = [
     'MCNN',
     'BaseCounter',
     'BayesianLoss',
+    'BlockMaximum',
     'CHFLoss',
     'CSRNet',
     'ChfLoss',
@@ -66,7 +77,9 @@ __all__ = [
     'HRNetBilinear',
     'HungarianMatcher',
     'KDMGLoss',
+    'LocalAttentionLoss',
     'LocalMaximum',
+    'MSILoss',
     'MapHead',
     'NoiseCCLoss',
     'OTMinimization',
@@ -82,11 +95,14 @@ __all__ = [
     'PointCounter',
     'PointHead',
     'ProposalThreshold',
+    'RegionAttentionEncoder',
     'RegressionHead',
     'ResizeConcat',
+    'STEERERHead',
     'SeparableRefiner',
     'SlideInference',
     'SpatialEncoder',
+    'TopBayesianLoss',
     'TopDownFusion',
     'TorchDefaultInit',
     'UOTLoss',

@@ -101,6 +101,7 @@ POINT_FIELDS: dict[str, PointField] = dict(
     sigmas=Lengths((2,), np.float32, '(m, 2) radii'),
     occlusion=PointField((), np.int64, '(m,) integers'),
     blur=PointField((), np.int64, '(m,) integers'),
+    visible=PointField((), np.float32, '(m,) shares of the heads inside of the image'),
 )
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 
+from mmcrowd.models.counters.outputs import map_tensors
 from mmcrowd.models.localizers.local_maximum import LocalMaximum
 from mmcrowd.models.localizers.ot_minimization import OTMinimization
 from mmcrowd.registry import MODELS
@@ -34,6 +35,13 @@ def make_batch():
     return dict(inputs=list(images), data_samples=samples)
 
 
+def tensors(output):
+    """The tensors of an output, which may be a list of them."""
+    found = []
+    map_tensors(found.append, output)
+    return found
+
+
 def assert_same(actual, expected):
     scale = float(expected.abs().max())
     torch.testing.assert_close(actual.cpu(), expected, rtol=1e-4, atol=1e-4 * scale)
@@ -51,9 +59,10 @@ def test_outputs_and_losses(name, device):
     (outputs, losses), (outputs_there, losses_there) = results
     assert losses.keys() == losses_there.keys()
     for key, value in (outputs | losses).items():
-        actual = (outputs_there | losses_there)[key]
-        assert actual.device.type == device.type
-        assert_same(actual.detach(), value.detach())
+        there = tensors((outputs_there | losses_there)[key])
+        for actual, expected in zip(there, tensors(value), strict=True):
+            assert actual.device.type == device.type
+            assert_same(actual.detach(), expected.detach())
 
 
 @pytest.mark.parametrize('precision', ['fp32', 'bf16'])

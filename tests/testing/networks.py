@@ -69,6 +69,24 @@ COUNTERS = {
         head=dict(type='EBCHead', bin_centres=[0, 1, 2.5]),
         loss=dict(type='EBCLoss', bins=[0, 1, 2]),
     ),
+    'man': dict(
+        type='DensityCounter',
+        backbone=dict(type='VGGFeatures', depth=11, out_stages=(4,)),
+        neck=dict(type='RegionAttentionEncoder', num_layers=1, feedforward_channels=16),
+        head=dict(
+            type='DensityHead', in_channels=512, mid_channels=(8,), in_stride=16, out_stride=16
+        ),
+        loss=dict(type='LocalAttentionLoss', loss=dict(type='TopBayesianLoss')),
+    ),
+    'steerer': dict(
+        type='DensityCounter',
+        backbone=dict(type='HRNetBilinear', arch='w18', last_exchange=False),
+        head=dict(
+            type='STEERERHead', in_channels=(18, 36, 72, 144), channels=16, mid_channels=(8, 8, 8)
+        ),
+        loss=dict(type='MSILoss', patch=32),
+        localizer=dict(type='BlockMaximum'),
+    ),
     'zip': dict(
         type='DensityCounter',
         backbone=dict(type='VGGFeatures', depth=11, out_stages=(4,)),

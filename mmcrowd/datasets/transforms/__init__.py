@@ -7,10 +7,12 @@ from .processing import (
     PhotoMetricDistortion,
     RandomFlip,
     RandomScaleCrop,
+    ResizeByFactor,
     ResizeToFit,
     ResizeToLimits,
     ResizeToMultiple,
 )
+from .visible_crop import VisibleCrop
 
 __all__ = [
     'AnnotationNoise',
@@ -21,7 +23,9 @@ __all__ = [
     'PhotoMetricDistortion',
     'RandomFlip',
     'RandomScaleCrop',
+    'ResizeByFactor',
     'ResizeToFit',
     'ResizeToLimits',
     'ResizeToMultiple',
+    'VisibleCrop',
 ]

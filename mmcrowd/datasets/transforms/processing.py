@@ -78,9 +78,22 @@ class RandomScaleCrop(BaseTransform):
             results['img'] = img[y0 : y0 + h, x0 : x0 + w]
         compose_crop(results, (x0, y0), (h, w))
         _move_fields(results, lambda field, values: field.shift(values, (x0, y0)))
-        _keep_inside(results, (h, w))
+        if 'points' in results:
+            _keep(results, self.kept(results, (h, w)))
         _resize(results, self.crop_size)
         return results
+
+    def kept(self, results: dict, size: tuple[int, int]) -> np.ndarray:
+        """Which points stay in the crop, before the window is resized to ``crop_size``.
+
+        Args:
+            results: All points of the image, in pixels of the window.
+            size: ``(h, w)`` of the window.
+
+        Returns:
+            ``(m,)`` bool.
+        """
+        return _inside(results['points'], size)
 
     @cache_randomness
     def _draw_scale(self) -> float:
@@ -195,6 +208,39 @@ class ResizeToFit(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(size={self.size})'
+
+
+@TRANSFORMS.register_module()
+class ResizeByFactor(BaseTransform):
+    """Resize both sides by a factor, rounded to whole pixels.
+
+    Args:
+        factor: Positive; above 1 the image is enlarged. STEERER enlarges those of ShanghaiTech by
+            2.
+
+    Examples:
+        >>> from mmcrowd.datasets.transforms import LoadCrowdImage
+        >>> results = dict(img=np.zeros((24, 32, 3), np.uint8), points=np.float32([[4.5, 9.5]]))
+        >>> results = ResizeByFactor(2.0)(LoadCrowdImage()(results))
+        >>> results['img'].shape, results['points'].tolist()
+        ((48, 64, 3), [[9.5, 19.5]])
+    """
+
+    def __init__(self, factor: float):
+        if not factor > 0:
+            raise ValueError(f'factor={factor!r}, expected a positive number')
+        self.factor = factor
+
+    def transform(self, results: dict) -> dict:
+        height, width = results['img'].shape[:2]
+        size = tuple(max(round(side * self.factor), 1) for side in (height, width))
+        if size != (height, width):
+            _no_pixel_targets(results)
+            _resize(results, size)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(factor={self.factor})'
 
 
 @TRANSFORMS.register_module()
@@ -419,17 +465,17 @@ def _move(results: dict, scale: tuple[float, float], size: tuple[int, int]) -> N
     compose_resize(results, (sx, sy), size)
 
 
-def _keep_inside(results: dict, size: tuple[int, int]) -> None:
-    """Drop the points (and what belongs to them) outside an image of ``size = (h, w)``."""
-    if 'points' not in results:
-        return
-    points = results['points']
-    inside = ((points >= -0.5) & (points < np.array([size[1], size[0]], np.float32) - 0.5)).all(
-        axis=1
-    )
+def _inside(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Which points ``(m, 2)`` lie in an image of ``size = (h, w)``."""
+    end = np.array([size[1], size[0]], np.float32) - 0.5
+    return ((points >= -0.5) & (points < end)).all(axis=1)
+
+
+def _keep(results: dict, chosen: np.ndarray) -> None:
+    """Drop the points that are not chosen, and what belongs to them."""
     for key in POINT_FIELDS:
         if key in results:
-            results[key] = results[key][inside]
+            results[key] = results[key][chosen]
     if 'gt_original' in results:
         original = results['gt_original']
-        results['gt_original'] = {key: values[inside] for key, values in original.items()}
+        results['gt_original'] = {key: values[chosen] for key, values in original.items()}

@@ -28,6 +28,8 @@ class HRNetBilinear(MMPretrainHRNet):
             place when a branch is enlarged. Defaults to False, as published.
         norm_cfg: Normalisation. Defaults to batch normalisation with the momentum 0.01 of the
             published programs (PyTorch's own is 0.1).
+        last_exchange: Whether the branches are exchanged once more behind the last module of the
+            last stage; in STEERER they are not. Defaults to True.
         **kwargs: Other arguments of ``mmpretrain.HRNet``.
 
     Attributes:
@@ -40,6 +42,7 @@ class HRNetBilinear(MMPretrainHRNet):
         arch: str = 'w48',
         align_corners: bool = False,
         norm_cfg: dict | None = None,
+        last_exchange: bool = True,
         **kwargs,
     ):
         self.align_corners = align_corners  # needed while the base class builds the stages
@@ -58,6 +61,8 @@ class HRNetBilinear(MMPretrainHRNet):
         )
         self.out_channels = tuple(self.extra['stage4']['num_channels'])
         self.out_strides = (4, 8, 16, 32)
+        if not last_exchange:
+            self.stage4[-1].fuse_layers = None
 
     def _make_stage(self, *args, **kwargs) -> Sequential:
         modules = super()._make_stage(*args, **kwargs)
@@ -84,6 +89,8 @@ class HRNetBilinear(MMPretrainHRNet):
 class BilinearExchange(BaseModule):
     """The parts of a module of ``mmpretrain.HRNet`` under the same names, exchanged bilinearly.
 
+    Without ``fuse_layers`` nothing is exchanged.
+
     Args:
         module: ``HRModule`` of mmpretrain, whose layers are taken over.
         align_corners: See :class:`HRNetBilinear`.
@@ -109,6 +116,8 @@ class BilinearExchange(BaseModule):
             Of the same shapes.
         """
         levels = [branch(level) for branch, level in zip(self.branches, levels, strict=True)]
+        if self.fuse_layers is None:
+            return levels
         return [
             self.relu(sum(self._bring(level, j, i, levels[i]) for j, level in enumerate(levels)))
             for i in range(len(self.fuse_layers))

@@ -4,6 +4,7 @@ from .map_head import MapHead
 from .per_pixel_head import PerPixelHead
 from .point_head import PointHead
 from .regression_head import RegressionHead
+from .steerer_head import STEERERHead
 from .zip_head import ZIPHead
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     'PerPixelHead',
     'PointHead',
     'RegressionHead',
+    'STEERERHead',
     'ZIPHead',
 ]

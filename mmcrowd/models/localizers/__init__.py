@@ -8,8 +8,9 @@ localizer of one map takes that map in their place, too, and has the name of the
 ``(k, 2)`` ``(x, y)`` in input pixels, the scores ``(k,)``.
 """
 
+from .block_maximum import BlockMaximum
 from .local_maximum import LocalMaximum
 from .ot_minimization import OTMinimization
 from .proposal_threshold import ProposalThreshold
 
-__all__ = ['LocalMaximum', 'OTMinimization', 'ProposalThreshold']
+__all__ = ['BlockMaximum', 'LocalMaximum', 'OTMinimization', 'ProposalThreshold']

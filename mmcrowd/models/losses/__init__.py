@@ -10,6 +10,8 @@ from .gcf_loss import GCFLoss, gaussian_noise_variance, gcf_loss
 from .generalized_loss import GeneralizedLoss, generalized_loss
 from .hungarian_matcher import HungarianMatcher, matching_cost
 from .kdmg_loss import KDMGLoss, KernelGenerator, cosine_loss
+from .local_attention_loss import LocalAttentionLoss, region_inconsistency
+from .msi_loss import MSILoss, dot_map, gaussian_blur
 from .noise_cc_loss import NoiseCCLoss, noise_cc_nll
 from .output_loss import OutputLoss
 from .p2p_loss import P2PLoss, p2p_loss
@@ -24,6 +26,7 @@ from .pml_loss import (
     pml_l2,
 )
 from .point_cases import PointCases
+from .top_bayesian_loss import TopBayesianLoss, top_bayesian_loss
 from .uot_loss import UOTLoss, uot_loss
 from .zip_loss import ZIPLoss, zip_nll
 
@@ -42,6 +45,8 @@ __all__ = [
     'HungarianMatcher',
     'KDMGLoss',
     'KernelGenerator',
+    'LocalAttentionLoss',
+    'MSILoss',
     'NoiseCCLoss',
     'OutputLoss',
     'P2PLoss',
@@ -50,6 +55,7 @@ __all__ = [
     'PMLL2Loss',
     'PMLLoss',
     'PointCases',
+    'TopBayesianLoss',
     'UOTLoss',
     'ZIPLoss',
     'adaptive_sigma',
@@ -60,7 +66,9 @@ __all__ = [
     'chf_sparse',
     'cosine_loss',
     'dm_count_loss',
+    'dot_map',
     'fidt_map',
+    'gaussian_blur',
     'gaussian_noise_variance',
     'gaussian_target',
     'gcf_loss',
@@ -73,6 +81,8 @@ __all__ = [
     'pml_kl',
     'pml_l1',
     'pml_l2',
+    'region_inconsistency',
+    'top_bayesian_loss',
     'truncated_gaussian_target',
     'uot_loss',
     'zip_nll',

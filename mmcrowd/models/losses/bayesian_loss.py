@@ -53,8 +53,10 @@ def bayesian_loss(
     """
     if len(points) == 0:
         return density.new_zeros(()), density.sum().abs()
-    reach = background_ratio * side if background else None
-    count, of_background = posterior_products(density, points, nearest, stride, sigma, reach)
+    far = None
+    if background:
+        far = (background_ratio * side) ** 2 / (nearest.distance.double().square() + 1e-5)
+    count, of_background = posterior_products(density, points, nearest, stride, sigma, far)
     terms = (1 - count).abs().sum(), of_background.abs()
     return tuple(term.to(density.dtype) for term in terms)
 
@@ -65,7 +67,7 @@ def posterior_products(
     nearest: Partition,
     stride: int,
     sigma: float,
-    reach: float | Tensor | None,
+    background_square: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     r"""Expected counts :math:`\sum_i p_{ij} a_i` of the points and of the background, in float64.
 
@@ -84,7 +86,8 @@ def posterior_products(
         nearest: Index and distance ``(h, w)`` of every cell's nearest point.
         stride: Input pixels per cell.
         sigma: Standard deviation of the likelihood in input pixels.
-        reach: :math:`r S` in input pixels, or None without a background.
+        background_square: ``(h, w)`` squared distance of the background from each cell in input
+            pixels squared, float64, or None without a background.
 
     Returns:
         ``(m,)`` counts of the points, and the count of the background, a scalar.
@@ -95,8 +98,8 @@ def posterior_products(
         square = nearest.distance.double().square()
         point_nats = square / (2 * sigma**2)
         background_nats = torch.full_like(square, torch.inf)
-        if reach is not None:
-            background_nats = reach**2 / (square + 1e-5) / (2 * sigma**2)
+        if background_square is not None:
+            background_nats = background_square / (2 * sigma**2)
         g0 = torch.exp(-background_nats)
         near = point_nats < MAX_NATS
         inverse = torch.where(near, 1 / (kernel.to_cells() + g0), 0)  # 1 / Z

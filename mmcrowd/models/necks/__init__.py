@@ -1,6 +1,13 @@
+from .region_attention import RegionAttentionEncoder
 from .resize_concat import ResizeConcat
 from .separable_refiner import SeparableRefiner
 from .spatial_encoder import SpatialEncoder
 from .top_down_fusion import TopDownFusion
 
-__all__ = ['ResizeConcat', 'SeparableRefiner', 'SpatialEncoder', 'TopDownFusion']
+__all__ = [
+    'RegionAttentionEncoder',
+    'ResizeConcat',
+    'SeparableRefiner',
+    'SpatialEncoder',
+    'TopDownFusion',
+]

@@ -12,6 +12,7 @@ from mmcrowd.datasets.transforms import (
     PhotoMetricDistortion,
     RandomFlip,
     RandomScaleCrop,
+    ResizeByFactor,
     ResizeToLimits,
     ResizeToMultiple,
 )
@@ -32,6 +33,7 @@ GEOMETRIC = st.lists(
             dict(type='ResizeToLimits', shortest=128),
             dict(type='Pad', size_divisor=32),
             dict(type='ResizeToMultiple', divisor=16),
+            dict(type='ResizeByFactor', factor=1.7),
         ]
     ),
     max_size=5,
@@ -82,6 +84,7 @@ def test_points_stay_on_their_pixels(size):
         ResizeToLimits(shortest=150),
         Pad(64),
         ResizeToMultiple(32),
+        ResizeByFactor(1.5),
     ):
         results = transform(make_results(height, width, [[40, 30]], img.copy()))
         weight = results['img'][..., 0].astype(float)
