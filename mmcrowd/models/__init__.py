@@ -3,13 +3,22 @@ from mmcrowd.fileio.checkpoint_schemes import register_safe_readers
 from .backbones import MCNN, CSRNet, EfficientNetLite0, HRNetBilinear, VGGFeatures
 from .counters import BaseCounter, DensityCounter, PointCounter
 from .data_preprocessor import CrowdDataPreprocessor
-from .heads import DensityHead, MapHead, PointHead, RegressionHead, ZIPHead
+from .heads import (
+    CLTRHead,
+    DensityHead,
+    MapHead,
+    PETHead,
+    PointHead,
+    RegressionHead,
+    ZIPHead,
+)
 from .initializers import TorchDefaultInit
-from .localizers import LocalMaximum, OTMinimization, ProposalThreshold
+from .localizers import LocalMaximum, OTMinimization, ProposalThreshold, SigmoidThreshold
 from .losses import (
     BayesianLoss,
     CHFLoss,
     ChfLoss,
+    CLTRLoss,
     DensityLoss,
     DMCountLoss,
     FIDTMLoss,
@@ -21,6 +30,7 @@ from .losses import (
     NoiseCCLoss,
     OutputLoss,
     P2PLoss,
+    PETLoss,
     PMLEntropicLoss,
     PMLKLLoss,
     PMLL2Loss,
@@ -28,24 +38,29 @@ from .losses import (
     UOTLoss,
     ZIPLoss,
 )
-from .necks import ResizeConcat, SeparableRefiner, TopDownFusion
+from .necks import DETREncoder, FeaturePyramid, ResizeConcat, SeparableRefiner, TopDownFusion
 from .onnx_inference import OnnxInference
 from .slide_inference import SlideInference
+from .tile_inference import TileInference
 
 __all__ = [
     'MCNN',
     'BaseCounter',
     'BayesianLoss',
     'CHFLoss',
+    'CLTRHead',
+    'CLTRLoss',
     'CSRNet',
     'ChfLoss',
     'CrowdDataPreprocessor',
+    'DETREncoder',
     'DMCountLoss',
     'DensityCounter',
     'DensityHead',
     'DensityLoss',
     'EfficientNetLite0',
     'FIDTMLoss',
+    'FeaturePyramid',
     'GCFLoss',
     'GaussianL2Loss',
     'GeneralizedLoss',
@@ -59,6 +74,8 @@ __all__ = [
     'OnnxInference',
     'OutputLoss',
     'P2PLoss',
+    'PETHead',
+    'PETLoss',
     'PMLEntropicLoss',
     'PMLKLLoss',
     'PMLL2Loss',
@@ -69,7 +86,9 @@ __all__ = [
     'RegressionHead',
     'ResizeConcat',
     'SeparableRefiner',
+    'SigmoidThreshold',
     'SlideInference',
+    'TileInference',
     'TopDownFusion',
     'TorchDefaultInit',
     'UOTLoss',

@@ -11,5 +11,11 @@ localizer of one map takes that map in their place, too, and has the name of the
 from .local_maximum import LocalMaximum
 from .ot_minimization import OTMinimization
 from .proposal_threshold import ProposalThreshold
+from .sigmoid_threshold import SigmoidThreshold
 
-__all__ = ['LocalMaximum', 'OTMinimization', 'ProposalThreshold']
+__all__ = [
+    'LocalMaximum',
+    'OTMinimization',
+    'ProposalThreshold',
+    'SigmoidThreshold',
+]

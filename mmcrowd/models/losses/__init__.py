@@ -1,5 +1,6 @@
 from .bayesian_loss import BayesianLoss, bayesian_loss
 from .chf_loss import CHFLoss, ChfLoss, characteristic_error, chf_dense, chf_moduli, chf_sparse
+from .cltr_loss import CLTRLoss
 from .density_loss import DensityLoss
 from .dm_count_loss import DMCountLoss, dm_count_loss
 from .fidtm_loss import FIDTMLoss, fidt_map, independent_ssim_loss
@@ -11,6 +12,7 @@ from .kdmg_loss import KDMGLoss, KernelGenerator, cosine_loss
 from .noise_cc_loss import NoiseCCLoss, noise_cc_nll
 from .output_loss import OutputLoss
 from .p2p_loss import P2PLoss, p2p_loss
+from .pet_loss import PETLoss
 from .pml_loss import (
     PMLEntropicLoss,
     PMLKLLoss,
@@ -28,6 +30,7 @@ from .zip_loss import ZIPLoss, zip_nll
 __all__ = [
     'BayesianLoss',
     'CHFLoss',
+    'CLTRLoss',
     'ChfLoss',
     'DMCountLoss',
     'DensityLoss',
@@ -41,6 +44,7 @@ __all__ = [
     'NoiseCCLoss',
     'OutputLoss',
     'P2PLoss',
+    'PETLoss',
     'PMLEntropicLoss',
     'PMLKLLoss',
     'PMLL2Loss',
