@@ -83,7 +83,6 @@ def convert_back(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]
 
 def _parts(queries: int) -> dict[str, torch.nn.Module]:
     """The parts of the network, without values."""
+    backbone = ResNet(50, out_indices=(3,))  # which cannot be made on the meta device
     with torch.device('meta'):
-        return dict(
-            backbone=ResNet(50, out_indices=(3,)), neck=DETREncoder(), head=CLTRHead(num_queries=queries)
-        )
+        return dict(backbone=backbone, neck=DETREncoder(), head=CLTRHead(num_queries=queries))

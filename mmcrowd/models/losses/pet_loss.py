@@ -194,7 +194,12 @@ class PETLoss(OutputLoss):
                 region = part['region'] > (0.0 if name == 'sparse' else 0.5)
                 is_crowded = torch.zeros_like(spacing, dtype=torch.bool)
                 is_crowded[spacing.argsort(stable=True)[: len(spacing) // 2]] = True
-                groups = [region & ~is_crowded[:, None], region & is_crowded[:, None], ~region]
+                crowded = is_crowded[:, None].expand_as(region)
+                groups = [
+                    (region & ~crowded, ~crowded),
+                    (region & crowded, crowded),
+                    (~region, ~region),
+                ]
             classification, distance = self._set_terms(part, points, pairs, groups)
             losses[f'loss_classification_{name}'] = classification
             losses[f'loss_point_{name}'] = self.point_weight * distance
@@ -228,14 +233,13 @@ class PETLoss(OutputLoss):
             number = max(sum(map(len, points)), 1)
             return _mean(entropy, weight), distance.sum() / number
         classification = distances = logits.new_zeros(())
-        for group in groups:
+        for group, whole in groups:
             classification = classification + _mean(entropy, weight * group)
-            inside = group[image, proposal].to(distance)
-            distances = distances + (distance * inside).sum() / (inside.sum() + EPSILON)
+            inside, of_all = (g[image, proposal].to(distance) for g in (group, whole))
+            distances = distances + (distance * inside).sum() / (of_all.sum() + EPSILON)
         return classification, distances
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:
     """Mean by weight, 0 if there is none."""
-    # A value that has no weight may be infinite: that of an absent proposal.
-    return (values * weight).sum() / (weight.sum() + EPSILON)
+    return (values * weight).sum() / weight.sum().clamp(min=EPSILON)
