@@ -52,13 +52,10 @@ COUNTER = '.num_batches_tracked'  # of batch normalisations, which theirs has fr
 def convert(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Give the published parameters the names of a counter of ``configs/cltr``.
 
-    Names may begin with ``module.``, as those of its parallel trainings do.
-
     Raises:
         ValueError: They are not those of CLTR on ResNet-50; the message names some that are
             missing, unknown or of another shape.
     """
-    state_dict = {name.removeprefix('module.'): value for name, value in state_dict.items()}
     queries = len(state_dict.get('query_embed.weight', ()))
     table = name_table(_parts(queries), NAMES)
     counters = {name: new for name, (new, _) in table.items() if name.endswith(COUNTER)}
