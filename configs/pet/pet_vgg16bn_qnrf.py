@@ -8,7 +8,9 @@ _base_ = [
 train_pipeline = [
     dict(type='LoadCrowdImage', lazy=True),
     dict(type='ResizeToLimits', longest=_base_.longest),
-    dict(type='RandomScaleCrop', crop_size=256, scale_range=(1.0, 1.0)),  # no change of scale, as its author advises
+    dict(
+        type='RandomScaleCrop', crop_size=256, scale_range=(1.0, 1.0)
+    ),  # no change of scale, as its author advises
     dict(type='RandomFlip'),
     dict(type='PackCrowdInputs'),
 ]

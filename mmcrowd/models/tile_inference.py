@@ -115,7 +115,10 @@ class TileInference:
     ) -> Outputs:
         """Proposals ``(1, T * R, ...)`` of one image."""
         starts = [
-            [i * self.tile_size - (tiles * self.tile_size - side) * self.pad_start for i in range(tiles)]
+            [
+                i * self.tile_size - (tiles * self.tile_size - side) * self.pad_start
+                for i in range(tiles)
+            ]
             for tiles, side in zip(grid, shape, strict=True)
         ]
         corners = list(itertools.product(*starts))

@@ -63,4 +63,6 @@ def test_errors():
     with pytest.raises(ValueError, match=r'need \[\(1, 2\), \(1, 1\)\] tiles .* batch_size=1'):
         TileInference(TILE)(run, torch.zeros(2, 1, 4, 8), samples)
     with pytest.raises(ValueError, match=r"output 'count' of \(2,\) for 2 tiles is none of"):
-        TileInference(TILE)(lambda x, padding_mask: dict(count=x.sum((1, 2, 3))), torch.ones(1, 1, 4, 8))
+        TileInference(TILE)(
+            lambda x, padding_mask: dict(count=x.sum((1, 2, 3))), torch.ones(1, 1, 4, 8)
+        )

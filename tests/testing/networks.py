@@ -63,9 +63,7 @@ TRANSFORMERS = {
         type='PointCounter',
         data_preprocessor=dict(type='CrowdDataPreprocessor', pad_size_divisor=256),
         backbone=dict(type='EfficientNetLite0', out_indices=(2, 3, 4)),
-        neck=dict(
-            type='FeaturePyramid', in_channels=[24, 40, 112], out_channels=16, num_outs=2
-        ),
+        neck=dict(type='FeaturePyramid', in_channels=[24, 40, 112], out_channels=16, num_outs=2),
         head=dict(
             type='PETHead',
             in_channels=[16, 16],

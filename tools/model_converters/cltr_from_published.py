@@ -1,7 +1,7 @@
 """Convert a checkpoint of the published program of CLTR to one of ``configs/cltr``, and back.
 
-The program (github.com/dk-liang/CLTR) publishes files for JHU-Crowd++ and NWPU-Crowd, and writes such
-files itself. They hold the same numbers under other names::
+The program (github.com/dk-liang/CLTR) publishes files for JHU-Crowd++ and NWPU-Crowd, and writes
+such files itself. They hold the same numbers under other names::
 
     python tools/model_converters/cltr_from_published.py nwpu.pth checkpoints/cltr_nwpu.pth
     python tools/test.py configs/cltr/cltr_r50_nwpu_published.py checkpoints/cltr_nwpu.pth

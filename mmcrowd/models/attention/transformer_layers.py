@@ -211,7 +211,11 @@ class ConditionalDecoderLayer(TransformerLayer):
             self.self_value(x),
         )
         x = self.norm1(x + self.dropout(self.self_out(seen)))
-        query, key, key_position = self.query(x), self.key(memory), self.key_position(memory_position)
+        query, key, key_position = (
+            self.query(x),
+            self.key(memory),
+            self.key_position(memory_position),
+        )
         if self.query_position is not None:
             query, key = query + self.query_position(embedding), key + key_position
         seen = self._attend(

@@ -136,6 +136,7 @@ class CLTRLoss(OutputLoss):
             ValueError: A point, or outside of mixed precision an output, is not finite.
         """
         layers = [*outputs['auxiliary'], outputs]
+        overflows = may_overflow(outputs['logits'])
         with torch.autocast(outputs['logits'].device.type, enabled=False):
             logits = torch.stack([layer['logits'] for layer in layers])
             vectors = torch.stack([self._vectors(**layer) for layer in layers])
@@ -144,7 +145,7 @@ class CLTRLoss(OutputLoss):
             ]
             matches = self.match(vectors, logits, truths)
             if matches is None:
-                if not may_overflow(logits):
+                if not overflows:
                     raise ValueError(
                         'CLTRLoss: points, and outside of mixed precision proposals and logits, '
                         'must be finite'

@@ -57,8 +57,8 @@ class PETLoss(OutputLoss):
 
     In each set, sparse and dense, the points of an image are matched with the proposals, at 0.05
     times the distance in pixels minus the probability of a person. The cross-entropy is a mean by
-    weight, 1 for a matched proposal and ``background_weight`` for the others. The smooth L1 distance
-    of matched proposals, in units of ``scale`` pixels, is a sum over both coordinates.
+    weight, 1 for a matched proposal and ``background_weight`` for the others. The smooth L1
+    distance of matched proposals, in units of ``scale`` pixels, is a sum over both coordinates.
 
     In the first ``warmup_epochs`` epochs the terms of a set are means over the batch, the
     cross-entropy over its proposals and the distance over its points. From then on the images of a
@@ -66,8 +66,9 @@ class PETLoss(OutputLoss):
     proposals in the regions of the set have one mean for the crowded half and one for the
     other, those elsewhere have one for the whole batch, and these three are added. Dense proposals
     are in their region where its split value is above a half, sparse ones everywhere but where it
-    is exactly 1. :func:`split_loss` is added, for which an image is crowded if that mean distance is
-    below ``crowded_below``.
+    is exactly 1. The mean distance of a half is over its matched proposals in the region, divided
+    by the number of all matched proposals of the half. :func:`split_loss` is added, for which an
+    image is crowded if the mean distance of its points is below ``crowded_below``.
 
     Args:
         point_weight: Weight of the distances. Defaults to 5.
@@ -131,11 +132,12 @@ class PETLoss(OutputLoss):
         """
         sets = dict(sparse=outputs['sparse'], dense=outputs['dense'])
         device = outputs['split_map'].device
+        overflows = may_overflow(*(part['logits'] for part in sets.values()))
         with torch.autocast(device.type, enabled=False):
             points = [sample.gt_instances.points.to(device) for sample in data_samples]
             matches = self.match(sets, points)
             if matches is None:
-                if not may_overflow(*(part['logits'] for part in sets.values())):
+                if not overflows:
                     raise ValueError(
                         'PETLoss: points, and outside of mixed precision proposals and logits, '
                         'must be finite'
@@ -164,7 +166,12 @@ class PETLoss(OutputLoss):
             for i, truth in enumerate(points):
                 proposals = part['points'][i].detach()
                 cost = matching_cost(
-                    proposals, part['logits'][i].detach(), truth.to(proposals), 'probability', 0.05, 1
+                    proposals,
+                    part['logits'][i].detach(),
+                    truth.to(proposals),
+                    'probability',
+                    0.05,
+                    1,
                 )
                 # An infinite proposal must not be taken for an absent one.
                 cost = cost.nan_to_num(torch.nan, torch.nan, torch.nan)

@@ -45,9 +45,7 @@ class DETREncoder(BaseModule):
             for _ in range(num_layers)
         )
 
-    def forward(
-        self, features: Sequence[torch.Tensor], padding_mask: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(self, features: Sequence[torch.Tensor], padding_mask: torch.Tensor) -> torch.Tensor:
         """Encode the last level of a backbone.
 
         Args:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
 
@@ -19,11 +20,21 @@ BATCH = [
 ]
 
 
+class Levels(torch.nn.Module):
+    """Backbone: means of the image over squares of 4, 8 and 16 pixels."""
+
+    def forward(self, inputs):
+        return tuple(F.avg_pool2d(inputs, side) for side in (4, 8, 16))
+
+
 @pytest.fixture(params=['pet', 'cltr'])
 def counter(request):
     init_default_scope('mmcrowd')
     torch.manual_seed(0)
-    model = MODELS.build(TRANSFORMERS[request.param]).train()
+    cfg = TRANSFORMERS[request.param]
+    channels = 3 if request.param == 'cltr' else [3, 3, 3]
+    neck = dict(cfg['neck'], in_channels=channels)
+    model = MODELS.build(dict(cfg, backbone=dict(type=Levels), neck=neck)).train()
     model.init_weights()
     return model
 
