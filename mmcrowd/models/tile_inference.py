@@ -110,8 +110,8 @@ class TileInference:
         run: Callable[..., Outputs],
         inputs: Tensor | LazyBatch,
         number: int,
-        shape: tuple[int, int],
-        grid: tuple[int, int],
+        shape: Sequence[int],
+        grid: Sequence[int],
     ) -> Outputs:
         """Proposals ``(1, T * R, ...)`` of one image."""
         starts = [
@@ -139,11 +139,12 @@ class TileInference:
         self,
         inputs: Tensor | LazyBatch,
         number: int,
-        shape: tuple[int, int],
-        corner: tuple[int, int],
+        shape: Sequence[int],
+        corner: Sequence[int],
     ) -> tuple[Tensor, Tensor]:
         """Pixels ``(1, C, s, s)`` of one tile, and which ``(1, s, s)`` of them are padding."""
-        spans, padding = [], []
+        spans: list[slice] = []
+        padding: list[int] = []
         for start, side in zip(corner, shape, strict=True):
             end = start + self.tile_size
             spans.append(slice(max(start, 0), min(end, side)))

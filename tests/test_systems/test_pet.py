@@ -16,7 +16,7 @@ from mmcrowd.models.converters.pet import BACKBONE, UNUSED, convert, convert_bac
 from mmcrowd.models.heads.pet_head import PETHead
 from mmcrowd.models.losses.pet_loss import PETLoss, split_loss
 from mmcrowd.registry import MODELS
-from mmcrowd.structures import CrowdDataSample
+from mmcrowd.structures import CrowdDataSample, padding_mask
 
 from ..testing.networks import make_sample
 from ..testing.published import assert_equal
@@ -75,49 +75,41 @@ def test_network_in_training(pet, counter):
 
 
 @pytest.fixture(scope='module')
-def padded(pet):
-    """The image of the published test run, padded, and its sample."""
+def padded(pet, counter):
+    """Features of the image of the published test run, padded, and where its padding is."""
     image = pet.image(pet['test/input_shape'], offset=1)
     height, width = image.shape[-2:]
     rows, columns = pet['test/padded_shape'][-2:]
-    return F.pad(image, (0, columns - width, 0, rows - height))[None], make_sample(
-        [], (height, width)
-    )
+    inputs = F.pad(image, (0, columns - width, 0, rows - height))[None]
+    mask = padding_mask(inputs, [make_sample([], (height, width))])
+    with torch.no_grad():
+        return counter.neck(counter.backbone(inputs)), mask
 
 
 @torch.no_grad()
 def test_points_and_count_of_a_padded_image(pet, counter, padded):
-    inputs, sample = padded
-    outputs = counter(inputs, [sample])
+    outputs = counter.head(*padded)
     split = outputs['split_map'].numpy()
     expected = pet['test/split_map'][0]
     np.testing.assert_array_equal(np.isnan(split), np.isnan(expected))
     assert_equal(np.nan_to_num(split), np.nan_to_num(expected), rel=1e-7)
     image = dict(points=outputs['points'][0], logits=outputs['logits'][0])
-    points, scores = counter.localizer(dict(image, img_shape=sample.img_shape), counter.stride)
+    points, scores = counter.localizer(dict(image, img_shape=(200, 300)), counter.stride)
+    assert len(points) == pet['test/final_count']
     order, theirs = np.lexsort(points.numpy().T), pet['test/final_points_xy']
     their_order = np.lexsort(theirs.T)
     assert_equal(points[order], theirs[their_order], rel=1e-12)
     assert_equal(scores[order], pet['test/final_scores'][their_order], rel=1e-7)
-    (prediction,) = counter(inputs, [sample], mode='predict')
-    assert prediction.pred_count == pet['test/final_count']
 
 
 @torch.no_grad()
-def test_padding_by_default(counter, padded):
+def test_padding_by_default(counter, padded, monkeypatch):
     """What lies in the padding changes nothing, and nothing is counted there."""
-    inputs, sample = padded
-    features = counter.neck(counter.backbone(inputs))
-    mask = torch.ones(1, *inputs.shape[-2:], dtype=torch.bool)
-    height, width = sample.img_shape
-    mask[:, :height, :width] = False
-    head = counter.head
-    head.keep_padding = False
-    try:
-        outputs = head(features, mask)
-        other = head([torch.where(padding(level, mask), 7.0, level) for level in features], mask)
-    finally:
-        head.keep_padding = True
+    features, mask = padded
+    monkeypatch.setattr(counter.head, 'keep_padding', False)
+    outputs = counter.head(features, mask)
+    disturbed = [torch.where(padding(level, mask), 7.0, level) for level in features]
+    other = counter.head(disturbed, mask)
     for name, (_, stride) in SETS.items():
         part, changed = outputs[name], other[name]
         present = part['present']
@@ -127,6 +119,23 @@ def test_padding_by_default(counter, padded):
         cells = F.max_pool2d((~mask).double(), 1, stride)[0].bool().flatten()
         assert present[0].any() and not present[0, ~cells].any()
         assert part['logits'].softmax(-1)[~present][:, 1].eq(0).all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('bias, decoded', [(99.0, 'dense'), (-99.0, 'sparse')])
+def test_one_set_of_queries_only(bias, decoded):
+    """In every region the splitter decides for the same one."""
+    head = PETHead([2, 2], 8, num_heads=2, feedforward_channels=8, encoder_windows=[(8, 16)]).eval()
+    head.predict_split.bias.fill_(bias)
+    features = [torch.rand(1, 2, 64, 64), torch.rand(1, 2, 32, 32)]
+    outputs = head(features, torch.zeros(1, 256, 256, dtype=torch.bool))
+    for name in SETS:
+        assert (
+            outputs[name]['present'].all()
+            if name == decoded
+            else not outputs[name]['present'].any()
+        )
+        assert outputs[name]['points'].isfinite().all()
 
 
 def padding(level, mask):

@@ -2,6 +2,7 @@
 ECCV 2020)."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -66,7 +67,7 @@ def grid_encoding(
     return torch.cat(halves, -1).permute(0, 3, 1, 2)
 
 
-def padded_cells(padding_mask: Tensor, size: tuple[int, int]) -> Tensor:
+def padded_cells(padding_mask: Tensor, size: Sequence[int]) -> Tensor:
     """Find the cells of a coarser grid whose upper left pixel is padding.
 
     Args:
@@ -76,4 +77,5 @@ def padded_cells(padding_mask: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         ``(N, *size)`` bool.
     """
-    return F.interpolate(padding_mask[:, None].float(), size=size, mode='nearest')[:, 0].bool()
+    cells = F.interpolate(padding_mask[:, None].float(), size=tuple(size), mode='nearest')
+    return cells[:, 0].bool()

@@ -111,7 +111,7 @@ class DecoderLayer(TransformerLayer):
         position: Tensor,
         memory: Tensor,
         memory_position: Tensor,
-        padding: Tensor | None,
+        padding: Tensor,
         memory_padding: Tensor,
     ) -> Tensor:
         """Refine queries.
@@ -121,7 +121,7 @@ class DecoderLayer(TransformerLayer):
             position: ``(B, R, C)`` encoding of their positions, added to queries and keys.
             memory: ``(B, L, C)`` tokens that are looked at.
             memory_position: ``(B, L, C)`` encoding of their positions, added to keys.
-            padding: ``(B, R)`` bool, True for queries that none attends to; None for none.
+            padding: ``(B, R)`` bool, True for queries that none attends to.
             memory_padding: ``(B, L)`` bool, the same for the memory; neither masks a whole row.
 
         Returns:

@@ -8,7 +8,7 @@ from torch import Tensor
 from .transformer_layers import EncoderLayer, usable_mask
 
 
-def to_windows(maps: Tensor, window: tuple[int, int]) -> Tensor:
+def to_windows(maps: Tensor, window: Sequence[int]) -> Tensor:
     """Cut maps into windows.
 
     Args:
@@ -28,7 +28,7 @@ def to_windows(maps: Tensor, window: tuple[int, int]) -> Tensor:
     return parts.permute(0, 2, 4, 3, 5, 1).flatten(3, 4).flatten(0, 2)
 
 
-def from_windows(windows: Tensor, window: tuple[int, int], size: tuple[int, int]) -> Tensor:
+def from_windows(windows: Tensor, window: Sequence[int], size: Sequence[int]) -> Tensor:
     """Put windows together again, see :func:`to_windows`.
 
     Args:

@@ -205,15 +205,17 @@ class PETHead(BaseModule):
 
         tokens = [to_windows(maps, grid.window) for maps in (features, encoding)]
         seen = [to_windows(maps, grid.memory_window) for maps in (memory, position)]
-        own_mask = None if self.keep_padding else usable_mask(query_padding)
-        inputs = [*tokens, *seen, own_mask, usable_mask(memory_padding)]
+        # Queries that none looks at.
+        unseen = usable_mask(query_padding & (not self.keep_padding))
+        inputs = [*tokens, *seen, unseen, usable_mask(memory_padding)]
         if self.training:
             # All windows, whatever they hold: the host need not wait to know which.
             decoded = self._decode(*inputs)
         else:
-            some = self._decode(*(None if x is None else x[chosen] for x in inputs))
             decoded = torch.zeros_like(tokens[0])
-            decoded[chosen] = some.to(decoded)
+            if chosen.any():
+                some = self._decode(*(x[chosen] for x in inputs))
+                decoded[chosen] = some.to(decoded)
         present = chosen[:, None].expand_as(query_padding)
         if not self.keep_padding:
             present = present & ~query_padding
@@ -240,7 +242,7 @@ class PETHead(BaseModule):
         encoding: Tensor,
         memory: Tensor,
         position: Tensor,
-        query_padding: Tensor | None,
+        query_padding: Tensor,
         memory_padding: Tensor,
     ) -> Tensor:
         """Decode the queries of windows ``(B, R, C)`` with what is in the windows ``(B, L, C)``."""

@@ -220,9 +220,10 @@ class PETLoss(OutputLoss):
         part: dict[str, Tensor],
         points: list[Tensor],
         pairs: list[tuple[Tensor, Tensor]],
-        groups: list[Tensor] | None,
+        groups: list[tuple[Tensor, Tensor]] | None,
     ) -> tuple[Tensor, Tensor]:
-        """Both terms of one set, as sums over groups ``(N, R)`` of its proposals."""
+        """Both terms of one set, as sums over groups ``(N, R)`` of its proposals, each with those
+        over whose matched ones the distance is a mean."""
         logits = part['logits']
         image = torch.cat([torch.full_like(column, i) for i, (_, column) in enumerate(pairs)])
         proposal = torch.cat([column for _, column in pairs])

@@ -56,8 +56,8 @@ def test_decoder_layer_by_formula():
     seen = projected(layer.cross_attn, expected + position, memory + place, memory)
     expected = layer.norm2(expected + seen)
     expected = layer.norm3(expected + feed_forward(layer, expected))
-    mask = torch.zeros(1, 5, dtype=torch.bool)
-    actual = layer(*(t[None] for t in (x, position, memory, place)), None, mask)
+    masks = [torch.zeros(1, number, dtype=torch.bool) for number in (3, 5)]
+    actual = layer(*(t[None] for t in (x, position, memory, place)), *masks)
     torch.testing.assert_close(actual[0], expected)
 
 
