@@ -91,6 +91,16 @@ class CLTRLoss(OutputLoss):
 
     Raises:
         ValueError: A weight is negative, or the scale not positive.
+
+    Examples:
+        Of two undecided proposals the first, at 5 pixels, is matched.
+
+        >>> from mmengine.structures import InstanceData
+        >>> points = torch.tensor([[[3.0, 4.0], [90.0, 0.0]]])
+        >>> outputs = dict(points=points, logits=torch.zeros(1, 2, 2), spacing=torch.zeros(1, 2))
+        >>> sample = CrowdDataSample(gt_instances=InstanceData(points=torch.zeros(1, 2)))
+        >>> CLTRLoss().loss(dict(outputs, auxiliary=[]), [sample], stride=32)
+        {'loss_classification': tensor(0.8664), 'loss_point': tensor(0.1367)}
     """
 
     host_step = True
