@@ -4,21 +4,30 @@ from .backbones import MCNN, CSRNet, EfficientNetLite0, HRNetBilinear, VGGFeatur
 from .counters import BaseCounter, DensityCounter, PointCounter
 from .data_preprocessor import CrowdDataPreprocessor
 from .heads import (
+    CLTRHead,
     DensityHead,
     EBCHead,
     MapHead,
     PerPixelHead,
+    PETHead,
     PointHead,
     RegressionHead,
     STEERERHead,
     ZIPHead,
 )
 from .initializers import TorchDefaultInit
-from .localizers import BlockMaximum, LocalMaximum, OTMinimization, ProposalThreshold
+from .localizers import (
+    BlockMaximum,
+    LocalMaximum,
+    OTMinimization,
+    ProposalThreshold,
+    SigmoidThreshold,
+)
 from .losses import (
     BayesianLoss,
     CHFLoss,
     ChfLoss,
+    CLTRLoss,
     DensityLoss,
     DMCountLoss,
     EBCLoss,
@@ -34,6 +43,7 @@ from .losses import (
     NoiseCCLoss,
     OutputLoss,
     P2PLoss,
+    PETLoss,
     PMLEntropicLoss,
     PMLKLLoss,
     PMLL2Loss,
@@ -43,6 +53,8 @@ from .losses import (
     ZIPLoss,
 )
 from .necks import (
+    DETREncoder,
+    FeaturePyramid,
     RegionAttentionEncoder,
     ResizeConcat,
     SeparableRefiner,
@@ -52,6 +64,7 @@ from .necks import (
 from .onnx_inference import OnnxInference
 from .overlap_inference import OverlapInference
 from .slide_inference import SlideInference
+from .tile_inference import TileInference
 
 __all__ = [
     'MCNN',
@@ -59,9 +72,12 @@ __all__ = [
     'BayesianLoss',
     'BlockMaximum',
     'CHFLoss',
+    'CLTRHead',
+    'CLTRLoss',
     'CSRNet',
     'ChfLoss',
     'CrowdDataPreprocessor',
+    'DETREncoder',
     'DMCountLoss',
     'DensityCounter',
     'DensityHead',
@@ -70,6 +86,7 @@ __all__ = [
     'EBCLoss',
     'EfficientNetLite0',
     'FIDTMLoss',
+    'FeaturePyramid',
     'GCFLoss',
     'GaussianL2Loss',
     'GaussianMSELoss',
@@ -87,6 +104,8 @@ __all__ = [
     'OutputLoss',
     'OverlapInference',
     'P2PLoss',
+    'PETHead',
+    'PETLoss',
     'PMLEntropicLoss',
     'PMLKLLoss',
     'PMLL2Loss',
@@ -100,8 +119,10 @@ __all__ = [
     'ResizeConcat',
     'STEERERHead',
     'SeparableRefiner',
+    'SigmoidThreshold',
     'SlideInference',
     'SpatialEncoder',
+    'TileInference',
     'TopBayesianLoss',
     'TopDownFusion',
     'TorchDefaultInit',

@@ -13,7 +13,7 @@ from mmcrowd.registry import MODELS
 
 from ..testing.crowds import crowd
 from ..testing.devices import to_device
-from ..testing.networks import COUNTERS, make_sample
+from ..testing.networks import COUNTERS, TRANSFORMERS, make_sample
 
 pytestmark = pytest.mark.cuda
 
@@ -22,7 +22,7 @@ SHAPE = (64, 96)
 
 def build(name, **kwargs):
     torch.manual_seed(0)
-    model = MODELS.build(dict(COUNTERS[name], **kwargs))
+    model = MODELS.build(dict((COUNTERS | TRANSFORMERS)[name], **kwargs))
     model.init_weights()
     return model
 
@@ -66,7 +66,7 @@ def test_outputs_and_losses(name, device):
 
 
 @pytest.mark.parametrize('precision', ['fp32', 'bf16'])
-@pytest.mark.parametrize('name', COUNTERS)
+@pytest.mark.parametrize('name', [*COUNTERS, *TRANSFORMERS])
 def test_predictions(name, precision, device):
     model = build(name, precision=precision).to(device).eval()
     with torch.no_grad():

@@ -95,6 +95,49 @@ COUNTERS = {
     ),
 }
 
+# Counters with attention, whose outputs are not tensors only.
+TRANSFORMERS = {
+    'pet': dict(
+        type='PointCounter',
+        data_preprocessor=dict(type='CrowdDataPreprocessor', pad_size_divisor=256),
+        backbone=dict(type='EfficientNetLite0', out_indices=(2, 3, 4)),
+        neck=dict(type='FeaturePyramid', in_channels=[24, 40, 112], out_channels=16, num_outs=2),
+        head=dict(
+            type='PETHead',
+            in_channels=[16, 16],
+            channels=16,
+            num_heads=2,
+            feedforward_channels=16,
+            encoder_windows=[(8, 16)],
+            num_decoder_layers=1,
+        ),
+        loss=dict(type='PETLoss'),
+    ),
+    'cltr': dict(
+        type='PointCounter',
+        backbone=dict(type='EfficientNetLite0', out_indices=(5,)),
+        neck=dict(
+            type='DETREncoder',
+            in_channels=320,
+            channels=16,
+            num_layers=1,
+            num_heads=2,
+            feedforward_channels=16,
+        ),
+        head=dict(
+            type='CLTRHead',
+            channels=16,
+            num_queries=20,
+            num_layers=2,
+            num_heads=2,
+            feedforward_channels=16,
+        ),
+        loss=dict(type='CLTRLoss'),
+        localizer=dict(type='SigmoidThreshold'),
+        inference=dict(type='TileInference'),
+    ),
+}
+
 
 def make_sample(points, shape, stride=None, **metainfo):
     """Truth of an image of this shape; with a stride, the partition of its cells too."""

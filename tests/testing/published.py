@@ -38,14 +38,20 @@ class Golden:
     def state_dict(self) -> dict[str, torch.Tensor]:
         """Weights under their published names, float64, without entries that no rule fills."""
         names = [str(name) for name in self['names']]
+        # Shared modules have several names, and the values of the first.
+        sources = [str(name) for name in self['value_names' if 'value_names' in self else 'names']]
         shapes = [tuple(map(int, filter(None, str(text).split(',')))) for text in self['shapes']]
         gains = self['gain_per_name'] if 'gain_per_name' in self else [self['gain']] * len(names)
         absent = set(map(str, self['not_filled'])) if 'not_filled' in self else set()
-        return {
-            name: torch.as_tensor(self._rule.value(name, shape, self.seed, float(gain)))
-            for name, shape, gain in zip(names, shapes, gains, strict=True)
+        values = {
+            name: torch.as_tensor(self._rule.value(source, shape, self.seed, float(gain)))
+            for name, source, shape, gain in zip(names, sources, shapes, gains, strict=True)
             if name not in absent
         }
+        if 'override_names' in self:
+            for name, row in zip(self['override_names'], self['override_values'], strict=True):
+                values[str(name)] = torch.as_tensor(row[~np.isnan(row)])
+        return values
 
     def image(self, shape: np.ndarray, offset: int = 0) -> torch.Tensor:
         """Normalised input, float64."""

@@ -12,5 +12,12 @@ from .block_maximum import BlockMaximum
 from .local_maximum import LocalMaximum
 from .ot_minimization import OTMinimization
 from .proposal_threshold import ProposalThreshold
+from .sigmoid_threshold import SigmoidThreshold
 
-__all__ = ['BlockMaximum', 'LocalMaximum', 'OTMinimization', 'ProposalThreshold']
+__all__ = [
+    'BlockMaximum',
+    'LocalMaximum',
+    'OTMinimization',
+    'ProposalThreshold',
+    'SigmoidThreshold',
+]

@@ -1,5 +1,6 @@
 from .bayesian_loss import BayesianLoss, bayesian_loss
 from .chf_loss import CHFLoss, ChfLoss, characteristic_error, chf_dense, chf_moduli, chf_sparse
+from .cltr_loss import CLTRLoss
 from .density_loss import DensityLoss
 from .dm_count_loss import DMCountLoss, dm_count_loss
 from .ebc_loss import EBCLoss
@@ -15,6 +16,7 @@ from .msi_loss import MSILoss, dot_map, gaussian_blur
 from .noise_cc_loss import NoiseCCLoss, noise_cc_nll
 from .output_loss import OutputLoss
 from .p2p_loss import P2PLoss, p2p_loss
+from .pet_loss import PETLoss
 from .pml_loss import (
     PMLEntropicLoss,
     PMLKLLoss,
@@ -33,6 +35,7 @@ from .zip_loss import ZIPLoss, zip_nll
 __all__ = [
     'BayesianLoss',
     'CHFLoss',
+    'CLTRLoss',
     'ChfLoss',
     'DMCountLoss',
     'DensityLoss',
@@ -50,6 +53,7 @@ __all__ = [
     'NoiseCCLoss',
     'OutputLoss',
     'P2PLoss',
+    'PETLoss',
     'PMLEntropicLoss',
     'PMLKLLoss',
     'PMLL2Loss',

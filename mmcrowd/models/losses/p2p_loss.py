@@ -8,7 +8,7 @@ from torch import Tensor
 from mmcrowd.registry import MODELS, TASK_UTILS
 from mmcrowd.structures import CrowdDataSample
 
-from .checks import check_choice, check_not_negative
+from .checks import check_choice, check_not_negative, may_overflow
 from .hungarian_matcher import HungarianMatcher
 from .output_loss import OutputLoss
 
@@ -71,15 +71,6 @@ def p2p_loss(
         return classification / weights, square.sum() / max(sum(map(len, points)), 1)
     share = torch.cat([square.new_full(j.shape, 1 / max(len(j), 1)) for _, j in matches])
     return classification / target.numel(), (square * share).sum() / len(points)
-
-
-def _under_autocast(device_type: str) -> bool:
-    """Whether operations on this kind of device run under autocast now."""
-    try:
-        return torch.is_autocast_enabled(device_type)
-    except TypeError:  # torch before 2.4 has a function without arguments for each kind
-        cpu = device_type == 'cpu'
-        return torch.is_autocast_cpu_enabled() if cpu else torch.is_autocast_enabled()
 
 
 @MODELS.register_module()
@@ -151,15 +142,14 @@ class P2PLoss(OutputLoss):
                 f'P2PLoss: proposals of {len(proposals)} images need as many lists of points, '
                 f'but got {len(points)}'
             )
-        half = torch.float16 in (proposals.dtype, logits.dtype)
-        may_overflow = half or _under_autocast(proposals.device.type)
+        overflows = may_overflow(proposals, logits)
         with torch.autocast(proposals.device.type, enabled=False):
             proposals = proposals.to(torch.promote_types(proposals.dtype, torch.float32))
             logits = logits.to(proposals)
             points = [p.to(proposals) for p in points]
             finite = torch.stack((proposals, logits)).isfinite()
             if not finite.all():
-                if not may_overflow:
+                if not overflows:
                     raise ValueError(
                         'P2PLoss: outside of mixed precision proposals and logits must be finite, '
                         f'but got {int((~finite).sum())} of {finite.numel()} numbers that are not'

@@ -1,3 +1,5 @@
+from .detr_encoder import DETREncoder
+from .feature_pyramid import FeaturePyramid
 from .region_attention import RegionAttentionEncoder
 from .resize_concat import ResizeConcat
 from .separable_refiner import SeparableRefiner
@@ -5,6 +7,8 @@ from .spatial_encoder import SpatialEncoder
 from .top_down_fusion import TopDownFusion
 
 __all__ = [
+    'DETREncoder',
+    'FeaturePyramid',
     'RegionAttentionEncoder',
     'ResizeConcat',
     'SeparableRefiner',

@@ -1,0 +1,54 @@
+"""One-to-one assignments on the host, for all matrices of a batch at once."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+
+@torch.no_grad()
+def assign(costs: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]] | None:
+    """Assign rows to columns one to one, at the least sum of costs, in each of several matrices.
+
+    As many pairs are made as can be. All matrices go to the host in one transfer and all pairs
+    return in one, so that the host waits for the device once.
+
+    Args:
+        costs: Matrices ``(m, R)`` of one dtype and device; inf for pairs that may not be made, by
+            whole columns.
+
+    Returns:
+        For each matrix the indices of the rows and of the columns of the pairs, int64, on the
+        device of the costs, ascending in the rows. None if a cost is NaN or -inf.
+
+    Examples:
+        >>> inf = torch.inf
+        >>> assign([torch.tensor([[1.0, 2.0, inf], [1.0, 4.0, inf]]), torch.zeros(0, 3)])
+        [(tensor([0, 1]), tensor([1, 0])), (tensor([], dtype=torch.int64), tensor([], ...))]
+    """
+    device = costs[0].device
+    flat = torch.cat([cost.flatten() for cost in costs]).cpu().numpy()
+    if np.isnan(flat).any() or np.isneginf(flat).any():
+        return None
+    ends = np.cumsum([cost.numel() for cost in costs])[:-1]
+    pairs, numbers = [], []
+    for values, cost in zip(np.split(flat, ends), costs, strict=True):
+        rows, columns = _assign(values.reshape(cost.shape))
+        pairs.append(np.stack((rows, columns)))
+        numbers.append(len(rows))
+    joined = torch.from_numpy(np.concatenate(pairs, 1)).to(device)
+    return [(rows, columns) for rows, columns in joined.split(numbers, 1)]
+
+
+def _assign(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of one matrix."""
+    barred = np.isposinf(cost)
+    if barred.any():
+        # Dearer than every pair that may be made, so it is only made where all others are taken.
+        dearest = cost[~barred].max(initial=0.0)
+        cost = np.where(barred, dearest + max(abs(dearest), 1), cost)
+    rows, columns = linear_sum_assignment(cost)
+    allowed = ~barred[rows, columns]
+    return rows[allowed], columns[allowed]
