@@ -20,7 +20,7 @@ installed-for-lint = .venv/installed-for-lint
 endif
 
 pip = $(PYTHON) -m pip
-tests = $(patsubst %,requirements/%.txt,tests convert export heic ot report quality timm)
+tests = $(patsubst %,requirements/%.txt,tests convert export heic report quality timm)
 lint = requirements/lint.txt
 config = configs/pml_resnet18_synthetic.py
 work_dir = work_dirs/demo

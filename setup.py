@@ -76,6 +76,6 @@ setup(
     extras_require=read_module('dependencies')['extras']()
     | {
         name: read_requirements(name)
-        for name in ('ot', 'report', 'quality', 'timm', 'tests', 'convert', 'heic', 'export')
+        for name in ('report', 'quality', 'timm', 'tests', 'convert', 'heic', 'export')
     },
 )

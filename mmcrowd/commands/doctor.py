@@ -33,7 +33,6 @@ RUNTIME = (
 # What some need: distribution, module, what for.
 OPTIONAL = (
     ('pillow-heif', 'pillow_heif', 'photos of iPhones (HEIC)'),
-    ('geomloss', 'geomloss', 'training with GeneralizedLoss'),
     ('timm', 'timm', 'configs/zip'),
     ('h5py', 'h5py', 'converters of HDF5 weights'),
     ('plotly', 'plotly', 'the error page'),
