@@ -78,7 +78,6 @@ setup(
     | {
         name: read_requirements(name)
         for name in (
-            'ot',
             'report',
             'quality',
             'timm',

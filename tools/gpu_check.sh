@@ -108,7 +108,7 @@ import sys
 from importlib import metadata
 import torch
 import mmcrowd.models
-for name in ('numpy', 'scipy', 'torchvision', 'mmengine', 'mmpretrain', 'timm', 'geomloss'):
+for name in ('numpy', 'scipy', 'torchvision', 'mmengine', 'mmpretrain', 'timm'):
     try:
         print(name, metadata.version(name))
     except metadata.PackageNotFoundError:

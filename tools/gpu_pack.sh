@@ -25,7 +25,7 @@ pinned() { sed -n "s/^\($1==[^ ;]*\).*/\1/p" "$ROOT/requirements/pinned.txt" | h
 # In the versions that the tests run with; without their own requirements, which these lists spell out.
 packages=("$(pinned mmengine)" "$(pinned mmcv-lite)" "$(pinned mmpretrain)"
     addict yapf platformdirs termcolor modelindex model-index ordered-set click mat4py einops
-    importlib-metadata lazy-importer zipp setuptools geomloss hypothesis sortedcontainers)
+    importlib-metadata lazy-importer zipp setuptools hypothesis sortedcontainers)
 if [[ -n ${ALL_WHEELS:-} ]]; then
     packages+=("$(pinned numpy)" "$(pinned scipy)" opencv-python-headless matplotlib contourpy cycler
         fonttools kiwisolver pyparsing python-dateutil six packaging pillow markdown pyyaml rich

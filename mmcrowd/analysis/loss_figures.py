@@ -18,15 +18,14 @@ from mmcrowd.analysis.pml_targets import (
     projected_gaussian_target,
 )
 from mmcrowd.models.losses.gaussian_l2_loss import gaussian_target
-from mmcrowd.models.losses.generalized_loss import COSTS as TRANSPORT_COSTS
 from mmcrowd.models.losses.generalized_loss import (
     GeneralizedLoss,
-    log_plan_factor,
     transport_potentials,
-    unit_coordinates,
+    unit_points,
 )
 from mmcrowd.models.losses.pml_costs import COSTS, bayesian_background, centered_background
 from mmcrowd.models.losses.point_cases import PointCases
+from mmcrowd.models.losses.tiled_sinkhorn import log_plan_factors
 from mmcrowd.ops.grid import cell_centres
 from mmcrowd.ops.partition import Partition, partition_batch
 
@@ -162,7 +161,6 @@ def draw_transport(
         The picture, RGB uint8.
 
     Raises:
-        ImportError: geomloss is not installed.
         ValueError: No points.
     """
     index, _ = _partition(image, points, stride)
@@ -211,10 +209,14 @@ def transport_plan(density: torch.Tensor, points: torch.Tensor, stride: int) -> 
         ``(h * w, m)`` mass that goes from each cell to each point.
     """
     loss, mass = GeneralizedLoss(), density.flatten()
-    cells, points = unit_coordinates(points, tuple(density.shape), stride)
-    f, g = transport_potentials(mass, cells, points, loss.cost, loss.blur, loss.scaling, loss.reach)
-    cost = TRANSPORT_COSTS[loss.cost](cells, points)
-    return mass[:, None] * log_plan_factor(f, g, cost, loss.blur).exp()
+    points = unit_points(points, tuple(density.shape), stride)
+    costs, f, g = transport_potentials(
+        density, points, loss.cost, loss.blur, loss.scaling, loss.reach
+    )
+    plan = mass.new_zeros(len(mass) + 1, len(points))
+    for cell, point, log_factor in log_plan_factors(costs, mass.log(), f, g, loss.blur):
+        plan[cell[:, :, None], point[:, None]] = log_factor.exp_()
+    return mass[:, None] * plan[:-1]
 
 
 def draw_targets(

@@ -39,7 +39,6 @@ OPTIONAL = (
     ('pyvips[binary]', 'pyvips', 'reading very large JPEG and TIFF files by bands'),
     ('av', 'av', 'mmcrowd video'),
     ('pillow-heif', 'pillow_heif', 'photos of iPhones (HEIC)'),
-    ('geomloss', 'geomloss', 'training with GeneralizedLoss'),
     ('timm', 'timm', 'configs/zip'),
     ('h5py', 'h5py', 'converters of HDF5 weights'),
     ('plotly', 'plotly', 'the error page'),

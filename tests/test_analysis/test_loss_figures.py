@@ -1,5 +1,3 @@
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 import torch
@@ -18,8 +16,6 @@ from mmcrowd.ops.partition import partition_batch
 
 IMAGE = np.full((40, 60, 3), 128, np.uint8)
 POINTS = np.float32([[10, 20], [45, 12], [45, 30]])
-
-needs_geomloss = pytest.mark.skipif(find_spec('geomloss') is None, reason='needs geomloss')
 
 
 @pytest.fixture
@@ -81,7 +77,6 @@ def test_cells_keep_their_size_where_the_stride_does_not_divide_the_image(draw, 
         assert overlay.axes.get_ylim() == (39.5, -0.5)
 
 
-@needs_geomloss
 def test_transport_beside_the_nearest_points(shown):
     draw_partition(IMAGE, POINTS)
     draw_transport(IMAGE, POINTS, sigma=4.0)
@@ -100,7 +95,6 @@ def test_transport_beside_the_nearest_points(shown):
     assert (elsewhere[different] > 1e-4).all() and different.sum() > 10
 
 
-@needs_geomloss
 def test_plan_is_the_one_in_the_loss():
     rng = np.random.default_rng(0)
     density = torch.from_numpy(rng.uniform(0.001, 0.02, (20, 30)))

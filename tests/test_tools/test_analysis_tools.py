@@ -1,6 +1,5 @@
 import json
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -107,9 +106,7 @@ def test_figures_of_the_loss(load_tool, monkeypatch, tmp_path):
     argv = ['draw_loss', config, '--index', '1', '--crop', '64', '--out-dir', str(tmp_path)]
     monkeypatch.setattr(sys, 'argv', argv)
     tool.main()
-    names = {'partition', 'backgrounds', 'targets'} | (
-        {'transport'} if find_spec('geomloss') else set()
-    )
+    names = {'partition', 'backgrounds', 'targets', 'transport'}
     assert {path.stem for path in tmp_path.iterdir()} == names
     for name in names:
         assert min(Image.open(tmp_path / f'{name}.png').size) > 200

@@ -4,7 +4,6 @@ import pytest
 
 
 def test_quick_on_the_cpu(load_tool, tmp_path, capsys):
-    pytest.importorskip('geomloss')
     out = tmp_path / 'benchmark.json'
     load_tool('benchmarks/gpu.py').main(['--device', 'cpu', '--quick', '--out', str(out)])
     content = json.loads(out.read_text(encoding='utf-8'))

@@ -1,16 +1,14 @@
 """Draw what the Proximal Mapping Loss sees in an image of a config's data set.
 
 Writes four pictures of a crop around one point: the partition to the points, the background weights
-of BL, GL and PML side by side, GL's transport plan beside the nearest points (if geomloss is
-installed), and the targets p* of the point for too small, right and too large a density: figures 2,
-5, 8 and 6 of the paper. ::
+of BL, GL and PML side by side, GL's transport plan beside the nearest points, and the targets p*
+of the point for too small, right and too large a density: figures 2, 5, 8 and 6 of the paper. ::
 
     python tools/analysis_tools/draw_loss.py configs/pml_vgg16_synthetic.py \\
         --index 5 --out-dir figures
 """
 
 import argparse
-from importlib.util import find_spec
 from pathlib import Path
 
 import mmcv
@@ -66,11 +64,8 @@ def main():
         targets=draw_targets(
             image, points, point, args.stride, args.cost, args.tau, sigma=2.0 * args.stride
         ),
+        transport=draw_transport(image, points, args.stride),
     )
-    if find_spec('geomloss'):
-        pictures['transport'] = draw_transport(image, points, args.stride)
-    else:
-        print('no transport.png, because geomloss is not installed: pip install geomloss')
     for name, picture in pictures.items():
         path = Path(args.out_dir) / f'{name}.png'
         mmcv.imwrite(picture[..., ::-1], str(path))

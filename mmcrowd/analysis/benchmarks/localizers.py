@@ -85,12 +85,12 @@ def _dense(stride: int, density: Tensor, iterations: int) -> Tensor:
     people = number_of_points(mass.numpy())
     mass *= people / mass.sum()
     starts = draw_starts(mass.numpy(), people, stride, np.random.default_rng(0))
+    held = mass.float().numpy()
     points, _ = minimize_transport(
-        mass.float().numpy(),
+        lambda points: dense_transport(held, points, stride),
         starts.astype(np.float32),
         stride,
         iterations,
-        transport=dense_transport,
     )
     return torch.from_numpy(points)
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from mmcrowd.models.localizers.checks import check_density, take_source
-from mmcrowd.models.localizers.multiscale_transport import multiscale_transport
+from mmcrowd.models.localizers.multiscale_transport import MultiscaleTransport
 from mmcrowd.registry import TASK_UTILS
 
-# ``(mass (h, w), points (N, 2), stride) -> (barycentres (N, 2), spread (N,))``
-Transport = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+# ``points (N, 2) -> (barycentres (N, 2), spread (N,))``, of one density
+Transport = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 DRAWS = 16  # rounds of drawing start positions that are pixels of their own
 
@@ -38,7 +38,7 @@ class OTMinimization:
     pixel on average and by less than the stride at most.
 
     :func:`~.dense_transport.dense_transport` is an iteration as these formulas read;
-    :func:`~.multiscale_transport.multiscale_transport`, which is used, gives the same points
+    :class:`~.multiscale_transport.MultiscaleTransport`, which is used, gives the same points
     without a (cells x points) matrix.
 
     Cells below zero count for N but have no mass. The work is done on the host in float64. What
@@ -113,7 +113,8 @@ class OTMinimization:
             mass = mass.clip(min=0)
             mass *= num_points / mass.sum()
             starts = draw_starts(mass, num_points, stride, np.random.default_rng(self.seed))
-            points, spread = minimize_transport(mass, starts, stride, self.max_iterations)
+            transport = MultiscaleTransport(mass, stride)
+            points, spread = minimize_transport(transport, starts, stride, self.max_iterations)
             scores = 1 / (1 + spread / self.score_radius**2)
         order = np.argsort(-scores, kind='stable')
         return tuple(
@@ -172,22 +173,17 @@ def draw_starts(
 
 
 def minimize_transport(
-    mass: np.ndarray,
-    starts: np.ndarray,
-    stride: int,
-    max_iterations: int = 16,
-    transport: Transport = multiscale_transport,
+    transport: Transport, starts: np.ndarray, stride: int, max_iterations: int = 16
 ) -> tuple[np.ndarray, np.ndarray]:
     """Move points to the barycentres of their plan until they rest, see :class:`OTMinimization`.
 
     Args:
-        mass: ``(h, w)`` float64, not negative, with the sum N.
+        transport: From ``(N, 2)`` points to the barycentres and spread of their plan: a
+            :class:`~.multiscale_transport.MultiscaleTransport`, or
+            :func:`~.dense_transport.dense_transport` of a density, its readable form.
         starts: ``(N, 2)`` float64 positions ``(x, y)`` in input pixels, N at least 1.
         stride: Input pixels per cell.
         max_iterations: Iterations at most. Defaults to 16.
-        transport: Function ``(mass, points, stride) -> (barycentres, spread)``. Defaults to
-            :func:`~.multiscale_transport.multiscale_transport`;
-            :func:`~.dense_transport.dense_transport` is its readable form.
 
     Returns:
         ``(N, 2)`` points, and the ``(N,)`` mean squared distance in pixels of each from its mass.
@@ -195,7 +191,7 @@ def minimize_transport(
     points = starts
     for _ in range(max_iterations):
         previous = points
-        points, spread = transport(mass, previous, stride)
+        points, spread = transport(previous)
         moved = np.hypot(*(points - previous).T)
         if moved.mean() < 1 and moved.max() < stride:
             break

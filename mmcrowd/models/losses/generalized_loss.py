@@ -6,59 +6,41 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mmcrowd.ops.grid import cell_centres
 from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
 
 from .checks import check_choice, check_positive
 from .density_loss import DensityLoss
+from .tiled_sinkhorn import TOLERANCE, TiledCosts, log_plan_factors, unbalanced_potentials
 
 # Least mass of a cell where the loss takes its logarithm: the slope at no mass at all is infinite.
 MASS_FLOOR = 1e-8
 
 
-def perspective_cost(x: Tensor, y: Tensor) -> Tensor:
-    """Cost ``exp(d / s) - 1`` of a distance d, with a smaller s at the top of the image.
-
-    ``s = 0.2 * v + 0.5``, where v is the mean of the vertical coordinates of both ends.
+def perspective_scale(cell: Tensor, point: Tensor) -> Tensor:
+    """Length ``s = 0.2 * v + 0.5``, smaller at the top of the image: v is the mean of the vertical
+    coordinates of both ends.
 
     Args:
-        x: ``(..., n, 2)`` coordinates ``(x, y)`` between 0 and 1.
-        y: ``(..., m, 2)`` coordinates ``(x, y)`` between 0 and 1.
+        cell: Vertical coordinates between 0 and 1.
+        point: Vertical coordinates between 0 and 1.
 
     Returns:
-        ``(..., n, m)`` costs.
+        Lengths, of the shape to which both broadcast.
     """
-    height = (x[..., :, None, 1] + y[..., None, :, 1]) / 2
-    return torch.expm1(_distance(x, y) / (0.2 * height + 0.5))
+    return (cell + point).mul_(0.1).add_(0.5)
 
 
-def exp_cost(x: Tensor, y: Tensor) -> Tensor:
-    """Cost ``exp(d / 0.6) - 1`` of a distance d, see :func:`perspective_cost`."""
-    return torch.expm1(_distance(x, y) / 0.6)
+def exp_scale(cell: Tensor, point: Tensor) -> Tensor:
+    """Length 0.6 everywhere, see :func:`perspective_scale`."""
+    return torch.full_like(cell, 0.6)
 
 
-COSTS = dict(perspective=perspective_cost, exp=exp_cost)
+SCALES = dict(perspective=perspective_scale, exp=exp_scale)
 
 
-def _distance(x: Tensor, y: Tensor) -> Tensor:
-    # the default way is not exact for short distances
-    return torch.cdist(x, y, compute_mode='donot_use_mm_for_euclid_dist')
-
-
-def _samples_loss() -> type:
-    """``geomloss.SamplesLoss``, or how to get it."""
-    try:
-        from geomloss import SamplesLoss
-    except ImportError as error:
-        raise ImportError(
-            'GeneralizedLoss needs geomloss, which is not installed: pip install geomloss'
-        ) from error
-    return SamplesLoss
-
-
-def unit_coordinates(points: Tensor, size: Sequence[int], stride: int) -> tuple[Tensor, Tensor]:
-    """Positions of cells and points divided by the longer side of the image.
+def unit_points(points: Tensor, size: Sequence[int], stride: int) -> Tensor:
+    """Positions of points divided by the longer side of the image.
 
     The frame begins at 0, half a pixel before the centre of the first pixel, and its longer side
     ends at 1. A point outside goes to the nearest place of the frame.
@@ -69,80 +51,45 @@ def unit_coordinates(points: Tensor, size: Sequence[int], stride: int) -> tuple[
         stride: Input pixels per cell.
 
     Returns:
-        ``(h * w, 2)`` cells and ``(m, 2)`` points.
+        ``(m, 2)``.
     """
-    h, w = size
-    side = max(size) * stride
-    x, y = cell_centres(size, stride, points)
-    cells = torch.stack(torch.meshgrid(x, y, indexing='xy'), 2).view(-1, 2)
-    points = (points + 0.5) / side
-    limits = (w * stride / side, h * stride / side)
-    points = torch.stack([p.clamp(0, end) for p, end in zip(points.T, limits, strict=True)], 1)
-    return (cells + 0.5) / side, points
+    longest = max(size)
+    points = (points + 0.5) / (longest * stride)
+    ends = [n / longest for n in size[::-1]]
+    return torch.stack([p.clamp(0, end) for p, end in zip(points.T, ends, strict=True)], 1)
 
 
 def transport_potentials(
-    mass: Tensor,
-    cells: Tensor,
-    points: Tensor,
-    cost: str,
-    blur: float,
-    scaling: float,
-    reach: float,
-) -> tuple[Tensor, Tensor]:
+    mass: Tensor, points: Tensor, cost: str, blur: float, scaling: float, reach: float
+) -> tuple[TiledCosts, Tensor, Tensor]:
     """Dual potentials of the entropic unbalanced transport from cells to points of mass 1.
 
-    The steps of geomloss with its scaling of the entropy are few and do not converge; they are
-    part of the loss.
+    They are those of the few steps of :func:`.tiled_sinkhorn.unbalanced_potentials`, which do not
+    converge and are part of the loss. The first weight of the entropy is the diagonal of the
+    rectangle around all centres of cells and points.
 
     Args:
-        mass: ``(n,)`` masses of the cells; less than ``MASS_FLOOR`` counts as this.
-        cells: ``(n, 2)`` coordinates of :func:`unit_coordinates`.
-        points: ``(m, 2)`` coordinates of :func:`unit_coordinates`, m > 0.
+        mass: ``(h, w)`` masses of the cells; less than ``MASS_FLOOR`` counts as this.
+        points: ``(m, 2)`` coordinates of :func:`unit_points`, m > 0.
         cost: See :class:`GeneralizedLoss`.
         blur: See :class:`GeneralizedLoss`.
         scaling: See :class:`GeneralizedLoss`.
         reach: See :class:`GeneralizedLoss`.
 
     Returns:
-        f ``(n,)`` and g ``(m,)``, without gradient.
-
-    Raises:
-        ImportError: geomloss is not installed.
+        The costs, f ``(h * w,)`` and g ``(m,)``.
     """
-    sinkhorn = _samples_loss()(
-        'sinkhorn',
-        p=1,
-        blur=blur,
-        reach=reach,
-        # None measures it, but its logarithm is taken, and one cell may lie on its only point
-        diameter=1.0 if len(cells) == 1 else None,
-        scaling=scaling,
-        cost=COSTS[cost],
-        debias=False,
-        potentials=True,
-        backend='tensorized',
-    )
-    # also undoes that geomloss switches gradients on
-    with torch.no_grad():
-        ones = points.new_ones(len(points))
-        f, g = sinkhorn(mass.clamp(min=MASS_FLOOR), cells, ones, points)
-    return f.flatten(), g.flatten()
-
-
-def log_plan_factor(f: Tensor, g: Tensor, cost: Tensor, blur: float) -> Tensor:
-    r"""Logarithm of :math:`\pi_{ij} / (a_i b_j)` for the plan :math:`\pi` of dual potentials.
-
-    Args:
-        f: ``(n,)`` potential of the masses a.
-        g: ``(m,)`` potential of the masses b.
-        cost: ``(n, m)`` costs.
-        blur: Weight of the entropy.
-
-    Returns:
-        ``(n, m)``.
-    """
-    return (f[:, None] + g - cost) / blur
+    h, w = mass.shape
+    side = max(h, w)
+    corners = points.new_tensor([[0.5, 0.5], [w - 0.5, h - 0.5]]) / side
+    places = torch.cat((corners, points))
+    diameter = float((places.amax(0) - places.amin(0)).norm())
+    if mass.numel() == 1:  # it may lie on its only point, but the logarithm is taken
+        diameter = 1.0
+    costs = TiledCosts((h, w), points, SCALES[cost], blur * TOLERANCE)
+    mass = mass.flatten().clamp(min=MASS_FLOOR)
+    f, g = unbalanced_potentials(costs, mass, blur, scaling, reach, diameter)
+    return costs, f, g
 
 
 def generalized_loss(
@@ -157,7 +104,7 @@ def generalized_loss(
     r"""The four terms of the Generalized Loss for one image, not weighted.
 
     With the plan :math:`\pi` and the potentials f, g of the entropic unbalanced transport of the
-    density a to the points, in coordinates of :func:`unit_coordinates`:
+    density a to the points, in coordinates of :func:`unit_points`:
 
     .. math::
         L_{OT} &= \big(\rho + \tfrac{\epsilon}{2}\big) \Big( \sum_i a_i (1 - e^{-f_i / \rho}) +
@@ -173,8 +120,7 @@ def generalized_loss(
     Logarithms see a cell of less than ``MASS_FLOOR`` as one of this mass. Without points all terms
     are 0 but :math:`L_{OT} = \sum_i a_i`.
 
-    Memory and time grow with cells times points, some five arrays of this size; geomloss waits for
-    the device once.
+    No array has the size of cells times points; see :class:`.tiled_sinkhorn.TiledCosts`.
 
     Args:
         density: ``(h, w)`` persons per cell, not negative.
@@ -187,42 +133,74 @@ def generalized_loss(
 
     Returns:
         ``ot``, ``pixel``, ``point`` and ``entropy``.
-
-    Raises:
-        ImportError: geomloss is not installed.
     """
     mass = density.flatten()
     if len(points) == 0:
         zero = mass.sum() * 0
         return dict(ot=mass.sum(), pixel=zero, point=zero, entropy=zero)
-    cells, points = unit_coordinates(points, tuple(density.shape), stride)
-    f, g = transport_potentials(mass, cells, points, cost, blur, scaling, reach)
+    points = unit_points(points, tuple(density.shape), stride)
     with torch.no_grad():
-        log_factor = log_plan_factor(f, g, COSTS[cost](cells, points), blur)
-        factor = log_factor.exp()
-        moved = factor.sum(1)  # from a cell, by unit of its mass
-        entropy = (factor * log_factor).sum(1)
+        costs, f, g = transport_potentials(density, points, cost, blur, scaling, reach)
+        moved, entropy, received = plan_sums(costs, mass, f, g, blur)
+        missing = received - 1
+        slope = plan_sums(costs, mass, f, g, blur, missing.sign())[0]  # of the point term
         f, g = ((reach + blur / 2) * -torch.expm1(-p / reach) for p in (f, g))
     log_mass = mass.clamp(min=MASS_FLOOR).log()
     return dict(
         ot=mass @ f + g.sum(),
         pixel=(mass - (mass * moved).detach()).square().sum(),
-        point=(mass @ factor - 1).abs().sum(),
-        entropy=(mass * (entropy + moved * log_mass)).sum() / factor.numel(),
+        point=missing.abs().sum() + (mass - mass.detach()) @ slope,
+        entropy=(mass * (entropy + moved * log_mass)).sum() / (len(f) * len(g)),
     )
+
+
+def plan_sums(
+    costs: TiledCosts,
+    mass: Tensor,
+    f: Tensor,
+    g: Tensor,
+    blur: float,
+    weight: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    r"""Sums over the factors :math:`q_{ij} = e^{(f_i + g_j - C_{ij}) / \epsilon}` of a plan.
+
+    Args:
+        costs: C.
+        mass: ``(n,)`` masses a of the cells.
+        f: ``(n,)`` potential of the cells.
+        g: ``(m,)`` potential of the points.
+        blur: :math:`\epsilon`.
+        weight: ``(m,)`` weight v of each point. Defaults to None, for 1.
+
+    Returns:
+        :math:`\sum_j q_{ij} v_j` ``(n,)``, :math:`\sum_j q_{ij} \log q_{ij}` ``(n,)`` and
+        :math:`\sum_i a_i q_{ij}` ``(m,)``.
+    """
+    log_mass = mass.clamp(min=MASS_FLOOR).log()
+    # one more cell, for those of the tiles that are beyond the map
+    mass = torch.cat((mass, mass.new_zeros(1)))
+    weight = torch.ones_like(g) if weight is None else weight
+    from_cell, entropy, to_point = (torch.zeros_like(v) for v in (mass, mass, g))
+    for cell, point, log_factor in log_plan_factors(costs, log_mass, f, g, blur):
+        factor = log_factor.exp()
+        from_cell[cell] = torch.bmm(factor, weight[point][:, :, None])[:, :, 0]
+        entropy[cell] = log_factor.mul_(factor).sum(2)
+        sums = torch.bmm(mass[cell].view(len(factor), 1, -1), factor)
+        to_point.index_add_(0, point.flatten(), sums.flatten())
+    return from_cell[:-1], entropy[:-1], to_point
 
 
 @MODELS.register_module()
 class GeneralizedLoss(DensityLoss):
     """Generalized Loss, see :func:`generalized_loss`.
 
-    The terms are ``loss_ot``, ``loss_pixel``, ``loss_point`` and ``loss_entropy``. For the extent
-    of each image geomloss waits for the device once, a host step. Needs the optional package
-    geomloss: ``pip install geomloss``.
+    The terms are ``loss_ot``, ``loss_pixel``, ``loss_point`` and ``loss_entropy``. The host waits
+    for the device in each Sinkhorn step, which finds out how many points matter to how many cells.
 
     Args:
-        cost: ``'perspective'`` or ``'exp'``, see :func:`perspective_cost` and :func:`exp_cost`.
-            Defaults to ``'perspective'``.
+        cost: What a distance d costs: ``exp(d / s) - 1``, with the s of :func:`perspective_scale`
+            for ``'perspective'`` or of :func:`exp_scale` for ``'exp'``. Defaults to
+            ``'perspective'``.
         blur: Weight of the entropy of the transport, and of the entropy term. Defaults to 0.01.
         scaling: Ratio of successive weights of the entropy on the way to blur. Defaults to 0.5.
         reach: Weight of the Kullback-Leibler divergences between the plan's marginals and the
@@ -230,7 +208,6 @@ class GeneralizedLoss(DensityLoss):
         marginal_weight: Weight of the pixel and the point term. Defaults to 0.1.
 
     Raises:
-        ImportError: geomloss is not installed.
         ValueError: Unknown cost, blur or reach is not positive, or scaling is not between 0 and 1.
 
     Examples:
@@ -252,8 +229,7 @@ class GeneralizedLoss(DensityLoss):
         marginal_weight: float = 0.1,
     ) -> None:
         super().__init__()
-        _samples_loss()
-        check_choice(self, COSTS, cost=cost)
+        check_choice(self, SCALES, cost=cost)
         check_positive(self, blur=blur, reach=reach)
         if not 0 < scaling < 1:
             raise ValueError(f'GeneralizedLoss: scaling must be between 0 and 1, but got {scaling}')

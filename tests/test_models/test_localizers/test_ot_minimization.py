@@ -12,6 +12,7 @@ from scipy.sparse import eye_array, kron, vstack
 from scipy.spatial.distance import cdist
 
 from mmcrowd.models.localizers.dense_transport import dense_transport
+from mmcrowd.models.localizers.multiscale_transport import MultiscaleTransport
 from mmcrowd.models.localizers.ot_minimization import (
     OTMinimization,
     draw_starts,
@@ -36,8 +37,10 @@ def test_minimum_is_that_of_the_dense_form(num_points, size, stride):
     for seed in range(3):
         heads, density = crowd(num_points, size, stride, seed)
         starts = draw_starts(density, num_points, stride, np.random.default_rng(0))
-        points, _ = minimize_transport(density, starts, stride)
-        dense, _ = minimize_transport(density, starts, stride, transport=dense_transport)
+        points, _ = minimize_transport(MultiscaleTransport(density, stride), starts, stride)
+        dense, _ = minimize_transport(
+            lambda points, density=density: dense_transport(density, points, stride), starts, stride
+        )
         assert np.hypot(*(points - dense).T).mean() < 0.02
         for radius in (4, 8):
             pairs += found(points, heads, radius), found(dense, heads, radius)
@@ -132,7 +135,8 @@ def test_no_worse_than_the_published_program(golden_root, name):
     density *= len(starts) / density.sum()
     # The centre of its cell i is i * s + s / 2.
     starts, official = (points[:, ::-1] - 0.5 for points in (starts, official))
-    points, _ = minimize_transport(density, starts, int(stride))
+    stride = int(stride)
+    points, _ = minimize_transport(MultiscaleTransport(density, stride), starts, stride)
     assert np.hypot(*(points - official).T).mean() < stride / 8
     assert transport_cost(density, points, stride) < transport_cost(density, official, stride)
 
@@ -170,11 +174,10 @@ def test_the_same_map_gives_the_same_points_whatever_was_before():
 def test_transposed_map_gives_transposed_points():
     _, density = crowd(40, (28, 36), 2)
     starts = draw_starts(density, 40, 2, np.random.default_rng(0))
-    points, spread = minimize_transport(density, starts, 2)
+    points, spread = minimize_transport(MultiscaleTransport(density, 2), starts, 2)
     order = np.random.default_rng(1).permutation(40)
-    other, other_spread = minimize_transport(
-        np.ascontiguousarray(density.T), starts[order, ::-1].copy(), 2
-    )
+    turned = MultiscaleTransport(np.ascontiguousarray(density.T), 2)
+    other, other_spread = minimize_transport(turned, starts[order, ::-1].copy(), 2)
     np.testing.assert_allclose(other[:, ::-1], points[order], atol=1e-6)
     np.testing.assert_allclose(other_spread, spread[order], atol=1e-4)
 
