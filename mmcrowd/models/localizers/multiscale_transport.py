@@ -11,7 +11,7 @@ Algorithms for Entropy Regularized Transport Problems* (SIAM Journal on Scientif
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +33,7 @@ LEAF = 4
 LARGEST = 300.0
 # Time of a pair of a node and a point in :func:`tiled_step`, in such times in a product of whole
 # matrices.
-TILED_COST = 12
+TILED_COST = 6
 # Least standard deviation of the kernel on a coarse grid, in steps of the grid.
 FINENESS = 3
 SMALLEST = 1e-280  # a sum below it may have lost terms to underflow
@@ -77,20 +77,29 @@ class MultiscaleTransport:
         farthest = np.square(np.maximum(points - low, high - points)).sum(1).max()
         *steps, last = annealing(farthest / (2 * SCALE))
         potential = np.zeros(len(points))
+        searches: dict[int, Search] = {}
         for epsilon in steps:
-            potential = self.step(points, potential, epsilon)
-        _, moments = tiled_step(self.pyramid(0), points, potential, last, moments=True)
+            potential = self.step(points, potential, epsilon, searches)
+        search = searches.get(0) or Search(self.pyramid(0), points)
+        _, moments = tiled_step(search, potential, last, moments=True)
         barycentres = moments[:, :2]
         spread = moments[:, 2] - np.square(barycentres).sum(1)
         return barycentres, spread.clip(min=0)
 
-    def step(self, points: np.ndarray, potential: np.ndarray, epsilon: float) -> np.ndarray:
+    def step(
+        self,
+        points: np.ndarray,
+        potential: np.ndarray,
+        epsilon: float,
+        searches: dict[int, 'Search'],
+    ) -> np.ndarray:
         """Take a Sinkhorn step by the cheaper of the two forms that can.
 
         Args:
             points: ``(N, 2)`` positions ``(x, y)`` in input pixels.
             potential: ``(N,)`` potential of the points.
             epsilon: Regularisation of the step.
+            searches: That of each grid where there has been one for these points.
 
         Returns:
             ``(N,)`` new potential.
@@ -105,7 +114,9 @@ class MultiscaleTransport:
             updated = separable_step(self.grids[level], points, potential, epsilon)
             if updated is not None:
                 return updated
-        return tiled_step(self.pyramid(level), points, potential, epsilon)[0]
+        if level not in searches:
+            searches[level] = Search(self.pyramid(level), points)
+        return tiled_step(searches[level], potential, epsilon)[0]
 
     def pyramid(self, level: int) -> 'Pyramid':
         """That of a grid, made when it is first needed."""
@@ -261,17 +272,12 @@ def separable_step(
 
 
 def tiled_step(
-    pyramid: Pyramid,
-    points: np.ndarray,
-    potential: np.ndarray,
-    epsilon: float,
-    moments: bool = False,
+    search: 'Search', potential: np.ndarray, epsilon: float, moments: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """The step of :func:`separable_step` on the pairs of a tile and a point that matter.
 
     Args:
-        pyramid: Of the density.
-        points: ``(N, 2)`` positions ``(x, y)`` in input pixels.
+        search: Of the density and the points.
         potential: ``(N,)`` potential of the points.
         epsilon: Of the step.
         moments: Find the moments too. Defaults to False.
@@ -280,8 +286,9 @@ def tiled_step(
         ``(N,)`` new potential, and the ``(N, 3)`` means of x, y and
         x**2 + y**2 over the mass of each point, in input pixels (``(N, 0)`` without moments).
     """
+    pyramid, points = search.pyramid, search.points
     totals = np.zeros((len(points), 4 if moments else 1))
-    for block in plan_blocks(pyramid, points, potential, epsilon):
+    for block in search.blocks(potential, epsilon):
         for k, total in enumerate(totals.T):
             share = block.shares(pyramid, k)
             total += np.bincount(block.point.ravel(), share.ravel(), len(points))
@@ -415,12 +422,46 @@ class Lead(NamedTuple):
     dx: np.ndarray
 
 
+class Search:
+    """Goes on with the lists of an earlier step where they hold all pairs that matter now.
+
+    Args:
+        pyramid: Tiles of the density.
+        points: ``(N, 2)`` positions ``(x, y)`` in input pixels.
+    """
+
+    def __init__(self, pyramid: Pyramid, points: np.ndarray) -> None:
+        self.pyramid = pyramid
+        self.points = points
+        self._found: list[Front] = []
+        self._potential = np.zeros(len(points))
+        self._epsilon = math.inf
+
+    def blocks(self, potential: np.ndarray, epsilon: float) -> Iterator[Block]:
+        """Find the pairs of a tile and a point, see :func:`plan_blocks`.
+
+        Args:
+            potential: ``(N,)`` potential of the points.
+            epsilon: Regularisation of the kernel.
+        """
+        # What was left out trailed by CUTOFF times the epsilon of then, and may have caught up by
+        # the range of the changes.
+        shift = float(np.ptp(potential - self._potential))
+        start = self._found if shift <= CUTOFF * (self._epsilon - epsilon) else []
+        self._found, self._potential, self._epsilon = [], potential, epsilon
+        yield from plan_blocks(
+            self.pyramid, self.points, potential, epsilon, start=start, found=self._found
+        )
+
+
 def plan_blocks(
     pyramid: Pyramid,
     points: np.ndarray,
     potential: np.ndarray,
     epsilon: float,
     settle: bool = True,
+    start: Sequence['Front'] = (),
+    found: list['Front'] | None = None,
 ) -> Iterator[Block]:
     """Find the pairs of a tile and a point that take a share of the tile's mass.
 
@@ -436,13 +477,19 @@ def plan_blocks(
         potential: ``(N,)`` potential of the points.
         epsilon: Regularisation of the kernel.
         settle: End the search at a tile that is left with one point. Defaults to True.
+        start: Where to begin: fronts that together have all tiles with mass, and for each the
+            points that may matter. Defaults to none, for the whole with all points.
+        found: Gets such fronts for later searches, if there is a list. Defaults to None.
 
     Yields:
         Tiles that together hold all mass, once.
     """
     whole = np.zeros(1, np.int64)
     top = len(pyramid.moments) - 1
-    stack = [Front(top, whole, whole, np.array([len(points)]), np.arange(len(points)))]
+    stack = list(start) or [
+        Front(top, whole, whole, np.array([len(points)]), np.arange(len(points)))
+    ]
+    settled: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
     while stack:
         front = stack.pop()
         level = front.level
@@ -457,9 +504,19 @@ def plan_blocks(
             going &= ~alone
             done &= ~alone
             tile, best = front.tile[alone], lead.best[alone]
-            yield Block(level, tile, best, best[:, None], np.ones((len(tile), 1)))
+            if len(tile):
+                yield Block(level, tile, best, best[:, None], np.ones((len(tile), 1)))
+                if level > LEAF:
+                    settled.setdefault(level, []).append((tile, best))
+        if level == LEAF and found is not None:
+            found.append(front)
         yield from leaf_blocks(pyramid, front, lead, np.flatnonzero(done), epsilon)
         stack += descend(pyramid, front, np.flatnonzero(going))
+    if found is not None:
+        for level, parts in settled.items():
+            tile, point = (np.concatenate(part) for part in zip(*parts, strict=True))
+            one = np.ones(len(tile), np.int64)
+            found.append(Front(level, tile, np.arange(len(tile)), one, point))
 
 
 def drop_candidates(

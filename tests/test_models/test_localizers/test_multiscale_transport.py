@@ -6,6 +6,7 @@ from mmcrowd.models.localizers import multiscale_transport
 from mmcrowd.models.localizers.dense_transport import dense_transport, sinkhorn_step
 from mmcrowd.models.localizers.multiscale_transport import (
     MultiscaleTransport,
+    Search,
     build_grids,
     build_pyramid,
     separable_step,
@@ -51,7 +52,7 @@ def test_tiled_step_is_the_dense_step(level, epsilon):
     grid = build_grids(mass, 2)[level]
     expected, moments = dense_step(grid, points, potential, epsilon)
     pyramid = build_pyramid(grid, 2 * 2**level)
-    updated, actual = tiled_step(pyramid, points, potential, epsilon, moments=True)
+    updated, actual = tiled_step(Search(pyramid, points), potential, epsilon, moments=True)
     np.testing.assert_allclose(updated, expected, atol=5e-3 * epsilon)
     np.testing.assert_allclose(actual, moments, rtol=1e-3)
 
@@ -70,7 +71,7 @@ def test_tiled_step_feeds_points_that_no_cell_chooses():
     mass, points, potential = case(seed=5)
     potential[[2, 7]] = -60.0
     grid = build_grids(mass, 2)[0]
-    updated, moments = tiled_step(build_pyramid(grid, 2), points, potential, 0.05, True)
+    updated, moments = tiled_step(Search(build_pyramid(grid, 2), points), potential, 0.05, True)
     expected, expected_moments = dense_step(grid, points, potential, 0.05)
     np.testing.assert_allclose(updated, expected, atol=1e-3)
     np.testing.assert_allclose(moments[:, :2], expected_moments[:, :2], rtol=1e-3)
@@ -79,7 +80,7 @@ def test_tiled_step_feeds_points_that_no_cell_chooses():
 def test_tiles_are_divided_where_factors_would_overflow(monkeypatch):
     mass, points, potential = case(seed=7, num_points=30, size=(40, 40))
     pyramid = build_pyramid(build_grids(mass, 2)[0], 2)
-    whole = tiled_step(pyramid, points, potential, 0.3, moments=True)
+    whole = tiled_step(Search(pyramid, points), potential, 0.3, moments=True)
     sides = set()
     blocks = multiscale_transport.plan_blocks
 
@@ -90,18 +91,47 @@ def test_tiles_are_divided_where_factors_would_overflow(monkeypatch):
 
     monkeypatch.setattr(multiscale_transport, 'plan_blocks', recorded)
     monkeypatch.setattr(multiscale_transport, 'LARGEST', 1.0)
-    parts = tiled_step(pyramid, points, potential, 0.3, moments=True)
+    parts = tiled_step(Search(pyramid, points), potential, 0.3, moments=True)
     assert sides >= {0, 1}
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
 
 
+def test_search_goes_on_where_the_last_one_ended(monkeypatch):
+    mass, points, potential = case(seed=8, num_points=40, size=(100, 120))
+    pyramid = build_pyramid(build_grids(mass, 2)[0], 2)
+    starts = []
+    blocks = multiscale_transport.plan_blocks
+
+    def recorded(*args, start=(), found=None, **kwargs):
+        if found is not None:
+            starts.append(len(start))
+        return blocks(*args, start=start, found=found, **kwargs)
+
+    monkeypatch.setattr(multiscale_transport, 'plan_blocks', recorded)
+    search = Search(pyramid, points)
+    for epsilon in (2.0, 1.5, 1.1, 0.8):
+        expected = tiled_step(Search(pyramid, points), potential, epsilon, moments=True)
+        actual = tiled_step(search, potential, epsilon, moments=True)
+        for one, other in zip(actual, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
+        potential = actual[0]
+    assert starts[:2] == [0, 0] and starts[2::2] == [0, 0, 0] and min(starts[5::2]) > 0
+    starts.clear()
+    # what may be near now was far from its tiles then
+    potential[::2] += 30
+    expected = tiled_step(Search(pyramid, points), potential, 0.6)
+    actual = tiled_step(search, potential, 0.6)
+    assert starts == [0, 0]
+    np.testing.assert_allclose(actual[0], expected[0], rtol=1e-9, atol=1e-9)
+
+
 def test_small_chunks_change_nothing(monkeypatch):
     mass, points, potential = case(seed=6, num_points=30, size=(40, 40))
     pyramid = build_pyramid(build_grids(mass, 2)[0], 2)
-    whole = tiled_step(pyramid, points, potential, 1.0, moments=True)
+    whole = tiled_step(Search(pyramid, points), potential, 1.0, moments=True)
     monkeypatch.setattr(multiscale_transport, 'CHUNK', 50)
-    parts = tiled_step(pyramid, points, potential, 1.0, moments=True)
+    parts = tiled_step(Search(pyramid, points), potential, 1.0, moments=True)
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 
