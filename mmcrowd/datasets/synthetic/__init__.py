@@ -1,5 +1,14 @@
-from .dataset import SyntheticCrowdDataset
+from .crowd_dataset import SyntheticCrowdDataset
 from .painter import render_scene
 from .scene import CrowdScene, layout_scene
+from .surface_dataset import SyntheticSurfaceDataset
+from .surfaces import draw_surface
 
-__all__ = ['CrowdScene', 'SyntheticCrowdDataset', 'layout_scene', 'render_scene']
+__all__ = [
+    'CrowdScene',
+    'SyntheticCrowdDataset',
+    'SyntheticSurfaceDataset',
+    'draw_surface',
+    'layout_scene',
+    'render_scene',
+]
