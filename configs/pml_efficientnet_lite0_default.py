@@ -15,6 +15,7 @@ drawn = dict(
 )
 train_dataloader = dict(
     dataset=dict(
+        ignore_keys=['dataset_name'],  # they may have several
         datasets=[
             *_base_.train_dataloader.dataset.datasets,
             dict(drawn, type='SyntheticCrowdDataset', max_count=1000),
