@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 
 
@@ -234,7 +235,7 @@ def region_mask(first: Tensor, second: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _softmax(logits: Tensor, banned: Tensor | None) -> Tensor:
     """Probabilities along the last axis, at least float32, without those that are banned."""
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    logits = at_least_float32(logits)
     if banned is not None:
         logits = logits.masked_fill(banned, -torch.inf)
     return logits.softmax(-1)

@@ -43,7 +43,7 @@ def test_shared_parts_know_no_system():
         if 'Architecture' in collection.get('Metadata', {}):
             names.add(collection['Name'])
     assert {'SFCN', 'EBC', 'ZIP', 'MAN', 'STEERER', 'PET', 'CLTR', 'P2PNet', 'FIDTM'} <= names
-    system = re.compile(rf"\b({'|'.join(names)})")  # their classes, too: PETHead
+    system = re.compile(rf'\b({"|".join(names)})')  # their classes, too: PETHead
     for pattern in SHARED:
         paths = list((REPO / 'mmcrowd' / 'models').glob(pattern))
         assert paths
