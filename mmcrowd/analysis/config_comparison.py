@@ -61,16 +61,13 @@ def require_same_budget(configs: Mapping[str, Config]) -> None:
     """See that all configs take the same number of steps of as many images of the same data.
 
     Args:
-        configs: By name.
+        configs: By name, at least one.
 
     Raises:
         ValueError: They do not; the message names the key, two configs and their values.
     """
-    first, expected = '', {}
-    for name, cfg in configs.items():
-        found = _budget(cfg)
-        if not expected:
-            first, expected = name, found
+    (first, expected), *others = ((name, _budget(cfg)) for name, cfg in configs.items())
+    for name, found in others:
         for key in {**expected, **found}:
             if expected.get(key) != found.get(key):
                 raise ValueError(

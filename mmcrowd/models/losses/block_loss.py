@@ -1,5 +1,6 @@
 """What losses of distributions of block counts have in common."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -46,6 +47,7 @@ class BlockLoss(OutputLoss):
         self.host_step = one_per_pixel
         self.register_buffer('bins', torch.tensor(bins), persistent=False)
 
+    @abstractmethod
     def own_terms(
         self, outputs: Mapping[str, Tensor], counts: Tensor
     ) -> dict[str, Callable[[], Tensor]]:
@@ -58,7 +60,6 @@ class BlockLoss(OutputLoss):
         Returns:
             By name what computes the term of each image, ``(N,)``.
         """
-        raise NotImplementedError(f'{type(self).__name__} must define own_terms')
 
     def loss(
         self, outputs: dict[str, Tensor], data_samples: list[CrowdDataSample], stride: int
