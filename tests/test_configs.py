@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import Evaluator
 from mmengine.optim import build_optim_wrapper
@@ -99,6 +100,13 @@ def test_benchmark_files_through_the_pipelines(tmp_path, monkeypatch, make, fold
         assert ('gt_partition' in sample) == (split == 'train')
 
 
+# Numbers of parameters that the metafiles state, by config.
+PARAMETERS = {
+    row['Config']: row['Metadata']['Parameters']
+    for path in CONFIGS.rglob('metafile.yml')
+    for row in yaml.safe_load(path.read_text())['Models']
+    if 'Parameters' in row.get('Metadata', {})
+}
 STEPPED: set[str] = set()  # networks, in this process
 
 
@@ -158,6 +166,8 @@ def test_config(name, tmp_path):
         backbone['pretrained'] = False
     model = MODELS.build(dict(cfg.model, backbone=backbone)).train()
     model.init_weights()
+    number = sum(parameter.numel() for parameter in model.parameters())
+    assert number == PARAMETERS.get(f'configs/{name}', number)
     if makes_partition:  # it is the one that the loss takes
         side = 64 if 'crop_size' in str(configured.pipeline) else 96
         assert sample.gt_partition.shape == (side // model.stride, side // model.stride)

@@ -65,6 +65,25 @@ def test_one_rate_for_all_unless_told_otherwise(factor):
     assert {rates[id(p)] for p in model['backbone'].parameters()} == {3e-5 * (factor or 1)}
 
 
+@pytest.mark.parametrize(
+    'name, epochs, expected',
+    [
+        # By epoch. A period of n epochs ends at (1 - cos(pi / n)) / 2 of the highest rate.
+        ('adam_200e_decay.py', 200, {0: 1e-5, 100: 1e-5 * 0.995**100}),
+        ('adam_1300e_restarts.py', 1300, {0: 1e-5, 25: 1e-4, 29: 1.05e-5, 30: 1e-4, 1299: 1e-6}),
+        ('adam_2600e_restarts.py', 2600, {0: 1e-6, 50: 1e-4, 54: 9.64e-6, 55: 1e-4, 65: 1e-4}),
+        ('adam_1500e_step.py', 1500, {0: 1e-4, 1199: 1e-4, 1200: 1e-5}),
+        ('../../steerer/steerer_hrnet_w48_shb.py', 300, {0: 5e-7, 10: 1e-5, 299: 1e-7}),
+        ('../../steerer/steerer_hrnet_w48_qnrf.py', 800, {0: 5e-7, 10: 1e-4, 799: 1e-7}),
+        ('../../sfcn/sfcn_resnet101_nwpu.py', 500, {0: 1e-5, 400: 1e-5 * 0.995**400}),
+    ],
+)
+def test_schedules_of_other_systems(name, epochs, expected):
+    rates = learning_rates(name, epoch_length=1)
+    assert len(rates) == epochs
+    assert {epoch: rates[epoch] for epoch in expected} == pytest.approx(expected, rel=5e-3)
+
+
 @pytest.mark.parametrize('name', ['cpu_1h.py', 'cpu_5min.py'])
 def test_cpu_schedules_warm_up_and_end_at_zero(name):
     rates = learning_rates(name, epoch_length=90)

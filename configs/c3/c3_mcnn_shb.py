@@ -6,3 +6,4 @@ _base_ = [
 
 model = dict(data_preprocessor=dict(mean=_base_.mean, std=_base_.std))
 optim_wrapper = dict(optimizer=dict(lr=1e-4, weight_decay=1e-4))
+train_dataloader = dict(batch_size=16)

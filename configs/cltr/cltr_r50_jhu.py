@@ -5,13 +5,18 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
+limits = dict(type='ResizeToLimits', longest=_base_.longest, shortest=512)
 train_pipeline = [
     dict(type='LoadCrowdImage', lazy=True),
-    dict(type='ResizeToLimits', longest=_base_.longest),
-    dict(type='RandomScaleCrop', crop_size=256, scale_range=(0.7, 1.3)),
+    limits,
+    dict(type='RandomScaleCrop', crop_size=256, scale_range=(0.7, 1.3), scale_prob=0.3),
     dict(type='RandomFlip'),
+    dict(type='PhotoMetricDistortion', brightness=0, contrast=0, saturation=0, gray_prob=0.3),
     dict(type='PackCrowdInputs'),
 ]
+test_pipeline = [dict(type='LoadCrowdImage'), limits, dict(type='PackCrowdInputs')]
 train_dataloader = dict(batch_size=64, dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 
 default_hooks = dict(checkpoint=dict(save_best='count/MAE'))

@@ -10,8 +10,9 @@ model = dict(head=dict(num_queries=700))
 train_pipeline = [
     dict(type='LoadCrowdImage', lazy=True),
     dict(type='ResizeToLimits', longest=_base_.longest),
-    dict(type='RandomScaleCrop', crop_size=256, scale_range=(0.7, 1.3)),
+    dict(type='RandomScaleCrop', crop_size=256, scale_range=(0.7, 1.3), scale_prob=0.3),
     dict(type='RandomFlip'),
+    dict(type='PhotoMetricDistortion', brightness=0, contrast=0, saturation=0, gray_prob=0.1),
     dict(type='PackCrowdInputs'),
 ]
 train_dataloader = dict(batch_size=64, dataset=dict(pipeline=train_pipeline))

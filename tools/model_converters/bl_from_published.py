@@ -13,14 +13,14 @@ EMA, as in a test. ``theirs.pth`` has parameters alone, as their test programs r
 """
 
 import argparse
-from pathlib import Path
+from functools import partial
 
 from mmcrowd import command_line
-from mmcrowd.fileio.checkpoints import load_state_dict, save_checkpoint
 from mmcrowd.models.converters.bl import convert, convert_back
+from mmcrowd.models.converters.files import convert_file
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Convert a published BL, DM-Count or GL checkpoint'
     )
@@ -29,16 +29,19 @@ def main() -> None:
     parser.add_argument(
         '--back', choices=('bl', 'dmc', 'gl'), help='from ours to that of this program'
     )
-    args = parser.parse_args()
-    state_dict = load_state_dict(args.src, 'state_dict' if args.back else 'model_state_dict')
-    try:
-        state_dict = convert_back(state_dict, args.back) if args.back else convert(state_dict)
-    except ValueError as error:
-        raise ValueError(f'{args.src}: {error}') from error
-    key = None if args.back else 'state_dict'
-    save_checkpoint(state_dict, dict(source=Path(args.src).name), args.dst, key)
-    size = sum(value.numel() for value in state_dict.values())
-    print(f'{args.dst}: {len(state_dict)} parameters and buffers, {size:,} numbers')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    if args.back:
+        # Their programs read parameters alone.
+        text = convert_file(
+            args.src, args.dst, partial(convert_back, program=args.back), target_key=None
+        )
+    else:
+        text = convert_file(args.src, args.dst, convert, source_key='model_state_dict')
+    print(text)
 
 
 if __name__ == '__main__':

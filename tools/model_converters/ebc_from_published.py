@@ -14,28 +14,28 @@ EMA, as in a test. ``theirs.pth`` has parameters alone, as their test program re
 """
 
 import argparse
-from pathlib import Path
 
 from mmcrowd import command_line
-from mmcrowd.fileio.checkpoints import load_state_dict, save_checkpoint
 from mmcrowd.models.converters.ebc import convert, convert_back
+from mmcrowd.models.converters.files import convert_file
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Convert a published DMCount-EBC checkpoint')
     parser.add_argument('src', help='checkpoint to convert, .pth')
     parser.add_argument('dst', help='checkpoint to write, .pth')
     parser.add_argument('--back', action='store_true', help='from ours to theirs')
-    args = parser.parse_args()
-    state_dict = load_state_dict(args.src, 'state_dict' if args.back else 'model_state_dict')
-    try:
-        state_dict = convert_back(state_dict) if args.back else convert(state_dict)
-    except ValueError as error:
-        raise ValueError(f'{args.src}: {error}') from error
-    key = None if args.back else 'state_dict'
-    save_checkpoint(state_dict, dict(source=Path(args.src).name), args.dst, key)
-    size = sum(value.numel() for value in state_dict.values())
-    print(f'{args.dst}: {len(state_dict)} parameters and buffers, {size:,} numbers')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    if args.back:
+        # Their program reads parameters alone.
+        text = convert_file(args.src, args.dst, convert_back, target_key=None)
+    else:
+        text = convert_file(args.src, args.dst, convert, source_key='model_state_dict')
+    print(text)
 
 
 if __name__ == '__main__':

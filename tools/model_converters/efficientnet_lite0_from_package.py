@@ -11,26 +11,23 @@ is read; the package is not installed::
 """
 
 import argparse
-from pathlib import Path
 
 from mmcrowd import command_line
-from mmcrowd.fileio.checkpoints import load_state_dict, save_checkpoint
 from mmcrowd.models.converters.efficientnet_lite import convert
+from mmcrowd.models.converters.files import convert_file
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Convert ImageNet weights of EfficientNet-Lite0')
     parser.add_argument('src', help='efficientnet-lite0-57934424.pth of the package')
     parser.add_argument('dst', help='checkpoint to write, .pth')
-    args = parser.parse_args()
-    try:
-        state_dict = convert(load_state_dict(args.src))
-    except ValueError as error:
-        raise ValueError(f'{args.src}: {error}') from error
-    save_checkpoint(state_dict, dict(source=Path(args.src).name), args.dst)
-    size = sum(value.numel() for value in state_dict.values())
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    print(convert_file(args.src, args.dst, convert))
     print(
-        f'{args.dst}: {len(state_dict)} parameters and buffers, {size:,} numbers\n'
         "In a config: model.backbone.init_cfg=dict(type='Pretrained', "
         f"checkpoint='{args.dst}', prefix='backbone')"
     )

@@ -10,10 +10,9 @@ The program (github.com/LoraLinH/Boosting-Crowd-Counting-via-Multifaceted-Attent
 """
 
 import argparse
-from pathlib import Path
 
 from mmcrowd import command_line
-from mmcrowd.fileio.checkpoints import load_state_dict, save_checkpoint
+from mmcrowd.models.converters.files import convert_file
 from mmcrowd.models.converters.man import convert, convert_back
 
 
@@ -27,16 +26,12 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    state_dict = load_state_dict(args.src, 'state_dict' if args.back else 'model_state_dict')
-    try:
-        state_dict = convert_back(state_dict) if args.back else convert(state_dict)
-    except ValueError as error:
-        raise ValueError(f'{args.src}: {error}') from error
-    # Their test program reads parameters alone.
-    key = None if args.back else 'state_dict'
-    save_checkpoint(state_dict, dict(source=Path(args.src).name), args.dst, key)
-    size = sum(value.numel() for value in state_dict.values())
-    print(f'{args.dst}: {len(state_dict)} parameters and buffers, {size:,} numbers')
+    if args.back:
+        # Their program reads parameters alone.
+        text = convert_file(args.src, args.dst, convert_back, target_key=None)
+    else:
+        text = convert_file(args.src, args.dst, convert, source_key='model_state_dict')
+    print(text)
 
 
 if __name__ == '__main__':

@@ -14,28 +14,27 @@ EMA, as in a test.
 """
 
 import argparse
-from pathlib import Path
 
 from mmcrowd import command_line
-from mmcrowd.fileio.checkpoints import load_state_dict, save_checkpoint
+from mmcrowd.models.converters.files import convert_file
 from mmcrowd.models.converters.pml import convert, convert_back
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Convert a checkpoint of the PML authors' program")
     parser.add_argument('src', help='checkpoint to convert, .pth')
     parser.add_argument('dst', help='checkpoint to write, .pth')
     parser.add_argument('--back', action='store_true', help='from ours to theirs')
-    args = parser.parse_args()
-    state_dict = load_state_dict(args.src, 'state_dict' if args.back else 'model')
-    try:
-        state_dict = convert_back(state_dict) if args.back else convert(state_dict)
-    except ValueError as error:
-        raise ValueError(f'{args.src}: {error}') from error
-    key = 'model' if args.back else 'state_dict'
-    save_checkpoint(state_dict, dict(source=Path(args.src).name), args.dst, key)
-    size = sum(value.numel() for value in state_dict.values())
-    print(f'{args.dst}: {len(state_dict)} parameters and buffers, {size:,} numbers')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    if args.back:
+        text = convert_file(args.src, args.dst, convert_back, target_key='model')
+    else:
+        text = convert_file(args.src, args.dst, convert, source_key='model')
+    print(text)
 
 
 if __name__ == '__main__':

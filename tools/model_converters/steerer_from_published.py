@@ -13,10 +13,11 @@ On the way back the numbers that no step uses are left out, or are those of the 
 """
 
 import argparse
-from pathlib import Path
+from functools import partial
 
 from mmcrowd import command_line
-from mmcrowd.fileio.checkpoints import load_state_dict, save_checkpoint
+from mmcrowd.fileio.checkpoints import load_state_dict
+from mmcrowd.models.converters.files import convert_file
 from mmcrowd.models.converters.steerer import convert, convert_back, unused
 
 
@@ -33,17 +34,13 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    state_dict = load_state_dict(args.src)
     rest = unused(load_state_dict(args.unused_from)) if args.unused_from else None
-    try:
-        state_dict = convert_back(state_dict, rest) if args.back else convert(state_dict)
-    except ValueError as error:
-        raise ValueError(f'{args.src}: {error}') from error
-    # Their program reads parameters alone.
-    key = None if args.back else 'state_dict'
-    save_checkpoint(state_dict, dict(source=Path(args.src).name), args.dst, key)
-    size = sum(value.numel() for value in state_dict.values())
-    print(f'{args.dst}: {len(state_dict)} parameters and buffers, {size:,} numbers')
+    if args.back:
+        # Their program reads parameters alone.
+        text = convert_file(args.src, args.dst, partial(convert_back, unused=rest), target_key=None)
+    else:
+        text = convert_file(args.src, args.dst, convert)
+    print(text)
 
 
 if __name__ == '__main__':

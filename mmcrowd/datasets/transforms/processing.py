@@ -38,6 +38,11 @@ class RandomScaleCrop(BaseTransform):
     Args:
         crop_size: Size of the crop in pixels, ``(h, w)`` or one number for both. Defaults to 512.
         scale_range: Range of the uniformly drawn scale. Defaults to (0.5, 1.5), the authors'.
+        scale_prob: Probability that a scale is drawn; otherwise it is 1. Defaults to 1.0.
+
+    Raises:
+        ValueError: ``crop_size`` is not positive, ``scale_range`` is no range of positive numbers,
+            or ``scale_prob`` is no probability.
 
     Examples:
         >>> from mmcrowd.datasets.transforms import LoadCrowdImage
@@ -46,13 +51,21 @@ class RandomScaleCrop(BaseTransform):
         (32, 32, 3)
     """
 
-    def __init__(self, crop_size: int | tuple[int, int] = 512, scale_range=(0.5, 1.5)):
+    def __init__(
+        self,
+        crop_size: int | tuple[int, int] = 512,
+        scale_range: tuple[float, float] = (0.5, 1.5),
+        scale_prob: float = 1.0,
+    ):
         self.crop_size = (crop_size, crop_size) if isinstance(crop_size, int) else tuple(crop_size)
         self.scale_range = tuple(scale_range)
         if min(self.crop_size) < 1:
             raise ValueError(f'crop_size={crop_size!r}, expected positive pixels')
         if not 0 < self.scale_range[0] <= self.scale_range[1]:
             raise ValueError(f'scale_range={scale_range!r}, expected 0 < low <= high')
+        if not 0 <= scale_prob <= 1:
+            raise ValueError(f'scale_prob={scale_prob!r}, expected a probability')
+        self.scale_prob = scale_prob
 
     def transform(self, results: dict) -> dict:
         _no_pixel_targets(results)
@@ -97,6 +110,9 @@ class RandomScaleCrop(BaseTransform):
 
     @cache_randomness
     def _draw_scale(self) -> float:
+        # Where every scale is drawn there is no other draw before it: seeds give the same crops.
+        if self.scale_prob < 1 and np.random.rand() >= self.scale_prob:
+            return 1.0
         return np.random.uniform(*self.scale_range)
 
     @cache_randomness
@@ -107,7 +123,10 @@ class RandomScaleCrop(BaseTransform):
         return x0, y0
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(crop_size={self.crop_size}, scale_range={self.scale_range})'
+        return (
+            f'{type(self).__name__}(crop_size={self.crop_size}, scale_range={self.scale_range}, '
+            f'scale_prob={self.scale_prob})'
+        )
 
 
 @TRANSFORMS.register_module(name=['ResizeToLimits', 'LimitSide'])

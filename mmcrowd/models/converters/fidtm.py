@@ -8,7 +8,7 @@ import torch
 from mmcrowd.models.backbones import HRNetBilinear
 from mmcrowd.models.heads import MapHead
 
-from .names import backwards, rename
+from .names import name_table, rename_network
 
 # Beginnings of the names: theirs, ours. The first that fits counts.
 NAMES = [
@@ -25,25 +25,26 @@ def convert(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
     Raises:
         ValueError: They are not those of HRNet-W48 with its head; the message names some that are
-            missing or unknown.
+            missing, unknown or of another shape.
     """
-    result = {rename(name, NAMES): value for name, value in state_dict.items()}
-    with torch.device('meta'):
-        parts: dict[str, torch.nn.Module] = dict(backbone=HRNetBilinear('w48'), head=MapHead())
-    expected = {f'{part}.{name}' for part in parts for name in parts[part].state_dict()}
-    missing, unknown = sorted(expected - set(result)), sorted(set(result) - expected)
-    if missing or unknown:
-        raise ValueError(
-            f'not HRNet-W48 with the head of FIDTM: {len(missing)} parameters are missing '
-            f'{missing[:3]}, {len(unknown)} are unknown {unknown[:3]}'
-        )
-    return result
+    table = name_table(_parts(), NAMES)
+    return rename_network(state_dict, {'HRNet-W48 with the head of FIDTM': table})
 
 
 def convert_back(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Give the parameters of a counter of ``configs/fidtm`` the published names.
 
     Their program loads nothing, and says nothing, unless each begins with ``module.``.
+
+    Raises:
+        ValueError: As for :func:`convert`.
     """
-    pairs = backwards(NAMES)
-    return {f'module.{rename(name, pairs)}': value for name, value in state_dict.items()}
+    table = name_table(_parts(), NAMES, back=True)
+    result = rename_network(state_dict, {'HRNet-W48 with the head of FIDTM': table})
+    return {f'module.{name}': value for name, value in result.items()}
+
+
+def _parts() -> dict[str, torch.nn.Module]:
+    """The parts of the network, without values."""
+    with torch.device('meta'):
+        return dict(backbone=HRNetBilinear('w48'), head=MapHead())

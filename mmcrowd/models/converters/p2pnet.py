@@ -11,7 +11,7 @@ from mmcrowd.models.backbones import VGGFeatures
 from mmcrowd.models.heads import PointHead
 from mmcrowd.models.necks import TopDownFusion
 
-from .names import backwards, rename
+from .names import name_table, rename_network
 
 # Convolutions of the backbone: their body and place in it, where the normalisation is the next
 # layer, and our place, where it is part of the layer.
@@ -55,34 +55,10 @@ def convert(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         ValueError: They are not those of P2PNet on VGG16-bn with four reference points in a cell;
             the message names some that are missing, unknown or of another shape.
     """
-    result = {
-        rename(name, NAMES): value
-        for name, value in state_dict.items()
-        if name.rpartition('.')[0] not in UNUSED
+    used = {
+        name: value for name, value in state_dict.items() if name.rpartition('.')[0] not in UNUSED
     }
-    with torch.device('meta'):
-        parts: dict[str, torch.nn.Module] = dict(
-            backbone=VGGFeatures(16, norm_cfg=dict(type='BN')),
-            neck=TopDownFusion([512, 512]),
-            head=PointHead(256),
-        )
-    expected = {
-        f'{part}.{name}': value.shape
-        for part in parts
-        for name, value in parts[part].state_dict().items()
-    }
-    missing, unknown = sorted(set(expected) - set(result)), sorted(set(result) - set(expected))
-    unlike = [
-        f'{name} {tuple(value.shape)} instead of {tuple(expected[name])}'
-        for name, value in result.items()
-        if name in expected and value.shape != expected[name]
-    ]
-    if missing or unknown or unlike:
-        raise ValueError(
-            f'not P2PNet on VGG16-bn: {len(missing)} parameters are missing {missing[:3]}, '
-            f'{len(unknown)} are unknown {unknown[:3]}, {len(unlike)} differ in shape {unlike[:3]}'
-        )
-    return result
+    return rename_network(used, {'P2PNet on VGG16-bn': name_table(_parts(), NAMES)})
 
 
 def unused(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -101,13 +77,23 @@ def convert_back(
             load all the same, see :func:`unused`. Defaults to None, zeros.
 
     Raises:
-        ValueError: A name does not belong to such a network.
+        ValueError: They are not those of such a network.
     """
-    pairs = backwards(NAMES)
-    result = {rename(name, pairs): value for name, value in state_dict.items()}
+    table = name_table(_parts(), NAMES, back=True)
+    result = rename_network(state_dict, {'P2PNet on VGG16-bn': table})
     if unused is None:
         unused = {}
         for name, shape in UNUSED.items():
             unused[f'{name}.weight'] = torch.zeros(shape)
             unused[f'{name}.bias'] = torch.zeros(shape[0])
     return {**result, **unused}
+
+
+def _parts() -> dict[str, torch.nn.Module]:
+    """The parts of the network, without values."""
+    with torch.device('meta'):
+        return dict(
+            backbone=VGGFeatures(16, norm_cfg=dict(type='BN')),
+            neck=TopDownFusion([512, 512]),
+            head=PointHead(256),
+        )

@@ -8,7 +8,7 @@ class DensityCounter(BaseCounter):
     """A counter that predicts a map, by default a density map whose sum is the count.
 
     Any density loss trains it, and with a localizer it gives points beside the count. For a map
-    that does not sum to the count, such as that of FIDTM, ``count_from='points'`` counts the
+    that does not sum to the count, such as one of peaks, ``count_from='points'`` counts the
     localizer's points. The arguments are those of :class:`BaseCounter`.
 
     Examples:

@@ -7,8 +7,7 @@ from .base_counter import BaseCounter
 class PointCounter(BaseCounter):
     """A counter that predicts a set of points, whose number is the count.
 
-    By default those proposals of the head are accepted that are likely to be a person, as in P2PNet
-    (Song et al., ICCV 2021).
+    By default those proposals of the head are accepted that are likely to be a person.
 
     Args:
         *args: See :class:`BaseCounter`.

@@ -15,6 +15,7 @@ from mmcrowd.models.attention import (
     sine_encoding,
     usable_mask,
 )
+from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 
 
@@ -110,7 +111,7 @@ class CLTRHead(BaseModule):
         mask = usable_mask(padded.flatten(1))
 
         embedding = self.embedding.weight.expand(len(features), -1, -1)
-        reference = _full(self.reference(self.embedding.weight)).sigmoid()
+        reference = at_least_float32(self.reference(self.embedding.weight)).sigmoid()
         sine = self._encode(reference).to(features).expand_as(embedding)
         x = torch.zeros_like(embedding)
         height, width = padding_mask.shape[-2:]
@@ -122,9 +123,9 @@ class CLTRHead(BaseModule):
             scaled = sine if i == 0 else sine * self.sine_scale(x)
             x = layer(x, embedding, scaled, memory, position, mask)
             seen = self.norm(x)
-            raw = _full(self.predict_points(self.point_layers(seen)))
+            raw = at_least_float32(self.predict_points(self.point_layers(seen)))
             points = (raw[..., :2] + start).sigmoid().flip(-1) * size
-            logits = _full(self.predict_logits(seen))
+            logits = at_least_float32(self.predict_logits(seen))
             layers.append(dict(points=points, logits=logits, spacing=raw[..., 2].sigmoid()))
         return dict(layers[-1], auxiliary=layers[:-1])
 
@@ -134,8 +135,3 @@ class CLTRHead(BaseModule):
         if self.transpose_reference:
             reference = reference.flip(-1)
         return sine_encoding(reference * (2 * math.pi), channels).flatten(1)
-
-
-def _full(values: Tensor) -> Tensor:
-    """At least in float32: positions need more digits than bfloat16 has."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -5,6 +5,7 @@ from mmengine.model import BaseModule
 from torch import nn
 from torch.nn import functional as F
 
+from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 
 
@@ -75,8 +76,7 @@ class EBCHead(BaseModule):
         x = F.interpolate(features, scale_factor=2, mode='bilinear', align_corners=False)
         for conv in self.convs:
             x = F.relu(conv(x))
-        logits = self.predict(x)
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        logits = at_least_float32(self.predict(x))
         with torch.autocast(logits.device.type, enabled=False):
             centres = self.bin_centres.to(logits.dtype).view(-1, 1, 1)
             density = (logits.softmax(1) * centres).sum(1, keepdim=True)

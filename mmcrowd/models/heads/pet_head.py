@@ -19,6 +19,7 @@ from mmcrowd.models.attention import (
     to_windows,
     usable_mask,
 )
+from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 
 # Cells of 8 pixels: the window of the decoder for sparse queries, and a cell of the split map.
@@ -165,7 +166,7 @@ class PETHead(BaseModule):
             mean = F.avg_pool2d(memory, SPLIT)
         else:
             mean = F.avg_pool2d(memory * inside, SPLIT) / share.clamp(min=1 / (8 * 16))
-        split = _full(self.predict_split(mean)).sigmoid()
+        split = at_least_float32(self.predict_split(mean)).sigmoid()
         return split.masked_fill(share == 0, torch.nan)[:, 0]
 
     def _propose(
@@ -225,11 +226,11 @@ class PETHead(BaseModule):
             for x in (decoded, present[..., None])
         )
         present = present[..., 0]
-        offsets = _full(getattr(self, f'{grid.name}_offsets')(decoded)).sigmoid()
+        offsets = at_least_float32(getattr(self, f'{grid.name}_offsets')(decoded)).sigmoid()
         y, x = torch.meshgrid(rows, columns, indexing='ij')
         places = torch.stack((x, y), -1).flatten(0, 1)
         points = places + self.reach * (2 * offsets.flip(-1) - 1)
-        logits = _full(getattr(self, f'predict_{grid.name}_logits')(decoded))
+        logits = at_least_float32(getattr(self, f'predict_{grid.name}_logits')(decoded))
         if not self.training:
             logits[..., 1] = logits[..., 1].masked_fill(~present, -torch.inf)
         return dict(
@@ -249,11 +250,6 @@ class PETHead(BaseModule):
         for layer in self.decoder:
             queries = layer(queries, encoding, memory, position, query_padding, memory_padding)
         return self.norm(queries)
-
-
-def _full(values: Tensor) -> Tensor:
-    """At least in float32: positions need more digits than bfloat16 has."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _enlarge(region: Tensor, size: Sequence[int]) -> Tensor:

@@ -7,6 +7,7 @@ from mmengine.model import BaseModule
 from torch import nn
 
 from mmcrowd.ops.cells import cell_centre
+from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 
 
@@ -132,6 +133,5 @@ class PointHead(BaseModule):
     def _per_point(self, maps: torch.Tensor) -> torch.Tensor:
         """Two values per reference point: ``(N, rows * cols * 2, h, w) -> (N, R, 2)``."""
         # Positions need more digits than bfloat16 has.
-        maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
-        maps = maps.unflatten(1, (*self.points_per_cell, 2))
+        maps = at_least_float32(maps).unflatten(1, (*self.points_per_cell, 2))
         return maps.permute(0, 4, 1, 5, 2, 3).reshape(len(maps), -1, 2)

@@ -4,6 +4,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import nn
 
+from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 
 
@@ -65,11 +66,11 @@ class ZIPHead(BaseModule):
         """
         if not isinstance(features, torch.Tensor):
             features = features[0]
-        pi_logits, bin_logits = self.predict_pi(features), self.predict_bins(features)
-        dtype = torch.promote_types(pi_logits.dtype, torch.float32)
-        pi_logits, bin_logits = pi_logits.to(dtype), bin_logits.to(dtype)
+        pi_logits, bin_logits = (
+            at_least_float32(predict(features)) for predict in (self.predict_pi, self.predict_bins)
+        )
         with torch.autocast(features.device.type, enabled=False):
-            centres = self.bin_centres.to(dtype).view(-1, 1, 1)
+            centres = self.bin_centres.to(bin_logits.dtype).view(-1, 1, 1)
             rate = (bin_logits.softmax(1) * centres).sum(1, keepdim=True)
             density = pi_logits.softmax(1)[:, 1:] * rate
         return dict(pi_logits=pi_logits, bin_logits=bin_logits, rate=rate, density=density)

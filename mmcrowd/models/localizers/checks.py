@@ -1,6 +1,7 @@
-"""What every localizer of a map asks of its input."""
+"""What localizers ask of their input."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,6 +28,24 @@ def take_source(outputs: Tensor | Mapping[str, Tensor], source: str, localizer: 
             f'{type(localizer).__name__}: source={source!r} is none of the outputs {list(outputs)}'
         )
     return outputs[source]
+
+
+def inside_image(points: Tensor, outputs: Mapping[str, Any]) -> Tensor:
+    """Which points lie inside of the image.
+
+    Args:
+        points: ``(R, 2)`` positions ``(x, y)`` in input pixels.
+        outputs: Outputs of the network for one image, perhaps with ``img_shape``, its (height,
+            width) in input pixels.
+
+    Returns:
+        ``(R,)`` bool; all where the size of the image is not known.
+    """
+    if 'img_shape' not in outputs:
+        return torch.ones_like(points[:, 0], dtype=torch.bool)
+    height, width = outputs['img_shape']
+    end = points.new_tensor((width, height)) - 0.5
+    return ((points >= -0.5) & (points < end)).all(1)
 
 
 def check_density(density: Tensor, stride: int, localizer: object) -> None:

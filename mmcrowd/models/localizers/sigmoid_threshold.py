@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from mmcrowd.models.localizers.checks import take_source
+from mmcrowd.models.localizers.checks import inside_image, take_source
 from mmcrowd.registry import TASK_UTILS
 
 
@@ -81,8 +81,6 @@ class SigmoidThreshold:
         else:
             scores = scores[:, -1]
         accepted = scores >= self.score_threshold
-        if 'img_shape' in outputs and not self.keep_outside:
-            height, width = outputs['img_shape']
-            end = points.new_tensor((width, height)) - 0.5
-            accepted &= ((points >= -0.5) & (points < end)).all(1)
+        if not self.keep_outside:
+            accepted &= inside_image(points, outputs)
         return points[accepted], scores[accepted]

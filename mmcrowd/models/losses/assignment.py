@@ -9,28 +9,38 @@ from torch import Tensor
 
 
 @torch.no_grad()
-def assign(costs: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]] | None:
+def assign(
+    costs: Sequence[Tensor], allowed: Sequence[Tensor] | None = None
+) -> list[tuple[Tensor, Tensor]] | None:
     """Assign rows to columns one to one, at the least sum of costs, in each of several matrices.
 
     As many pairs are made as can be. All matrices go to the host in one transfer and all pairs
     return in one, so that the host waits for the device once.
 
     Args:
-        costs: Matrices ``(m, R)`` of one dtype and device; inf for pairs that may not be made, by
-            whole columns.
+        costs: Matrices ``(m, R)`` of one dtype and device.
+        allowed: For each matrix ``(R,)`` bool, the columns that may be taken. Defaults to None,
+            all.
 
     Returns:
         For each matrix the indices of the rows and of the columns of the pairs, int64, on the
-        device of the costs, ascending in the rows. None if a cost is NaN or -inf.
+        device of the costs, ascending in the rows. None if a cost of an allowed column is not
+        finite.
 
     Examples:
-        >>> inf = torch.inf
-        >>> assign([torch.tensor([[1.0, 2.0, inf], [1.0, 4.0, inf]]), torch.zeros(0, 3)])
+        >>> assign([torch.tensor([[1.0, 2.0, 9.0], [1.0, 4.0, 9.0]]), torch.zeros(0, 3)])
         [(tensor([0, 1]), tensor([1, 0])), (tensor([], dtype=torch.int64), tensor([], ...))]
     """
     device = costs[0].device
+    # From here on an infinite cost is that of a column that may not be taken.
+    costs = [cost.nan_to_num(torch.nan, torch.nan, torch.nan) for cost in costs]
+    if allowed is not None:
+        costs = [
+            cost.masked_fill(~columns, torch.inf)
+            for cost, columns in zip(costs, allowed, strict=True)
+        ]
     flat = torch.cat([cost.flatten() for cost in costs]).cpu().numpy()
-    if np.isnan(flat).any() or np.isneginf(flat).any():
+    if np.isnan(flat).any():
         return None
     ends = np.cumsum([cost.numel() for cost in costs])[:-1]
     pairs, numbers = [], []

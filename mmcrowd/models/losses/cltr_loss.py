@@ -189,7 +189,6 @@ class CLTRLoss(OutputLoss):
             + score[:, i, None]
             for i, truth in enumerate(truths)
         ]
-        costs = [cost.nan_to_num(torch.nan, torch.nan, torch.nan) for cost in costs]
         pairs = assign([cost[layer] for layer in range(len(vectors)) for cost in costs])
         if pairs is None:
             return None

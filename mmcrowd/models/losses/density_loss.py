@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from mmcrowd.ops.partition import Partition, partition_batch
+from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.structures import CrowdDataSample, short_image_sides, stack_partitions
 
 
@@ -67,7 +68,7 @@ class DensityLoss(nn.Module):
         """
         check_batch(self, density, points, stride, partition, image_sides)
         with torch.autocast(density.device.type, enabled=False):
-            density = density.to(torch.promote_types(density.dtype, torch.float32))
+            density = at_least_float32(density)
             points = [_like(p, density) for p in points]
             if not self.needs_partition:
                 partition = None

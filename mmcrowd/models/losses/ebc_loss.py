@@ -1,21 +1,17 @@
 """Loss of enhanced blockwise classification (Ma, Sanchez and Guha: *CLIP-EBC: CLIP Can Count
 Accurately through Enhanced Blockwise Classification*, arXiv 2403.09281)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from mmcrowd.registry import MODELS
-from mmcrowd.structures import CrowdDataSample
 
-from .block_terms import bin_cross_entropy, block_counts, total_variation, transport
-from .checks import check_not_negative
-from .output_loss import OutputLoss
+from .block_loss import BlockLoss
 
 
 @MODELS.register_module()
-class EBCLoss(OutputLoss):
+class EBCLoss(BlockLoss):
     """Loss of a counter with a :class:`~mmcrowd.models.heads.EBCHead`.
 
     It takes ``bin_logits`` and ``density`` from the outputs: a cross-entropy of the bins, and terms
@@ -43,7 +39,9 @@ class EBCLoss(OutputLoss):
     Examples:
         Two blocks, of which the network knows nothing, and one person.
 
+        >>> import torch
         >>> from mmengine.structures import InstanceData
+        >>> from mmcrowd.structures import CrowdDataSample
         >>> density = torch.full((1, 1, 1, 2), 0.5)
         >>> outputs = dict(bin_logits=torch.zeros(1, 2, 1, 2), density=density)
         >>> sample = CrowdDataSample(gt_instances=InstanceData(points=torch.tensor([[9.0, 3.0]])))
@@ -51,8 +49,6 @@ class EBCLoss(OutputLoss):
         >>> {name: round(term.item(), 4) for name, term in terms.items() if name != 'loss_ot'}
         {'loss_ce': 1.3863, 'loss_count': 0.0, 'loss_tv': 0.01}
     """
-
-    bins: Tensor
 
     def __init__(
         self,
@@ -65,11 +61,10 @@ class EBCLoss(OutputLoss):
         mse_weight: float = 0.0,
         one_per_pixel: bool = False,
     ):
-        super().__init__()
         bins = list(bins)
         if len(bins) < 2 or bins[0] != 0 or bins != sorted(set(bins)):
             raise ValueError(f'EBCLoss: bins must be 0 and ascend from there, but got {bins}')
-        self.weights = dict(
+        weights = dict(
             ce=ce_weight,
             count=count_weight,
             ot=ot_weight,
@@ -77,51 +72,14 @@ class EBCLoss(OutputLoss):
             mae=mae_weight,
             mse=mse_weight,
         )
-        check_not_negative(self, **{f'{name}_weight': w for name, w in self.weights.items()})
-        if not any(self.weights.values()):
-            raise ValueError('EBCLoss: all weights are 0, expected a positive one')
-        self.one_per_pixel = one_per_pixel
-        self.host_step = one_per_pixel
-        self.register_buffer('bins', torch.tensor(bins), persistent=False)
+        super().__init__(bins, weights, one_per_pixel)
 
-    def loss(
-        self, outputs: dict[str, Tensor], data_samples: list[CrowdDataSample], stride: int
-    ) -> dict[str, Tensor]:
-        """Compute the terms whose weight is not 0, see :class:`OutputLoss`.
-
-        Returns:
-            ``loss_ce``, ``loss_count``, ``loss_ot``, ``loss_tv``, ``loss_mae``, ``loss_mse``.
-
-        Raises:
-            ValueError: The head predicts another number of bins.
-        """
-        logits, density = (
-            outputs[key].to(torch.promote_types(outputs[key].dtype, torch.float32))
-            for key in ('bin_logits', 'density')
+    def own_terms(
+        self, outputs: Mapping[str, Tensor], counts: Tensor
+    ) -> dict[str, Callable[[], Tensor]]:
+        """``mae`` and ``mse``, see the base class."""
+        difference = outputs['density'] - counts
+        return dict(
+            mae=lambda: difference.abs().sum((1, 2, 3)),
+            mse=lambda: difference.square().sum((1, 2, 3)),
         )
-        if logits.shape[1] != len(self.bins):
-            raise ValueError(
-                f'EBCLoss: {len(self.bins)} bins, but the head predicts {logits.shape[1]}; its '
-                'bin_centres need as many'
-            )
-        points = [sample.gt_instances.points.to(density) for sample in data_samples]
-        with torch.autocast(density.device.type, enabled=False):
-            size = tuple(density.shape[2:])
-            counts = block_counts(points, size, stride, self.one_per_pixel)
-            terms = {}
-            if self.weights['ce']:
-                terms['ce'] = bin_cross_entropy(logits, counts, self.bins)
-            if self.weights['count']:
-                number = torch.tensor([len(p) for p in points]).to(density, non_blocking=True)
-                terms['count'] = (density.sum((1, 2, 3)) - number).abs()
-            if self.weights['ot']:
-                terms['ot'] = transport(density, points, stride)
-            if self.weights['tv']:
-                terms['tv'] = total_variation(density, counts, points)
-            if self.weights['mae']:
-                terms['mae'] = (density - counts).abs().sum((1, 2, 3))
-            if self.weights['mse']:
-                terms['mse'] = (density - counts).square().sum((1, 2, 3))
-            return {
-                f'loss_{name}': self.weights[name] * term.mean() for name, term in terms.items()
-            }

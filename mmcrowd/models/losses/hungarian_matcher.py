@@ -1,13 +1,12 @@
 """One-to-one matching of predicted with annotated points (Song et al.: *Rethinking Counting and
 Localization in Crowds: A Purely Point-Based Framework*, ICCV 2021)."""
 
-import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from mmcrowd.registry import TASK_UTILS
 
+from .assignment import assign
 from .checks import check_choice
 
 SCORES = ('probability', 'logit')
@@ -104,11 +103,10 @@ class HungarianMatcher:
         cost = matching_cost(
             proposals, logits, points, self.score, self.distance_weight, self.score_weight
         )
-        cost = cost.cpu().numpy()
-        if not np.isfinite(cost).all():
+        pairs = assign([cost])
+        if pairs is None:
             raise ValueError(
                 'HungarianMatcher: proposals, logits and points must be finite, but got '
-                f'{np.count_nonzero(~np.isfinite(cost))} of {cost.size} costs that are not'
+                f'{int((~cost.isfinite()).sum())} of {cost.numel()} costs that are not'
             )
-        point, proposal = linear_sum_assignment(cost)
-        return tuple(torch.from_numpy(index).to(proposals.device) for index in (point, proposal))
+        return pairs[0]

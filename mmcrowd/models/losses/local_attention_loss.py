@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
@@ -35,7 +36,7 @@ def region_inconsistency(features: Tensor) -> Tensor:
         >>> region_inconsistency(features).round(decimals=3)
         tensor([2., 0.])
     """
-    f = features.to(torch.promote_types(features.dtype, torch.float32)).flatten(2)
+    f = at_least_float32(features).flatten(2)
     mean = f.mean(2, keepdim=True)
     # The gradient of a norm at 0 is 0 where torch computes it, not NaN as that of a root.
     norms = f.norm(dim=1) * mean.norm(dim=1)

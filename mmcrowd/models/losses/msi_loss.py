@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmcrowd.ops.grid import points_per_cell
+from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
@@ -176,8 +177,7 @@ class MSILoss(OutputLoss):
                 the one before, or the cells of the coarsest do not divide the patch.
         """
         densities = outputs[self.source]
-        dtype = torch.promote_types(densities[0].dtype, torch.float32)
-        densities = [self.factor * density.to(dtype) for density in densities]
+        densities = [self.factor * at_least_float32(density) for density in densities]
         self._check(densities, stride)
         points = [sample.gt_instances.points.to(densities[0]) for sample in data_samples]
         with torch.autocast(densities[0].device.type, enabled=False):

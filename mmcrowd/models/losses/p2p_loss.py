@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS, TASK_UTILS
 from mmcrowd.structures import CrowdDataSample
 
@@ -144,7 +145,7 @@ class P2PLoss(OutputLoss):
             )
         overflows = may_overflow(proposals, logits)
         with torch.autocast(proposals.device.type, enabled=False):
-            proposals = proposals.to(torch.promote_types(proposals.dtype, torch.float32))
+            proposals = at_least_float32(proposals)
             logits = logits.to(proposals)
             points = [p.to(proposals) for p in points]
             finite = torch.stack((proposals, logits)).isfinite()

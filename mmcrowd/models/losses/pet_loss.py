@@ -173,22 +173,14 @@ class PETLoss(OutputLoss):
             For each set and image the indices of the matched points and of their proposals; None
             if a number is not finite.
         """
-        costs = []
+        costs, present = [], []
         for part in sets.values():
             for i, truth in enumerate(points):
                 proposals = part['points'][i].detach()
-                cost = matching_cost(
-                    proposals,
-                    part['logits'][i].detach(),
-                    truth.to(proposals),
-                    'probability',
-                    0.05,
-                    1,
-                )
-                # An infinite proposal must not be taken for an absent one.
-                cost = cost.nan_to_num(torch.nan, torch.nan, torch.nan)
-                costs.append(cost.masked_fill(~part['present'][i], torch.inf))
-        pairs = assign(costs)
+                image = proposals, part['logits'][i].detach(), truth.to(proposals)
+                costs.append(matching_cost(*image, 'probability', 0.05, 1))
+                present.append(part['present'][i])
+        pairs = assign(costs, present)
         if pairs is None:
             return None
         return [pairs[start : start + len(points)] for start in range(0, len(pairs), len(points))]

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mmcrowd.ops.partition import Partition, partition_batch
+from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample, short_image_sides, stack_partitions
 
@@ -107,8 +108,7 @@ class TopBayesianLoss(OutputLoss):
         self, outputs: dict[str, Tensor], data_samples: list[CrowdDataSample], stride: int
     ) -> dict[str, Tensor]:
         """Compute both terms, see :class:`OutputLoss`."""
-        density = outputs['density']
-        density = density.to(torch.promote_types(density.dtype, torch.float32))
+        density = at_least_float32(outputs['density'])
         points, visible = [], []
         for sample in data_samples:
             heads = sample.gt_instances

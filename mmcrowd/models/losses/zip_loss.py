@@ -2,18 +2,15 @@
 Poisson Modeling*, arXiv 2506.19955)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mmcrowd.registry import MODELS
-from mmcrowd.structures import CrowdDataSample
 
-from .block_terms import bin_cross_entropy, block_counts, total_variation, transport
-from .checks import check_not_negative
-from .output_loss import OutputLoss
+from .block_loss import BlockLoss
 
 # Joins probabilities and rates before their logarithm. It is part of the published loss: a block of
 # which the network is sure and wrong costs at most 18, and then has no gradient.
@@ -69,7 +66,7 @@ def multiscale_mae(density: Tensor, counts: Tensor, scales: Sequence[int]) -> Te
 
 
 @MODELS.register_module()
-class ZIPLoss(OutputLoss):
+class ZIPLoss(BlockLoss):
     """Loss of a counter with a :class:`~mmcrowd.models.heads.ZIPHead`.
 
     It takes ``pi_logits``, ``bin_logits``, ``rate`` and ``density`` from the outputs. The default
@@ -82,15 +79,15 @@ class ZIPLoss(OutputLoss):
         bins: Lowest count of each bin, ascending, the first ones 0 and 1: the first bin are the
             empty blocks, the last one has no upper end.
         nll_weight: Weight of :func:`zip_nll`. Defaults to 1.0.
-        ce_weight: Weight of :func:`bin_cross_entropy`. Defaults to 1.0.
+        ce_weight: Weight of :func:`~.block_terms.bin_cross_entropy`. Defaults to 1.0.
         mae_weight: Weight of :func:`multiscale_mae`. Defaults to 1.0.
         count_weight: Weight of the absolute error of the count. Defaults to 1.0.
         ot_weight: Weight of the transport term of :func:`~.dm_count_loss.dm_count_loss`. Defaults
             to 0.0.
         tv_weight: Weight of its total variation term. Defaults to 0.0.
         scales: See :func:`multiscale_mae`. Defaults to (1, 2, 4).
-        one_per_pixel: See :func:`block_counts`, a host step; the error of the count and the
-            transport term take all points. Defaults to False.
+        one_per_pixel: See :func:`~.block_terms.block_counts`, a host step; the error of the count
+            and the transport term take all points. Defaults to False.
 
     Raises:
         ValueError: The bins or scales are not as described, a weight is negative, or all are 0.
@@ -99,6 +96,7 @@ class ZIPLoss(OutputLoss):
         A block of which the network is sure that nobody is there, and one with a person.
 
         >>> from mmengine.structures import InstanceData
+        >>> from mmcrowd.structures import CrowdDataSample
         >>> pi_logits = torch.tensor([[[[9.0, 0.0]], [[0.0, 9.0]]]])
         >>> outputs = dict(
         ...     pi_logits=pi_logits,
@@ -110,6 +108,8 @@ class ZIPLoss(OutputLoss):
         >>> ZIPLoss(bins=[0, 1], mae_weight=0).loss(outputs, [sample], stride=16)
         {'loss_nll': tensor(1.0002), 'loss_ce': tensor(0.), 'loss_count': tensor(0.)}
     """
+
+    sources = ('pi_logits', 'bin_logits', 'rate', 'density')
 
     def __init__(
         self,
@@ -123,13 +123,12 @@ class ZIPLoss(OutputLoss):
         scales: Sequence[int] = (1, 2, 4),
         one_per_pixel: bool = False,
     ):
-        super().__init__()
         bins = list(bins)
         if bins[:2] != [0, 1] or bins != sorted(set(bins)):
             raise ValueError(f'ZIPLoss: bins must be 0, 1 and ascend from there, but got {bins}')
         if not scales or min(scales) < 1:
             raise ValueError(f'ZIPLoss: scales must be positive numbers, but got {tuple(scales)}')
-        self.weights = dict(
+        weights = dict(
             nll=nll_weight,
             ce=ce_weight,
             mae=mae_weight,
@@ -137,52 +136,14 @@ class ZIPLoss(OutputLoss):
             ot=ot_weight,
             tv=tv_weight,
         )
-        check_not_negative(self, **{f'{name}_weight': w for name, w in self.weights.items()})
-        if not any(self.weights.values()):
-            raise ValueError('ZIPLoss: all weights are 0, expected a positive one')
+        super().__init__(bins[1:], weights, one_per_pixel)
         self.scales = tuple(scales)
-        self.one_per_pixel = one_per_pixel
-        self.host_step = one_per_pixel
-        self.register_buffer('bins', torch.tensor(bins[1:]), persistent=False)
 
-    def loss(
-        self, outputs: dict[str, Tensor], data_samples: list[CrowdDataSample], stride: int
-    ) -> dict[str, Tensor]:
-        """Compute the terms whose weight is not 0, see :class:`OutputLoss`.
-
-        Returns:
-            ``loss_nll``, ``loss_ce``, ``loss_mae``, ``loss_count``, ``loss_ot``, ``loss_tv``.
-
-        Raises:
-            ValueError: The head predicts another number of bins.
-        """
-        pi_logits, bin_logits, rate, density = (
-            outputs[key].to(torch.promote_types(outputs[key].dtype, torch.float32))
-            for key in ('pi_logits', 'bin_logits', 'rate', 'density')
+    def own_terms(
+        self, outputs: Mapping[str, Tensor], counts: Tensor
+    ) -> dict[str, Callable[[], Tensor]]:
+        """``nll`` and ``mae``, see the base class."""
+        return dict(
+            nll=lambda: zip_nll(outputs['pi_logits'], outputs['rate'], counts),
+            mae=lambda: multiscale_mae(outputs['density'], counts, self.scales),
         )
-        if bin_logits.shape[1] != len(self.bins):
-            raise ValueError(
-                f'ZIPLoss: bins has {len(self.bins)} bins of non-zero counts, but the head '
-                f'predicts {bin_logits.shape[1]}; its bin_centres need as many'
-            )
-        points = [sample.gt_instances.points.to(density) for sample in data_samples]
-        with torch.autocast(density.device.type, enabled=False):
-            size = tuple(density.shape[2:])
-            counts = block_counts(points, size, stride, self.one_per_pixel)
-            terms = {}
-            if self.weights['nll']:
-                terms['nll'] = zip_nll(pi_logits, rate, counts)
-            if self.weights['ce']:
-                terms['ce'] = bin_cross_entropy(bin_logits, counts, self.bins)
-            if self.weights['mae']:
-                terms['mae'] = multiscale_mae(density, counts, self.scales)
-            if self.weights['count']:
-                number = torch.tensor([len(p) for p in points]).to(density, non_blocking=True)
-                terms['count'] = (density.sum((1, 2, 3)) - number).abs()
-            if self.weights['ot']:
-                terms['ot'] = transport(density, points, stride)
-            if self.weights['tv']:
-                terms['tv'] = total_variation(density, counts, points)
-            return {
-                f'loss_{name}': self.weights[name] * term.mean() for name, term in terms.items()
-            }

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 
 
@@ -70,14 +71,14 @@ class RegionAttentionEncoder(BaseModule):
             features = features[-1]
         x = F.max_pool2d(features, 2)
         size = (x.shape[2], x.shape[3])
-        ignored = None
+        padding = None
         if padding_mask is not None:
             inside = F.adaptive_max_pool2d((~padding_mask)[:, None].to(x), size)
-            ignored = (inside == 0).flatten(1)
+            padding = (inside == 0).flatten(1)
         tokens = x.flatten(2).transpose(1, 2)
         regions = []
         for layer in self.layers:
-            tokens, region = layer(tokens, size, ignored)
+            tokens, region = layer(tokens, size, padding)
             regions.append(region.transpose(1, 2).unflatten(2, size))
         x = tokens.transpose(1, 2).unflatten(2, size)
         x = F.interpolate(x, size=features.shape[2:], mode='bilinear', align_corners=True)
@@ -114,20 +115,20 @@ class RegionAttentionLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, tokens: Tensor, size: tuple[int, int], ignored: Tensor | None
+        self, tokens: Tensor, size: tuple[int, int], padding: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Apply the layer.
 
         Args:
             tokens: ``(N, L, C)``, row by row.
             size: Rows and columns ``(h, w)``, L = h * w.
-            ignored: ``(N, L)`` bool, tokens without a part in anything; None for none.
+            padding: ``(N, L)`` bool, tokens without a part in anything; None for none.
 
         Returns:
             ``(N, L, C)`` tokens, and ``(N, L, C)`` the sums of the tokens that came in, weighted
             by the regions, which the local attention regularisation makes alike.
         """
-        attended, mask = self.attention(tokens, size, ignored)
+        attended, mask = self.attention(tokens, size, padding)
         region = mask @ tokens
         tokens = self.attention_norm(tokens + self.dropout(attended))
         change = self.reduce(self.dropout(F.relu(self.expand(tokens))))
@@ -171,7 +172,7 @@ class RegionAttention(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(
-        self, tokens: Tensor, size: tuple[int, int], ignored: Tensor | None
+        self, tokens: Tensor, size: tuple[int, int], padding: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Attend; the arguments are those of :class:`RegionAttentionLayer`.
 
@@ -184,12 +185,12 @@ class RegionAttention(nn.Module):
             2, 0, 3, 1, 4
         )
         scale = q.shape[-1] ** -0.5
-        banned = None if ignored is None else ignored[:, None, None]
-        first = _softmax(first_q @ first_k.mT, banned)
-        second = _softmax(second_q @ second_k.mT, banned)
+        padded = None if padding is None else padding[:, None, None]
+        first = _softmax(first_q @ first_k.mT, padded)
+        second = _softmax(second_q @ second_k.mT, padded)
         mask = region_mask(first, second, size)
         whole, local = scale * (q @ k.mT), scale * (local_q @ local_k.mT)
-        weights = _softmax(self.global_factor * whole + mask * local, banned)
+        weights = _softmax(self.global_factor * whole + mask * local, padded)
         weights = F.dropout(weights, self.dropout, self.training)
         attended = (weights.to(v.dtype) @ v).transpose(1, 2).flatten(2)
         return self.out_proj(attended), mask.sum(1).to(tokens.dtype)
@@ -232,9 +233,9 @@ def region_mask(first: Tensor, second: Tensor, size: tuple[int, int]) -> Tensor:
     return (up_to(first) * from_on(second) + from_on(first) * up_to(second)).flatten(-2)
 
 
-def _softmax(logits: Tensor, banned: Tensor | None) -> Tensor:
-    """Probabilities along the last axis, at least float32, without those that are banned."""
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    if banned is not None:
-        logits = logits.masked_fill(banned, -torch.inf)
+def _softmax(logits: Tensor, padding: Tensor | None) -> Tensor:
+    """Probabilities along the last axis, at least float32, without those that are padding."""
+    logits = at_least_float32(logits)
+    if padding is not None:
+        logits = logits.masked_fill(padding, -torch.inf)
     return logits.softmax(-1)

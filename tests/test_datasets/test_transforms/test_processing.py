@@ -116,6 +116,14 @@ def test_crop_draws_within_the_scale_range():
     assert np.ptp(scales) > 0.8
 
 
+def test_crop_scales_some_of_the_images():
+    np.random.seed(0)
+    transform = RandomScaleCrop(20, (0.5, 0.9), scale_prob=0.3)
+    scales = np.array([transform(make_results(40, 40))['scale_factor'][0] for _ in range(300)])
+    assert np.count_nonzero(scales == 1) == pytest.approx(210, abs=25)
+    assert scales[scales != 1].max() < 0.95
+
+
 def test_crop_drops_points_outside_and_what_belongs_to_them():
     results = make_results(10, 10, [[0, 0], [9, 9], [4, 4]])
     results['boxes'] = np.zeros((3, 4), np.float32)
@@ -224,6 +232,7 @@ def test_flip_of_boxes_keeps_corners_in_order():
     [
         (lambda: RandomScaleCrop(0), 'crop_size=0'),
         (lambda: RandomScaleCrop(10, (0, 1)), 'scale_range'),
+        (lambda: RandomScaleCrop(10, scale_prob=1.5), 'scale_prob=1.5, expected a probability'),
         (lambda: RandomFlip(1.5), 'prob=1.5'),
         (lambda: ResizeToLimits(10, 20), 'shortest=20'),
         (lambda: ResizeToLimits(10, (20, 30)), 'is above longest=10'),

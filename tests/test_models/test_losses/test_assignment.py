@@ -27,8 +27,10 @@ def test_least_sums_of_several_matrices():
     rng = np.random.default_rng(0)
     costs = [torch.as_tensor(rng.normal(size=size)) for size in [(3, 4), (4, 3), (0, 5), (1, 1)]]
     costs.append(costs[0].clone())
-    costs[-1][:, [0, 2]] = torch.inf  # fewer columns than rows are left
-    pairs = assign(costs)
+    allowed = [torch.ones(cost.shape[1], dtype=torch.bool) for cost in costs]
+    allowed[-1][[0, 2]] = False  # fewer columns than rows are left
+    pairs = assign(costs, allowed)
+    costs[-1][:, [0, 2]] = torch.inf
     for cost, (rows, columns) in zip(costs, pairs, strict=True):
         number, total = least_cost(cost.numpy())
         assert len(rows) == len(set(rows.tolist())) == len(set(columns.tolist())) == number
@@ -37,11 +39,14 @@ def test_least_sums_of_several_matrices():
     assert set(pairs[-1][1].tolist()) == {1, 3}
 
 
-@pytest.mark.parametrize('value', [float('nan'), -float('inf')])
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
 def test_costs_that_are_none(value):
     cost = torch.zeros(2, 3)
     cost[1, 1] = value
     assert assign([torch.zeros(1, 1), cost]) is None
+    # A column that may not be taken has no cost.
+    allowed = [torch.tensor([True]), torch.tensor([True, False, True])]
+    assert len(assign([torch.zeros(1, 1), cost], allowed)[1][0]) == 2
 
 
 @pytest.mark.parametrize('number', [1, 3])

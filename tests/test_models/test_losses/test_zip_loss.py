@@ -204,5 +204,5 @@ def test_bad_arguments(kwargs, match):
 
 def test_head_with_other_bins():
     outputs = make_outputs(torch.zeros(1, 1, 2, 2), num_bins=4)
-    with pytest.raises(ValueError, match='bins has 3 bins .* predicts 4'):
+    with pytest.raises(ValueError, match=r'3 bins from \[1, .* predicts 4'):
         ZIPLoss(BINS).loss(outputs, as_samples([torch.zeros(0, 2)]), 16)
