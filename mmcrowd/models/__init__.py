@@ -73,7 +73,6 @@ from .necks import (
 from .onnx_inference import OnnxInference
 from .overlap_inference import OverlapInference
 from .slide_inference import SlideInference
-from .tile_average_inference import TileAverageInference
 from .tile_inference import TileInference
 
 __all__ = [
@@ -141,7 +140,6 @@ __all__ = [
     'SigmoidThreshold',
     'SlideInference',
     'SpatialEncoder',
-    'TileAverageInference',
     'TileInference',
     'TopBayesianLoss',
     'TopDownFusion',

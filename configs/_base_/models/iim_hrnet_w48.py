@@ -26,5 +26,5 @@ model = dict(
         type='ConnectedComponents', threshold='threshold', min_area=3, to_cells=True, source='map'
     ),
     count_from='points',
-    inference=dict(type='TileAverageInference', tile_size=(512, 1024), whole_pixels=1024 * 2048),
+    inference=dict(type='OverlapInference', crop_size=(512, 1024), whole_pixels=1024 * 2048),
 )

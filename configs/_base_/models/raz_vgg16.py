@@ -30,5 +30,5 @@ model = dict(
         source='probability',
     ),
     count_from='points',
-    inference=dict(type='TileAverageInference', tile_size=(576, 768)),
+    inference=dict(type='OverlapInference', crop_size=(576, 768)),
 )
