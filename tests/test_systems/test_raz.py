@@ -89,7 +89,7 @@ def test_points_around_the_frame_mark_nothing():
 
 
 def test_loss(raz):
-    assert raz['loss/class_weights'].tolist() == [1, DotCrossEntropyLoss().head_weight]
+    assert raz['loss/class_weights'].tolist() == DotCrossEntropyLoss().weight.tolist()
     dots = raz['target/dots']
     samples = [sample(np.argwhere(frame[0])[:, ::-1].astype(float)) for frame in dots]
     logits = torch.as_tensor(raz['loss/logits'].astype(float)).requires_grad_()

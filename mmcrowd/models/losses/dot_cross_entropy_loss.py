@@ -61,7 +61,7 @@ class DotCrossEntropyLoss(OutputLoss):
     def __init__(self, head_weight: float = 100.0):
         super().__init__()
         check_positive(self, head_weight=head_weight)
-        self.head_weight = head_weight
+        self.register_buffer('weight', torch.tensor([1.0, head_weight]), persistent=False)
 
     def loss(
         self, outputs: dict[str, Tensor], data_samples: list[CrowdDataSample], stride: int
@@ -71,6 +71,5 @@ class DotCrossEntropyLoss(OutputLoss):
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         points = [sample.gt_instances.points.to(logits) for sample in data_samples]
         target = torch.stack([plus_mask(p, logits.shape[2:], stride) for p in points])
-        weight = logits.new_tensor((1.0, self.head_weight))
         with torch.autocast(logits.device.type, enabled=False):
-            return dict(loss_ce=F.cross_entropy(logits, target.long(), weight))
+            return dict(loss_ce=F.cross_entropy(logits, target.long(), self.weight.to(logits)))
