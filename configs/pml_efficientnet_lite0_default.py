@@ -20,6 +20,6 @@ train_dataloader = dict(
             *_base_.train_dataloader.dataset.datasets,
             dict(drawn, type='SyntheticCrowdDataset', max_count=1000),
             dict(drawn, type='SyntheticSurfaceDataset'),
-        ]
+        ],
     )
 )

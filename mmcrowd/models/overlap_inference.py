@@ -1,5 +1,6 @@
 """Large images through a network in tiles of one size, whose overlaps are averaged."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 from torch import Tensor
@@ -25,6 +26,8 @@ class OverlapInference:
         crop_size: Height and width of a tile in pixels. A smaller image is one tile.
         step: Pixels from tile to tile, down and across, not more than ``crop_size``. Defaults to
             None, ``crop_size``.
+        whole_pixels: A batch whose images have fewer pixels and no padding goes through as a whole,
+            as in the program of IIM. Defaults to 0, none.
 
     Raises:
         ValueError: A number is not positive, or ``step`` is larger than the tiles.
@@ -39,9 +42,15 @@ class OverlapInference:
         True
     """
 
-    def __init__(self, crop_size: Sequence[int], step: Sequence[int] | None = None):
+    def __init__(
+        self,
+        crop_size: Sequence[int],
+        step: Sequence[int] | None = None,
+        whole_pixels: int = 0,
+    ):
         self.crop_size = tuple(crop_size)
         self.step = tuple(step or crop_size)
+        self.whole_pixels = whole_pixels
         sides = zip(self.step, self.crop_size, strict=True)
         if not all(0 < step <= side for step, side in sides):
             raise ValueError(
@@ -71,6 +80,8 @@ class OverlapInference:
         """
         size = (inputs.shape[-2], inputs.shape[-1])
         mask = None if data_samples is None else padding_mask(inputs, data_samples)
+        if math.prod(size) < self.whole_pixels and (mask is None or not mask.any()):
+            return run(inputs, padding_mask=mask)
         sums: list[Tensor] = []
         weights: list[Tensor] = []
         for rows, columns in self._tiles(size):

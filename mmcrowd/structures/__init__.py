@@ -1,4 +1,4 @@
-from .batch import short_image_sides, stack_partitions
+from .batch import short_image_sides, stack_maps, stack_partitions
 from .crowd_data_sample import CrowdDataSample
 from .frame import (
     compose_crop,
@@ -19,6 +19,7 @@ __all__ = [
     'compose_resize',
     'padding_mask',
     'short_image_sides',
+    'stack_maps',
     'stack_partitions',
     'to_input_frame',
     'to_original_frame',

@@ -43,6 +43,41 @@ def stack_partitions(data_samples: list[CrowdDataSample], stride: int) -> Partit
     )
 
 
+def stack_maps(
+    data_samples: list[CrowdDataSample], name: str, like: torch.Tensor, transform: str
+) -> torch.Tensor:
+    """Stack one of the maps that the loader has made, ``gt_maps``.
+
+    Args:
+        data_samples: The samples of the batch.
+        name: Name of the map.
+        like: ``(N, 1, h, w)``, the output that it is for; gives device and dtype.
+        transform: Name of the transform that makes the map, for the errors.
+
+    Returns:
+        ``(N, 1, h, w)``.
+
+    Raises:
+        KeyError: A sample does not have it.
+        ValueError: The map of a sample has another size than the output.
+    """
+    maps = []
+    for sample in data_samples:
+        if name not in sample.get('gt_maps', ()):
+            raise KeyError(
+                f'image {sample.get("img_id")!r} has no map {name!r} in its gt_maps; end the '
+                f'training pipeline with {transform}, before PackCrowdInputs'
+            )
+        values = sample.gt_maps.get(name)
+        if values.shape != like.shape[1:]:
+            raise ValueError(
+                f'image {sample.get("img_id")!r}: the map {name!r} of {transform} has the shape '
+                f'{tuple(values.shape)}, but the output needs {tuple(like.shape[1:])}'
+            )
+        maps.append(values)
+    return torch.stack(maps).to(like)
+
+
 def short_image_sides(data_samples: list[CrowdDataSample]) -> list[float] | None:
     """Short side of each whole image, of which the sample may be a crop.
 

@@ -72,7 +72,9 @@ def _balls(canvas: np.ndarray, size: float, rng: np.random.Generator) -> None:
         _ellipse(canvas, place + 0.2 * radius, (radius, radius), 0, 0.4 * canvas[0, 0])  # shadow
         for share in (1.0, 0.8, 0.55):
             centre = place - 0.25 * radius * (1 - share)
-            _ellipse(canvas, centre, (share * radius, share * radius), 0, colour * (1.3 - share / 2))
+            _ellipse(
+                canvas, centre, (share * radius, share * radius), 0, colour * (1.3 - share / 2)
+            )
         _ellipse(canvas, place - 0.35 * radius, (0.18 * radius, 0.12 * radius), 45, (240, 240, 240))
 
 
@@ -223,6 +225,4 @@ def _fixed(place: np.ndarray) -> tuple[int, int]:
 
 def _ellipse(canvas: np.ndarray, centre, axes, angle: float, colour) -> None:
     size = _fixed(np.maximum(axes, 0.3))
-    cv2.ellipse(
-        canvas, _fixed(centre), size, angle, 0, 360, _bgr(colour), -1, cv2.LINE_AA, SHIFT
-    )
+    cv2.ellipse(canvas, _fixed(centre), size, angle, 0, 360, _bgr(colour), -1, cv2.LINE_AA, SHIFT)

@@ -1,4 +1,5 @@
 from .annotation_noise import AnnotationNoise
+from .box_mask import BoxMask, PseudoBoxes, SeparateBoxes
 from .formatting import PackCrowdInputs
 from .loading import LoadCrowdImage
 from .partition import PartitionByNearestPoint
@@ -12,20 +13,25 @@ from .processing import (
     ResizeToLimits,
     ResizeToMultiple,
 )
+from .random_gamma import RandomGamma
 from .visible_crop import VisibleCrop
 
 __all__ = [
     'AnnotationNoise',
+    'BoxMask',
     'LoadCrowdImage',
     'PackCrowdInputs',
     'Pad',
     'PartitionByNearestPoint',
     'PhotoMetricDistortion',
+    'PseudoBoxes',
     'RandomFlip',
+    'RandomGamma',
     'RandomScaleCrop',
     'ResizeByFactor',
     'ResizeToFit',
     'ResizeToLimits',
     'ResizeToMultiple',
+    'SeparateBoxes',
     'VisibleCrop',
 ]

@@ -1,10 +1,12 @@
 from .cltr_head import CLTRHead
 from .density_head import DensityHead
 from .ebc_head import EBCHead
+from .iim_head import IIMHead
 from .map_head import MapHead
 from .per_pixel_head import PerPixelHead
 from .pet_head import PETHead
 from .point_head import PointHead
+from .raz_head import RAZHead
 from .regression_head import RegressionHead
 from .steerer_head import STEERERHead
 from .zip_head import ZIPHead
@@ -13,10 +15,12 @@ __all__ = [
     'CLTRHead',
     'DensityHead',
     'EBCHead',
+    'IIMHead',
     'MapHead',
     'PETHead',
     'PerPixelHead',
     'PointHead',
+    'RAZHead',
     'RegressionHead',
     'STEERERHead',
     'ZIPHead',

@@ -9,14 +9,22 @@ localizer of one map takes that map in their place, too, and has the name of the
 """
 
 from .block_maximum import BlockMaximum
+from .box_nms import BoxNMS
+from .connected_components import ConnectedComponents
+from .count_guided_peaks import CountGuidedPeaks
 from .local_maximum import LocalMaximum
+from .multi_scale_maximum import MultiScaleMaximum
 from .ot_minimization import OTMinimization
 from .proposal_threshold import ProposalThreshold
 from .sigmoid_threshold import SigmoidThreshold
 
 __all__ = [
     'BlockMaximum',
+    'BoxNMS',
+    'ConnectedComponents',
+    'CountGuidedPeaks',
     'LocalMaximum',
+    'MultiScaleMaximum',
     'OTMinimization',
     'ProposalThreshold',
     'SigmoidThreshold',

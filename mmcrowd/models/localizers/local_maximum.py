@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmcrowd.models.localizers.checks import check_density, take_source
 from mmcrowd.ops.cells import cell_centre
+from mmcrowd.ops.smoothing import gaussian_blur
 from mmcrowd.registry import TASK_UTILS
 
 # Default threshold of each mode.
@@ -62,10 +63,13 @@ class LocalMaximum:
             Defaults to True.
         source: Output of the network that is searched, where it has several. Defaults to
             ``'density'``.
+        blur: Standard deviation in input pixels of a Gaussian blur before the search, which joins
+            the peaks of one head; see :func:`~mmcrowd.ops.smoothing.gaussian_blur`. It lowers the
+            values, and so needs a lower absolute threshold. Defaults to 0.0, none.
 
     Raises:
-        ValueError: Unknown mode, a window that is even or below 3, or an even or negative
-            ``smooth``.
+        ValueError: Unknown mode, a window that is even or below 3, an even or negative
+            ``smooth``, or a negative ``blur``.
 
     Examples:
         >>> density = torch.zeros(4, 6)
@@ -86,6 +90,7 @@ class LocalMaximum:
         smooth: int = 1,
         join: bool = True,
         source: str = 'density',
+        blur: float = 0.0,
     ) -> None:
         if mode not in THRESHOLDS:
             raise ValueError(
@@ -95,6 +100,8 @@ class LocalMaximum:
             raise ValueError(f'LocalMaximum: window must be odd and at least 3, but got {window}')
         if smooth < 1 or smooth % 2 != 1:
             raise ValueError(f'LocalMaximum: smooth must be odd and positive, but got {smooth}')
+        if not blur >= 0:
+            raise ValueError(f'LocalMaximum: blur must not be negative, but got {blur}')
         self.threshold = THRESHOLDS[mode] if threshold is None else threshold
         self.mode = mode
         self.window = window
@@ -102,6 +109,7 @@ class LocalMaximum:
         self.clamp = clamp
         self.floor = floor
         self.smooth = smooth
+        self.blur = blur
         self.join = join
         self.source = source
 
@@ -135,6 +143,8 @@ class LocalMaximum:
         largest = density.max()
         if self.smooth > 1:
             density = F.avg_pool2d(density[None], self.smooth, 1, self.smooth // 2)[0]
+        if self.blur > 0:
+            density = gaussian_blur(density, self.blur / stride)
         peak = (density > 0) & (density == sliding_max(density, self.window))
         # A step in a slope: the plateau goes on in a cell that sees a higher one.
         others = density.masked_fill(peak, -math.inf)

@@ -3,6 +3,7 @@ from .chf_loss import CHFLoss, ChfLoss, characteristic_error, chf_dense, chf_mod
 from .cltr_loss import CLTRLoss
 from .density_loss import DensityLoss
 from .dm_count_loss import DMCountLoss, dm_count_loss
+from .dot_cross_entropy_loss import DotCrossEntropyLoss
 from .ebc_loss import EBCLoss
 from .fidtm_loss import FIDTMLoss, fidt_map, independent_ssim_loss
 from .gaussian_l2_loss import GaussianL2Loss, adaptive_sigma, gaussian_target
@@ -10,6 +11,7 @@ from .gaussian_mse_loss import GaussianMSELoss, truncated_gaussian_target
 from .gcf_loss import GCFLoss, gaussian_noise_variance, gcf_loss
 from .generalized_loss import GeneralizedLoss, generalized_loss
 from .hungarian_matcher import HungarianMatcher, matching_cost
+from .iim_loss import IIMLoss
 from .kdmg_loss import KDMGLoss, KernelGenerator, cosine_loss
 from .local_attention_loss import LocalAttentionLoss, region_inconsistency
 from .msi_loss import MSILoss, dot_map, gaussian_blur
@@ -39,6 +41,7 @@ __all__ = [
     'ChfLoss',
     'DMCountLoss',
     'DensityLoss',
+    'DotCrossEntropyLoss',
     'EBCLoss',
     'FIDTMLoss',
     'GCFLoss',
@@ -46,6 +49,7 @@ __all__ = [
     'GaussianMSELoss',
     'GeneralizedLoss',
     'HungarianMatcher',
+    'IIMLoss',
     'KDMGLoss',
     'KernelGenerator',
     'LocalAttentionLoss',

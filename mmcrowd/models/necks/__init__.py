@@ -1,5 +1,6 @@
 from .detr_encoder import DETREncoder
 from .feature_pyramid import FeaturePyramid
+from .pyramid_concat import PyramidConcat
 from .region_attention import RegionAttentionEncoder
 from .resize_concat import ResizeConcat
 from .separable_refiner import SeparableRefiner
@@ -9,6 +10,7 @@ from .top_down_fusion import TopDownFusion
 __all__ = [
     'DETREncoder',
     'FeaturePyramid',
+    'PyramidConcat',
     'RegionAttentionEncoder',
     'ResizeConcat',
     'SeparableRefiner',

@@ -1,0 +1,203 @@
+"""Points at the centres of connected regions of a map."""
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmcrowd.models.localizers.checks import check_density, take_source
+from mmcrowd.ops.cells import cell_centre
+from mmcrowd.registry import TASK_UTILS
+
+CONNECTIVITIES = (4, 8)
+CENTRES = ('mean', 'mass')
+
+
+@TASK_UTILS.register_module()
+class ConnectedComponents:
+    """Take the connected regions of a map that pass a threshold, one point for each.
+
+    A cell passes if its value is at least the threshold: one for all cells, or the value of another
+    output at that cell, as in IIM (Gao et al., arXiv 2012.04164), whose program is
+    ``ConnectedComponents('threshold', min_area=3, to_cells=True, source='map')``.
+
+    With ``high`` the threshold has hysteresis, as in TopoCount (Abousamra et al., AAAI 2021): a
+    group of passing cells, connected over their edges, stays only if one of its values is at least
+    ``high``. What stays is then divided into regions by ``connectivity``.
+
+    On a density in persons per cell a region is a place of at least so many persons per cell, and
+    people whose mass touches are one point.
+
+    Args:
+        threshold: Least value of a cell, or the name of the output that has it for each cell.
+            Defaults to 0.5.
+        high: Least largest value of a group. Defaults to None, no hysteresis.
+        connectivity: 4, cells that share an edge are connected, or 8, a corner is enough. Defaults
+            to 4.
+        min_area: Least number of cells of a region. Defaults to 1.
+        centre: Where the point is: at the ``'mean'`` of the cells, or of their ``'mass'``, the mean
+            weighted with the values, which must not be negative. Defaults to ``'mean'``.
+        to_cells: Whether the mean is cut down to a whole row and column, as published. Defaults to
+            False.
+        source: Output that is searched. Defaults to ``'density'``.
+
+    Raises:
+        ValueError: ``connectivity``, ``min_area`` or ``centre`` is none of the above.
+
+    Examples:
+        >>> density = torch.tensor([[0.6, 0.9, 0.0, 0.0], [0.0, 0.0, 0.5, 0.2]])
+        >>> ConnectedComponents()(density, stride=1)
+        (tensor([[0.5000, 0.0000],
+                [2.0000, 1.0000]]), tensor([0.9000, 0.5000]))
+        >>> ConnectedComponents(0.1, high=0.8, connectivity=8)(density, stride=1)
+        (tensor([[0.5000, 0.0000]]), tensor([0.9000]))
+    """
+
+    def __init__(
+        self,
+        threshold: float | str = 0.5,
+        high: float | None = None,
+        connectivity: int = 4,
+        min_area: int = 1,
+        centre: str = 'mean',
+        to_cells: bool = False,
+        source: str = 'density',
+    ) -> None:
+        if connectivity not in CONNECTIVITIES:
+            raise ValueError(
+                f'ConnectedComponents: connectivity={connectivity!r}, expected one of '
+                f'{CONNECTIVITIES}'
+            )
+        if centre not in CENTRES:
+            raise ValueError(f'ConnectedComponents: centre={centre!r}, expected one of {CENTRES}')
+        if min_area < 1:
+            raise ValueError(f'ConnectedComponents: min_area={min_area!r}, expected at least 1')
+        self.threshold = threshold
+        self.high = high
+        self.connectivity = connectivity
+        self.min_area = min_area
+        self.centre = centre
+        self.to_cells = to_cells
+        self.source = source
+
+    @torch.no_grad()
+    def __call__(
+        self, outputs: Tensor | Mapping[str, Tensor], stride: int
+    ) -> tuple[Tensor, Tensor]:
+        """Find the points of one image, on the host.
+
+        Args:
+            outputs: Map ``(h, w)``, or the outputs of the network for the image, of which
+                ``source`` is taken.
+            stride: Input pixels per cell.
+
+        Returns:
+            ``(k, 2)`` points ``(x, y)`` in input pixels and their ``(k,)`` scores, the largest
+            value of each region; float32, on the device of the map, by falling score and then in
+            the order of rows.
+
+        Raises:
+            KeyError: The outputs lack ``source`` or the threshold.
+            TypeError: The threshold is an output, but there is only a map.
+            ValueError: The map is not ``(h, w)``, floating and finite, the threshold has another
+                size, or a value is negative that the mass needs.
+        """
+        source = take_source(outputs, self.source, self)
+        check_density(source, stride, self)
+        values = source.float().cpu().numpy() if source.dtype in HALF else source.cpu().numpy()
+        passes = values >= self._threshold(outputs, values.shape)
+        if self.high is not None:
+            passes = grow(passes, values >= self.high)
+        rows, columns = passes.nonzero()
+        values = values[rows, columns].astype(np.float64)
+        regions = label(passes, self.connectivity)[rows, columns] - 1
+        number = regions.max(initial=-1) + 1
+        area = np.bincount(regions, minlength=number)
+        weights = self._weights(values)
+        total = np.bincount(regions, weights, number)
+        centres = np.stack(
+            [np.bincount(regions, weights * axis, number) / total for axis in (columns, rows)], 1
+        )
+        if self.to_cells:
+            centres = np.floor(centres)
+        scores = np.full(number, -np.inf)
+        np.maximum.at(scores, regions, values)
+        kept = area >= self.min_area
+        centres, scores = centres[kept], scores[kept]
+        order = np.lexsort((centres[:, 0], centres[:, 1], -scores))
+        return tuple(
+            torch.from_numpy(array[order]).to(source.device, torch.float32)
+            for array in (cell_centre(centres, stride), scores)
+        )
+
+    def _threshold(
+        self, outputs: Tensor | Mapping[str, Tensor], shape: tuple[int, ...]
+    ) -> float | np.ndarray:
+        if not isinstance(self.threshold, str):
+            return self.threshold
+        if not isinstance(outputs, Mapping):
+            raise TypeError(
+                f'ConnectedComponents: threshold={self.threshold!r} is an output, expected the '
+                'outputs of the network, but got one map'
+            )
+        threshold = take_source(outputs, self.threshold, self)
+        if tuple(threshold.shape) != shape:
+            raise ValueError(
+                f'ConnectedComponents: the threshold {self.threshold!r} has the shape '
+                f'{tuple(threshold.shape)}, but {self.source!r} has {shape}'
+            )
+        return threshold.cpu().numpy()
+
+    def _weights(self, values: np.ndarray) -> np.ndarray:
+        if self.centre == 'mean':
+            return np.ones_like(values)
+        if values.min(initial=0) < 0:
+            raise ValueError(
+                f"ConnectedComponents: centre='mass' needs values that are not negative, but got "
+                f'{values.min()}'
+            )
+        # Of a region of zeros the mass says nothing.
+        return values + np.finfo(np.float64).tiny
+
+
+HALF = (torch.float16, torch.bfloat16)
+
+
+def label(cells: np.ndarray, connectivity: int) -> np.ndarray:
+    """Number the connected regions of cells.
+
+    Args:
+        cells: ``(h, w)`` bool.
+        connectivity: 4 or 8.
+
+    Returns:
+        ``(h, w)`` int32, 0 where a cell is False, and the regions from 1 on.
+
+    Examples:
+        >>> label(np.array([[True, False], [False, True]]), 8).tolist()
+        [[1, 0], [0, 1]]
+    """
+    return cv2.connectedComponents(cells.astype(np.uint8), connectivity=connectivity)[1]
+
+
+def grow(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Keep the groups of cells, connected over their edges, that hold a certain cell.
+
+    Args:
+        low: ``(h, w)`` bool, the cells of the groups.
+        high: ``(h, w)`` bool, the certain cells.
+
+    Returns:
+        ``(h, w)`` bool.
+
+    Examples:
+        >>> low = np.array([[True, True, False, True]])
+        >>> grow(low, np.array([[False, True, False, False]]))
+        array([[ True,  True, False, False]])
+    """
+    groups = label(low, 4)
+    chosen = np.zeros(groups.max(initial=0) + 1, bool)
+    chosen[groups[low & high]] = True
+    return chosen[groups]

@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from mmcrowd.models.localizers.connected_components import ConnectedComponents, grow, label
+from mmcrowd.registry import TASK_UTILS
+
+STEPS = {4: [(0, 1), (1, 0), (0, -1), (-1, 0)]}
+STEPS[8] = [*STEPS[4], (1, 1), (1, -1), (-1, 1), (-1, -1)]
+MAPS = arrays(
+    np.float32, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 4)
+)
+
+
+def regions(cells, connectivity):
+    """Lists of cells (row, column), by flood fill."""
+    rest, found = set(map(tuple, np.argwhere(cells))), []
+    while rest:
+        queue, region = [rest.pop()], []
+        while queue:
+            row, column = queue.pop()
+            region.append((row, column))
+            for down, right in STEPS[connectivity]:
+                near = (row + down, column + right)
+                if near in rest:
+                    rest.remove(near)
+                    queue.append(near)
+        found.append(region)
+    return found
+
+
+@settings(max_examples=30, deadline=None)
+@given(MAPS, st.sampled_from([4, 8]), st.integers(1, 3), st.sampled_from([1, 4]), st.booleans())
+def test_points_are_the_centres_of_the_regions(values, connectivity, min_area, stride, by_mass):
+    centre = 'mass' if by_mass else 'mean'
+    localizer = ConnectedComponents(
+        2.0, connectivity=connectivity, min_area=min_area, centre=centre
+    )
+    points, scores = localizer(torch.from_numpy(values), stride)
+    expected = []
+    for region in regions(values >= 2, connectivity):
+        if len(region) >= min_area:
+            rows, columns = np.transpose(region)
+            weights = values[rows, columns]
+            place = [
+                np.average(axis, weights=weights if by_mass else None) * stride + (stride - 1) / 2
+                for axis in (columns, rows)
+            ]
+            expected.append((weights.max(), *place))
+    actual = np.column_stack((scores, points)).reshape(-1, 3)
+    order = np.lexsort(actual.T)
+    expected = np.reshape(expected, (-1, 3))
+    np.testing.assert_allclose(actual[order], expected[np.lexsort(expected.T)], atol=1e-4)
+    assert (scores.diff() <= 0).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(MAPS)
+def test_hysteresis_keeps_the_groups_with_a_high_cell(values):
+    expected = np.zeros(values.shape, bool)
+    for region in regions(values >= 1, 4):
+        if any(values[cell] >= 3 for cell in region):
+            expected[tuple(np.transpose(region))] = True
+    np.testing.assert_array_equal(grow(values >= 1, values >= 3), expected)
+    points, _ = ConnectedComponents(1.0, high=3.0, connectivity=8)(torch.from_numpy(values), 1)
+    assert len(points) == len(regions(expected, 8)) == label(expected, 8).max()
+
+
+@pytest.mark.parametrize('image', range(2))
+def test_count_of_the_published_topocount(golden_root, image):
+    with np.load(golden_root / 'systems' / 'topocount.npz') as stored:
+        likelihood = torch.as_tensor(stored[f'infer/{image}/likelihood'])
+        count = stored[f'infer/{image}/count']
+        topology = stored[f'infer/{image}/topology']
+    values = likelihood.numpy()
+    np.testing.assert_array_equal(grow(values >= 0.4, values >= 0.5), topology > 0)
+    points, _ = ConnectedComponents(0.4, high=0.5, connectivity=8)(likelihood, 1)
+    assert len(points) == count
+
+
+def test_threshold_of_each_cell():
+    values = torch.tensor([[0.5, 0.5, 0.5]])
+    outputs = dict(map=values, limit=torch.tensor([[0.5, 0.6, 0.4]]))
+    points, _ = ConnectedComponents('limit', source='map')(outputs, 1)
+    assert points.tolist() == [[0, 0], [2, 0]]
+
+
+def test_the_mass_of_zeros_is_at_their_mean():
+    points, scores = ConnectedComponents(0.0, centre='mass')(torch.zeros(3, 5), 1)
+    assert points.tolist() == [[2, 1]] and scores.tolist() == [0]
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64])
+def test_types(dtype):
+    density = torch.zeros(4, 4, dtype=dtype)
+    density[1:3, 1:3] = 1
+    points, scores = TASK_UTILS.build(dict(type='mmcrowd.ConnectedComponents'))(density, 2)
+    assert points.dtype == scores.dtype == torch.float32
+    assert points.tolist() == [[3.5, 3.5]]
+
+
+def test_what_is_wrong_is_named():
+    with pytest.raises(ValueError, match='connectivity=6'):
+        ConnectedComponents(connectivity=6)
+    with pytest.raises(ValueError, match="centre='peak'"):
+        ConnectedComponents(centre='peak')
+    with pytest.raises(ValueError, match='min_area=0'):
+        ConnectedComponents(min_area=0)
+    with pytest.raises(TypeError, match="threshold='limit' is an output"):
+        ConnectedComponents('limit')(torch.zeros(2, 2), 1)
+    outputs = dict(density=torch.zeros(2, 2), limit=torch.zeros(2, 3))
+    with pytest.raises(ValueError, match=r'shape \(2, 3\), but .density. has \(2, 2\)'):
+        ConnectedComponents('limit')(outputs, 1)
+    with pytest.raises(KeyError, match="source='other' is none of the outputs"):
+        ConnectedComponents('other')(dict(density=torch.zeros(2, 2)), 1)
+    with pytest.raises(ValueError, match='not negative, but got -1'):
+        ConnectedComponents(-2, centre='mass')(-torch.ones(1, 1), 1)
