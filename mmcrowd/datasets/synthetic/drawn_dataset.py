@@ -55,7 +55,7 @@ class DrawnDataset(BaseCrowdDataset):
         )
         self.num_images = num_images
         self.seed = seed
-        self.img_size = tuple(img_size)
+        self.img_size = (img_size[0], img_size[1])
         self._cache: dict[str, np.ndarray] | None = {} if cache else None
         # Annotations are drawn anew faster than they are read.
         super().__init__(split=split, cache=False, **kwargs)
@@ -85,7 +85,7 @@ class DrawnDataset(BaseCrowdDataset):
                     img_id=img_id,
                     img_path=f'synthetic/{img_id}',
                     annotation=annotation,
-                    size=self.img_size[::-1],
+                    size=(self.img_size[1], self.img_size[0]),
                     attributes=dict(scene_seed=scene_seed, **attributes),
                 )
             )
@@ -110,4 +110,4 @@ class DrawnDataset(BaseCrowdDataset):
 
 def is_int(value: Any, low: int) -> bool:
     """Whether a value is an integer, numpy's included, of at least ``low``."""
-    return isinstance(value, (int, np.integer)) and value >= low
+    return isinstance(value, (int, np.integer)) and bool(value >= low)

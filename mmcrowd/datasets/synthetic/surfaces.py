@@ -165,7 +165,7 @@ def _grain(canvas: np.ndarray, size: float, rng: np.random.Generator) -> None:
     share = 0.5 + 0.2 * share * rng.uniform(0.2, 1.5)
     if rng.random() < 0.3:  # brushed, like bark or metal
         share = cv2.GaussianBlur(share, (0, 0), sigmaX=0.1, sigmaY=size)
-    canvas[:] = _mixed(share.clip(0, 1), rng)
+    canvas[:] = _mixed(np.clip(share, 0, 1), rng)
 
 
 SURFACES: tuple[Callable[[np.ndarray, float, np.random.Generator], None], ...] = (
