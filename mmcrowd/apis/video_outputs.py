@@ -202,12 +202,12 @@ class VideoEncoder:
         self._av = av
         self.path = path
         self._partial = path.with_name(f'{path.name}.partial')
-        self._container = av.open(
-            str(self._partial), 'w', format='mp4', options=dict(movflags='faststart')
-        )
         codec = next((name for name in CODECS if name in av.codecs_available), None)
         if codec is None:
             raise ValueError(f'{path}: this FFmpeg has no encoder of {", ".join(CODECS)}')
+        self._container = av.open(
+            str(self._partial), 'w', format='mp4', options=dict(movflags='faststart')
+        )
         self._stream = self._container.add_stream(codec, rate=25)
         self._stream.height, self._stream.width = size
         self._stream.pix_fmt = 'yuv420p'

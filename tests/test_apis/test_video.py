@@ -312,6 +312,29 @@ def test_a_camera(variable, monkeypatch, capfd):
     assert opened == [3, 3]
 
 
+def test_a_camera_that_fails_to_give_a_frame(variable, monkeypatch):
+    """It is opened again, as one that breaks off."""
+    real, captures = cv2.VideoCapture, []
+
+    class Camera:
+        def __init__(self, number):
+            self.file = real(str(variable) if len(captures) < 2 else '')
+            captures.append(self)
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+        def retrieve(self):
+            return (False, None) if len(captures) == 1 else self.file.retrieve()
+
+    monkeypatch.setattr(cv2, 'VideoCapture', Camera)
+    lines, frames = [], []
+    with pytest.raises(ConnectionError, match='camera 0 does not open'):
+        frames += VideoReader(0, rate=None, tries=1, tell=lines.append)
+    assert len(captures) == 3 and not any(each.isOpened() for each in captures)
+    assert lines[0] == 'camera 0: a frame cannot be read; try 1 of 1 in 0 s'
+
+
 # -------------------------------------------------------------------------------------- counting
 
 
