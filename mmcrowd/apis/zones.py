@@ -291,12 +291,12 @@ def _geojson_zones(content: Mapping, source: str) -> list[Zone]:
         features = [dict(geometry=content)]
     zones = []
     for number, feature in enumerate(features):
-        where = f'{source}: feature {number}'
-        feature = _object(feature, where)
-        properties = _object(feature.get('properties') or {}, f'{where}: properties')
+        place = f'{source}: feature {number}'
+        feature = _object(feature, place)
+        properties = _object(feature.get('properties') or {}, f'{place}: properties')
+        geometry = _object(feature.get('geometry') or {}, f'{place}: geometry')
         name = str(properties.get('name', feature.get('id', number)))
         where = f'{source}: zone {name!r}'
-        geometry = _object(feature.get('geometry') or {}, f'{where}: geometry')
         kind, coordinates = geometry.get('type'), geometry.get('coordinates', [])
         if kind not in ('Polygon', 'MultiPolygon'):
             raise ValueError(
