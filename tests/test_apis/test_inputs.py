@@ -285,9 +285,9 @@ def test_errors_of_pillow_get_a_name(tmp_path, picture):
     content = encode(picture)
     with pytest.raises(ValueError, match=r'a: not a readable image \(.*MAX_TEXT_CHUNK'):
         decode_photo(content[:33] + text + content[33:], 'a')
-    (tmp_path / 'cut.gif').write_bytes(encode(picture, 'gif')[:600])
+    (tmp_path / 'cut.png').write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=r'image_0: not a readable image \('):
-        read(Image.open(tmp_path / 'cut.gif'))
+        read(Image.open(tmp_path / 'cut.png'))
     with pytest.raises(ValueError, match='image_0: not a readable image .floating-point pixels'):
         read(Image.fromarray(np.zeros((2, 2), np.float32)))
 
