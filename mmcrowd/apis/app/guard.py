@@ -14,7 +14,8 @@ GET = (
     *(f'{API}/info', f'{API}/startup-events', f'{API}/app_id', f'{API}/queue/data'),
 )
 GET_BELOW = ('/assets/', '/static/', f'{API}/heartbeat/')
-POST = (f'{API}/queue/join', f'{API}/upload', f'{API}/cancel', f'{API}/reset')
+JOIN, UPLOAD = f'{API}/queue/join', f'{API}/upload'
+POST = (JOIN, UPLOAD, f'{API}/cancel', f'{API}/reset')
 
 MAX_EVENT = 200_000  # bytes of an event, such as zones that were drawn
 
@@ -52,9 +53,10 @@ class Guard:
         if scope['method'] == 'POST' and not is_from_here(scope):
             await refuse(send, 403, 'expected a request of the page')
             return
-        if scope['path'] == f'{API}/queue/join':
+        if scope['method'] == 'POST' and scope['path'] != UPLOAD:  # whose size Gradio limits
             content = await read_body(receive, MAX_EVENT)
-            if content is None or not has_plain_inputs(content):
+            is_event = scope['path'] == JOIN
+            if content is None or (is_event and not has_plain_inputs(content)):
                 await refuse(send, 403, 'expected an event of the page')
                 return
             receive = replay(content, receive)

@@ -105,3 +105,6 @@ def test_events_have_plain_inputs():
         b'{"data": []' + b' ' * MAX_EVENT + b'}',
     ):
         assert ask(*join, bad, pieces=2) == (403, [])
+    cancel = ('POST', '/gradio_api/cancel')
+    assert ask(*cancel, b'{"id": 1}') == (200, [b'{"id": 1}'])
+    assert ask(*cancel, b' ' * MAX_EVENT + b'{}') == (403, [])
