@@ -42,7 +42,10 @@ def run(main: Callable[[], None]) -> None:
         on_purpose = is_own and line.startswith('raise')
         if sys.flags.dev_mode or not (on_purpose or _is_about_given_file(error)):
             raise
-        sys.exit(f'{Path(sys.argv[0]).name}: error: {message}')
+        script = Path(sys.argv[0])
+        # That of `python -m PACKAGE` is called __main__.py.
+        name = script.parent.name if script.stem == '__main__' else script.name
+        sys.exit(f'{name}: error: {message}')
 
 
 def _read_error(error: Exception) -> tuple[str, str, str]:

@@ -38,7 +38,7 @@ from .notes import notes_on_density, notes_on_size
 from .outputs import PredictionWriter, output_path
 from .progress import track
 from .zones import Zones, count_in_zones, parse_zones, read_zones
-from .zoo import DEFAULT, ZooEntry, find_entry, list_models
+from .zoo import DEFAULT, ZooEntry, find_entry, list_models, read_zoo
 
 # Images of more pixels are reduced to so many, those of a common phone: in larger pictures of the
 # same scene heads are larger than those that a network was trained on, not more. Files that are not
@@ -192,8 +192,8 @@ class CrowdInferencer(BaseInferencer):
             **kwargs: Any of
 
                 - ``recursive``: search the subfolders of a folder. Defaults to False.
-                - ``on_error``: ``'raise'``, or ``'skip'`` to leave out an image that cannot be
-                  read, which is then in ``errors``. Defaults to ``'raise'``.
+                - ``on_error``: ``'raise'``, or ``'skip'`` to leave out an image that is not there
+                  or cannot be read, which is then in ``errors``. Defaults to ``'raise'``.
                 - ``max_pixels``: larger images are reduced to so many, with a note, and images
                   of no more are read even above 179 million. Defaults to 12 million.
                 - ``return_vis``: return the pictures, RGB. Defaults to False.
@@ -273,7 +273,8 @@ class CrowdInferencer(BaseInferencer):
         max_pixels: int = MAX_PIXELS,
     ) -> Iterator[list[LoadedPhoto]]:
         """Batches of images that went through the test pipeline, lazily; see :meth:`__call__`."""
-        photos = self._load(find_photos(inputs, recursive), on_error, max_pixels)
+        on_missing = self._leave_out if on_error == 'skip' else None
+        photos = self._load(find_photos(inputs, recursive, on_missing), on_error, max_pixels)
         while batch := list(islice(photos, batch_size)):
             yield batch
 
@@ -286,9 +287,13 @@ class CrowdInferencer(BaseInferencer):
             except (OSError, ValueError) as error:
                 if on_error == 'raise':
                     raise
-                self.errors.append(dict(name=photo.name, img_path=photo.path, error=str(error)))
+                self._leave_out(photo.name, photo.path, error)
                 continue
             yield LoadedPhoto(photo, img, notes, self._pack(photo, img, max_pixels))
+
+    def _leave_out(self, name: str, path: str | os.PathLike | None, error: Exception) -> None:
+        path = None if path is None else os.fspath(path)
+        self.errors.append(dict(name=name, img_path=path, error=str(error)))
 
     def _read(self, photo: Photo, max_pixels: int) -> tuple[np.ndarray | ImageBands, list[str]]:
         """Pixels of an image, or its file if that is read in bands, and notes."""
@@ -422,8 +427,7 @@ class CrowdInferencer(BaseInferencer):
             name = self.entry.config
         elif name.startswith('mmcrowd::'):
             stem = Path(name.partition('::')[2]).stem
-            entries = {entry: find_entry(entry) for entry in list_models(stem)}
-            self.entry = entries.get(stem)
+            self.entry = read_zoo().get(stem)
         with no_notices():
             return read_config(name)
 
@@ -431,12 +435,13 @@ class CrowdInferencer(BaseInferencer):
         checkpoint = read_checkpoint(weights)
         model = MODELS.build(without_pretraining(cfg.model))
         state_dict = parameters_of(checkpoint, weights)
+        own = model.state_dict()
         if self.strict:
-            require_same_parameters(model.state_dict(), state_dict, weights)
+            require_same_parameters(own, state_dict, weights)
         fitting = {
             key: value
             for key, value in state_dict.items()
-            if key in (own := model.state_dict()) and own[key].shape == value.shape
+            if key in own and own[key].shape == value.shape
         }
         model.load_state_dict(fitting, strict=False)
         meta = checkpoint.get('meta', {}) if isinstance(checkpoint, dict) else {}

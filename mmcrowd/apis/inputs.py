@@ -3,10 +3,13 @@
 import glob
 import io
 import os
+import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from http.client import HTTPException
+from itertools import takewhile
 from pathlib import Path, PurePath
 from threading import Lock
 from typing import Any, NamedTuple
@@ -31,8 +34,8 @@ _BY_OPENCV = ('BMP', 'JPEG', 'MPO', 'PNG', 'TIFF', 'WEBP')
 # Marks of HEIC files, behind "ftyp" in the first box.
 _HEIC = (b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1')
 
-# Images of more pixels are refused unless they are asked for: Pillow's limit.
-LIMIT = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+# Images of more pixels are refused unless they are asked for: Pillow's limit, which may be off.
+LIMIT = 2 * Image.MAX_IMAGE_PIXELS if Image.MAX_IMAGE_PIXELS else sys.maxsize
 # It is one for all threads.
 _PILLOW = Lock()
 
@@ -70,7 +73,11 @@ class Pixels(NamedTuple):
 # -------------------------------------------------------------------------------------- finding
 
 
-def find_photos(inputs: Any, recursive: bool = False) -> Iterator[Photo]:
+def find_photos(
+    inputs: Any,
+    recursive: bool = False,
+    on_missing: Callable[[str, Any, FileNotFoundError], None] | None = None,
+) -> Iterator[Photo]:
     """Find the images that an input stands for, lazily.
 
     No more is kept in memory than the names in one folder, or the list or the matches of the
@@ -81,24 +88,39 @@ def find_photos(inputs: Any, recursive: bool = False) -> Iterator[Photo]:
             file, array ``(H, W, 3)`` BGR, ``(H, W, 4)`` BGRA or ``(H, W)`` grey, uint8, PIL image,
             or a sequence or an iterator of such things.
         recursive: Search the subfolders of folders, too. Defaults to False.
+        on_missing: Called with the name, the item and the error where a path does not exist, or
+            nothing is found by it; the search goes on. Defaults to None: the error is raised.
 
     Raises:
         FileNotFoundError: There is no such path, or no image in a folder.
         TypeError: The input is none of these.
     """
+    for label, item in _labelled(inputs):
+        try:
+            yield from _of_item(item, label, recursive)
+        except FileNotFoundError as error:
+            if on_missing is None:
+                raise
+            on_missing(label or str(item), item, error)
+
+
+def _labelled(inputs: Any) -> Iterator[tuple[str, Any]]:
+    """The items of an input, each with what its images are called, or the folder of these."""
     if isinstance(inputs, Iterator):
         for number, item in enumerate(inputs):
-            yield from _of_item(item, f'{number}', recursive)
-    elif isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes | bytearray):
+            yield f'{number}', item
+    elif _is_several(inputs):
         labels = unique_names([_label(item, number) for number, item in enumerate(inputs)])
-        for label, item in zip(labels, inputs, strict=True):
-            yield from _of_item(item, label, recursive)
-    elif _is_path(inputs) and (pattern := _as_pattern(inputs)):
-        yield from _of_pattern(pattern)
+        yield from zip(labels, inputs, strict=True)
+    elif _is_path(inputs) and (os.path.isdir(inputs) or _as_pattern(inputs)):
+        yield '', inputs
     else:
-        is_folder = _is_path(inputs) and os.path.isdir(inputs)
-        (label,) = [''] if is_folder else unique_names([_label(inputs, 0)])
-        yield from _of_item(inputs, label, recursive)
+        (label,) = unique_names([_label(inputs, 0)])
+        yield label, inputs
+
+
+def _is_several(inputs: Any) -> bool:
+    return isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes | bytearray)
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
@@ -146,10 +168,17 @@ def _label(item: Any, number: int) -> str:
     if is_url(item):
         name = PurePath(unquote(urlparse(item).path)).name
     elif _is_path(item):
-        name = Path(os.path.abspath(item)).name
+        # A pattern is called like the folder that it is searched in.
+        path = _folder_of(item) if _as_pattern(item) else item
+        name = Path(os.path.abspath(path)).name
     else:
         name = ''
-    return name or f'image_{number}'
+    return name if name.strip('.') else f'image_{number}'
+
+
+def _folder_of(pattern: str | os.PathLike) -> Path:
+    """The part of a pattern before the first wildcard."""
+    return Path(*takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts))
 
 
 def _as_pattern(path: str | os.PathLike) -> str | None:
@@ -234,7 +263,8 @@ def read_photo(photo: Photo, max_pixels: int | None = None) -> Pixels:
     if isinstance(source, np.ndarray):
         return _from_array(source, photo.name)
     if isinstance(source, Image.Image):
-        return Pixels(_from_pillow(source, photo.name), _notes_of(source))
+        with _naming(photo.name):
+            return Pixels(_from_pillow(source), _notes_of(source))
     if isinstance(source, bytes | bytearray):
         return decode_photo(bytes(source), photo.name, max_pixels)
     if is_url(source):
@@ -266,27 +296,36 @@ def decode_photo(content: bytes, name: str, max_pixels: int | None = None) -> Pi
     if is_heic:
         _open_heic(name)
     try:
-        image = _open_with_pillow(content, max_pixels)
-        with image:
-            if max_pixels is not None and image.width * image.height > max_pixels:
-                raise ValueError(
-                    f'{name}: {image.width} x {image.height} pixels, expected at most '
-                    f'{max_pixels / 1e6:g} million'
-                )
-            notes = _notes_of(image)
-            if image.format not in _BY_OPENCV:
-                return Pixels(_from_pillow(image, name), notes)
+        with _naming(name):
+            image = _open_with_pillow(content, max_pixels)
     except UnidentifiedImageError:
         raise ValueError(f'{name}: not a readable image ({len(content)} bytes)') from None
     except Image.DecompressionBombError as error:
         # Who has set a lower limit knows.
         hint = '' if max_pixels is None or max_pixels < LIMIT else '; see max_pixels, --max-pixels'
         raise ValueError(f'{name}: {error}{hint}') from None
-    except ValueError:
-        raise
-    except Exception as error:  # Pillow raises many kinds for damaged files
-        raise ValueError(f'{name}: not a readable image ({error})') from error
+    with image:
+        if max_pixels is not None and image.width * image.height > max_pixels:
+            raise ValueError(
+                f'{name}: {image.width} x {image.height} pixels, expected at most '
+                f'{max_pixels / 1e6:g} million'
+            )
+        with _naming(name):
+            notes = _notes_of(image)
+            if image.format not in _BY_OPENCV:
+                return Pixels(_from_pillow(image), notes)
     return Pixels(decode_file(content, name), notes)
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Context in which the errors of damaged files, of which Pillow has many kinds, get a name."""
+    try:
+        yield
+    except (UnidentifiedImageError, Image.DecompressionBombError):
+        raise
+    except Exception as error:
+        raise ValueError(f'{name}: not a readable image ({error})') from error
 
 
 def _open_with_pillow(content: bytes, max_pixels: int | None) -> Image.Image:
@@ -326,14 +365,14 @@ def _notes_of(image: Image.Image) -> list[str]:
     return notes
 
 
-def _from_pillow(image: Image.Image, name: str) -> np.ndarray:
+def _from_pillow(image: Image.Image) -> np.ndarray:
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith('I'):  # 16 bits, of which convert() would clip all but the lowest 8
         grey = np.asarray(image).astype(np.int64)
         grey = (grey >> 8 if grey.max(initial=0) > 255 else grey).clip(0, 255).astype(np.uint8)
         return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
     if image.mode == 'F':
-        raise ValueError(f'{name}: floating-point pixels, expected 8 or 16 bits')
+        raise ValueError('floating-point pixels, expected 8 or 16 bits')
     return np.ascontiguousarray(np.asarray(image.convert('RGB'))[..., ::-1])
 
 
@@ -365,11 +404,9 @@ def _download(url: str) -> bytes:
 
 def number_of_photos(inputs: Any) -> int | None:
     """How many images an input stands for, if that is known without looking; otherwise None."""
-    items: Iterable = inputs
     if isinstance(inputs, Iterator):
         return None
-    if isinstance(inputs, str | bytes | bytearray | os.PathLike | np.ndarray | Image.Image):
-        items = [inputs]
+    items = inputs if _is_several(inputs) else [inputs]
     if any(_is_path(item) and (os.path.isdir(item) or _as_pattern(item)) for item in items):
         return None
-    return len(list(items))
+    return len(items)

@@ -139,19 +139,14 @@ class VideoWriter:
             names, *rows = csv.reader(file)
         if not rows:
             return
-        first = names.index('count')
-        values = np.array([[row[0], *row[first:]] for row in rows], np.float64)
-        shown = [n for n, name in enumerate(names[first:], 1) if not name.endswith(_PER_AREA)]
-        draw_time_series(
-            values[:, 0],
-            {names[first + n - 1]: values[:, n] for n in shown},
-            self._path('.png'),
-            self._name,
-        )
+        count = names.index('count')
+        has_area = self._zones is not None and self._zones.ground is not None
+        # Each zone has a second column then, which is no count.
+        shown = [count, *range(count + 1, len(names), 2 if has_area else 1)]
+        values = np.array([[row[0], *(row[n] for n in shown)] for row in rows], np.float64)
+        series = {names[n]: values[:, k] for k, n in enumerate(shown, 1)}
+        draw_time_series(values[:, 0], series, self._path('.png'), self._name)
         self.paths.append(self._path('.png'))
-
-
-_PER_AREA = ' per m2'
 
 
 def columns(zones: Zones | None, is_live: bool) -> list[str]:
@@ -165,7 +160,7 @@ def columns(zones: Zones | None, is_live: bool) -> list[str]:
         for zone in zones.zones:
             names.append(printable(zone.name))
             if zones.ground is not None:
-                names.append(f'{printable(zone.name)}{_PER_AREA}')
+                names.append(f'{printable(zone.name)} per m2')
         if twice := [name for name in names if names.count(name) > 1]:
             raise ValueError(
                 f'{zones.source}: zone {twice[0]!r} would be a second column of that name; call '
@@ -202,12 +197,12 @@ class VideoEncoder:
         self._av = av
         self.path = path
         self._partial = path.with_name(f'{path.name}.partial')
-        self._container = av.open(
-            str(self._partial), 'w', format='mp4', options=dict(movflags='faststart')
-        )
         codec = next((name for name in CODECS if name in av.codecs_available), None)
         if codec is None:
             raise ValueError(f'{path}: this FFmpeg has no encoder of {", ".join(CODECS)}')
+        self._container = av.open(
+            str(self._partial), 'w', format='mp4', options=dict(movflags='faststart')
+        )
         self._stream = self._container.add_stream(codec, rate=25)
         self._stream.height, self._stream.width = size
         self._stream.pix_fmt = 'yuv420p'

@@ -4,15 +4,14 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from threading import Event
 from typing import NamedTuple
 
 import numpy as np
 
-from .video_sources import Moment, Source, find_address, open_source
+from .video_sources import Source, find_address, open_source
 
 # Samples per second. People do not appear from nowhere, and a network takes its time.
 RATE = 1.0
@@ -129,33 +128,19 @@ class VideoReader:
         """Let the iteration end, from whatever thread or signal handler."""
         self.stopped.set()
 
+    def clock(self, seconds: float) -> datetime | None:
+        """The time of a sample by the clock of this machine; None if the video is a file."""
+        return None if self.started is None else self.started + timedelta(seconds=seconds)
+
     def __iter__(self) -> Iterator[Frame]:
-        """The samples. A video is read once.
+        """The samples, over all connections. A video is read once.
 
         Raises:
             ConnectionError: The stream did not come back.
             RuntimeError: It has been read before.
             ValueError: Its frames have no time stamps.
         """
-        due = self.start
-        with closing(self._moments()) as moments:
-            for moment in moments:
-                if self.stopped.is_set() or (self.end is not None and moment.time >= self.end):
-                    return
-                if moment.time < due - _EPSILON:
-                    continue
-                yield Frame(moment.time, moment.read())
-                if self.rate is not None:
-                    passed = math.floor((moment.time - self.start) * self.rate + _EPSILON)
-                    due = self.start + (passed + 1) / self.rate
-
-    def clock(self, seconds: float) -> datetime | None:
-        """The time of a sample by the clock of this machine; None if the video is a file."""
-        return None if self.started is None else self.started + timedelta(seconds=seconds)
-
-    def _moments(self) -> Generator[Moment, None, None]:
-        """Moments in order of time, over all connections."""
-        last, failures = -math.inf, 0
+        last, due, failures = -math.inf, self.start, 0
         began: float | None = None
         while True:
             source = self._take_source()
@@ -163,6 +148,8 @@ class VideoReader:
             before = -math.inf
             try:
                 for seconds, read in source.moments(max(self.start, last), self.key_frames):
+                    if self.stopped.is_set():
+                        return
                     if began is None:
                         began = time.monotonic()
                         if self.is_live:
@@ -173,7 +160,11 @@ class VideoReader:
                     if seconds + shift <= last:
                         continue
                     last, failures = seconds + shift, 0
-                    yield Moment(last, read)
+                    if self.end is not None and last >= self.end:
+                        return
+                    if last >= due - _EPSILON:
+                        yield Frame(last, read())
+                        due = self._next_due(last)
                 reason = self._missing_end(source)
                 if reason is None and not self.is_live:
                     self._tell_damage(source)
@@ -198,6 +189,13 @@ class VideoReader:
             raise RuntimeError(f'{self.name}: a video is read once, make another VideoReader')
         source, self._source = self._source, None
         return source
+
+    def _next_due(self, taken: float) -> float:
+        """The first moment of the grid behind a sample."""
+        if self.rate is None:
+            return taken
+        passed = math.floor((taken - self.start) * self.rate + _EPSILON)
+        return self.start + (passed + 1) / self.rate
 
     def _next_shift(self, last: float, began: float) -> float:
         """Time of the first frame of a connection: by the clock, but after what was before."""

@@ -291,10 +291,12 @@ def _geojson_zones(content: Mapping, source: str) -> list[Zone]:
         features = [dict(geometry=content)]
     zones = []
     for number, feature in enumerate(features):
-        properties = feature.get('properties') or {}
+        place = f'{source}: feature {number}'
+        feature = _object(feature, place)
+        properties = _object(feature.get('properties') or {}, f'{place}: properties')
+        geometry = _object(feature.get('geometry') or {}, f'{place}: geometry')
         name = str(properties.get('name', feature.get('id', number)))
         where = f'{source}: zone {name!r}'
-        geometry = feature.get('geometry') or {}
         kind, coordinates = geometry.get('type'), geometry.get('coordinates', [])
         if kind not in ('Polygon', 'MultiPolygon'):
             raise ValueError(
@@ -308,6 +310,12 @@ def _geojson_zones(content: Mapping, source: str) -> list[Zone]:
             raise ValueError(f'{where}: coordinates={coordinates!r}, expected rings') from None
         zones.append(Zone(name, polygons))
     return zones
+
+
+def _object(value: Any, where: str) -> Mapping:
+    if not isinstance(value, Mapping):
+        raise ValueError(f'{where} is {value!r}, expected an object')
+    return value
 
 
 def _list(content: Mapping, key: str, where: str, default: list | None = None) -> list:

@@ -6,7 +6,7 @@ import sys
 import threading
 from importlib.util import find_spec
 
-from mmcrowd.apis.zoo import DEFAULT
+from .arguments import add_device, add_model
 
 HELP = 'open a page to count photos in: points, density, zones, downloads'
 
@@ -19,12 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'password: on another address everyone who reaches it may use it',
     )
     parser.add_argument('--port', type=int, help='default: the first that is free from 7860 on')
-    parser.add_argument(
-        '--model', default=DEFAULT, help='first choice: name in the zoo, mmcrowd::NAME or config'
-    )
-    parser.add_argument('--weights', help='its checkpoint, URL or name in the zoo')
-    parser.add_argument('--device', help='such as cuda:0 or cpu; default: an accelerator, if any')
-    parser.add_argument('--precision', choices=('fp32', 'bf16'), default='fp32')
+    add_model(parser, 'first choice: ')
+    add_device(parser)
     parser.add_argument('--open', action='store_true', help='open the page in a browser')
 
 

@@ -3,13 +3,12 @@
 import argparse
 import csv
 import json
-import os
 import sys
 
-from mmcrowd.apis.inferencer import MAX_PIXELS, CrowdInferencer
 from mmcrowd.apis.outputs import COLUMNS, FORMATS, csv_row
-from mmcrowd.apis.zoo import DEFAULT
 from mmcrowd.fileio.files import printable
+
+from .arguments import add_counting, counter_of, counts_text
 
 HELP = 'count the people in photos and mark them'
 
@@ -30,16 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'count.txt and loc.txt; default: json',
     )
     parser.add_argument('--no-pictures', action='store_true', help='no pictures in --out-dir')
-    parser.add_argument(
-        '--model', default=DEFAULT, help='name in the zoo, mmcrowd::NAME or config file'
-    )
-    parser.add_argument('--weights', help='checkpoint, URL or name in the zoo')
-    parser.add_argument('--localizer', help='such as LocalMaximum; default: OTMinimization')
-    parser.add_argument('--device', help='such as cuda:0 or cpu; default: an accelerator, if any')
-    parser.add_argument('--precision', choices=('fp32', 'bf16'), default='fp32')
-    parser.add_argument('--batch-size', type=int, default=1)
-    parser.add_argument('--max-pixels', type=int, default=MAX_PIXELS, help='reduce larger photos')
-    parser.add_argument('--zones', help='JSON file of zones, which are counted too')
+    add_counting(parser, 'photos')
     parser.add_argument('--recursive', action='store_true', help='search subfolders, too')
     printed = parser.add_mutually_exclusive_group()
     printed.add_argument('--json', action='store_true', help='print a line of JSON for each photo')
@@ -48,20 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    counter = CrowdInferencer(
-        args.model,
-        args.weights,
-        args.device,
-        args.precision,
-        args.localizer,
-        # Lines on the same terminal are progress enough.
-        show_progress=not sys.stdout.isatty(),
-    )
+    # Lines on the same terminal are progress enough.
+    counter = counter_of(args, show_progress=not sys.stdout.isatty())
     results = counter.iter(
         args.photos,
         batch_size=args.batch_size,
         recursive=args.recursive,
-        on_error='raise' if len(args.photos) == 1 and not _is_many(args.photos[0]) else 'skip',
+        on_error='skip',
         max_pixels=args.max_pixels,
         show=args.show,
         vis_out_dir=None if args.no_pictures else args.out_dir,
@@ -73,7 +56,9 @@ def run(args: argparse.Namespace) -> None:
     if args.csv:
         table.writerow(COLUMNS)
     model = counter.describe()
+    counted = 0
     for result in results:
+        counted += 1
         (prediction,) = result['predictions']
         if args.json:
             print(json.dumps(prediction), flush=True)
@@ -82,22 +67,16 @@ def run(args: argparse.Namespace) -> None:
             sys.stdout.flush()
         else:
             print(line(prediction, model), flush=True)
-    if counter.errors:
-        raise ValueError(
-            f'{len(counter.errors)} of the photos could not be read:\n'
-            + '\n'.join(f'  {printable(each["error"])}' for each in counter.errors)
-        )
+    errors = [printable(each['error']) for each in counter.errors]
+    if len(errors) == 1 and not counted:  # one photo was asked for
+        raise ValueError(errors[0])
+    if errors:
+        listed = '\n'.join(f'  {error}' for error in errors)
+        raise ValueError(f'{len(errors)} of the photos could not be read:\n{listed}')
 
 
 def line(prediction: dict, model: str) -> str:
     """What is printed for a photo: its name, its count, the model and what is doubtful."""
     where = printable(prediction['img_path'] or prediction['name'])
     notes = ''.join(f'; note: {note}' for note in prediction['notes'])
-    zones = ''.join(
-        f', {printable(zone["name"])} {zone["count"]:.1f}' for zone in prediction.get('zones', [])
-    )
-    return f'{where}: count {prediction["count"]:.1f}{zones} ({model}{notes})'
-
-
-def _is_many(photo: str) -> bool:
-    return os.path.isdir(photo) or not (os.path.exists(photo) or '://' in photo)
+    return f'{where}: {counts_text(prediction)} ({model}{notes})'

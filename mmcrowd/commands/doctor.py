@@ -42,7 +42,6 @@ OPTIONAL = (
     ('timm', 'timm', 'configs/zip'),
     ('h5py', 'h5py', 'converters of HDF5 weights'),
     ('plotly', 'plotly', 'the error page'),
-    ('gradio', 'gradio', 'mmcrowd app'),
 )
 _SIDES = (192, 256)  # of the picture that is counted
 

@@ -7,18 +7,16 @@ from mmcrowd.apis import CrowdInferencer
 from mmcrowd.apis.agreement import compare, require_agreement
 from mmcrowd.apis.export import export_onnx, export_program
 from mmcrowd.apis.quantization import calibration_crops, quantize_onnx
-from mmcrowd.apis.zoo import DEFAULT
 from mmcrowd.models.localizers.local_maximum import THRESHOLDS
+
+from .arguments import add_model
 
 HELP = 'write a model as ONNX or torch.export file, and compare it with the model'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('out', help='file to write: NAME.onnx, or NAME.pt2 for torch.export')
-    parser.add_argument(
-        '--model', default=DEFAULT, help='name in the zoo, mmcrowd::NAME or config file'
-    )
-    parser.add_argument('--weights', help='checkpoint, URL or name in the zoo')
+    add_model(parser)
     parser.add_argument(
         '--peaks',
         nargs='?',

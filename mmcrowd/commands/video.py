@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import TextIO
 
-from mmcrowd.apis.inferencer import MAX_PIXELS, CrowdInferencer
 from mmcrowd.apis.video import CountedFrame, count_video
 from mmcrowd.apis.video_outputs import VideoWriter, columns, row
 from mmcrowd.apis.video_reader import RATE, TRIES, VideoReader
 from mmcrowd.apis.zones import read_zones
-from mmcrowd.apis.zoo import DEFAULT
 from mmcrowd.fileio.files import printable
 from mmcrowd.visualization.time_series import clock_text
+
+from .arguments import add_counting, counter_of, counts_text
 
 HELP = 'count the people in a video, stream or camera over time'
 
@@ -50,16 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=TRIES,
         help='how often in a row a broken stream is opened again; default: %(default)s',
     )
-    parser.add_argument(
-        '--model', default=DEFAULT, help='name in the zoo, mmcrowd::NAME or config file'
-    )
-    parser.add_argument('--weights', help='checkpoint, URL or name in the zoo')
-    parser.add_argument('--localizer', help='such as LocalMaximum; default: OTMinimization')
-    parser.add_argument('--device', help='such as cuda:0 or cpu; default: an accelerator, if any')
-    parser.add_argument('--precision', choices=('fp32', 'bf16'), default='fp32')
-    parser.add_argument('--batch-size', type=int, default=1)
-    parser.add_argument('--max-pixels', type=int, default=MAX_PIXELS, help='reduce larger frames')
-    parser.add_argument('--zones', help='JSON file of zones, which are counted too')
+    add_counting(parser, 'frames')
     printed = parser.add_mutually_exclusive_group()
     printed.add_argument('--json', action='store_true', help='print a line of JSON for each sample')
     printed.add_argument('--csv', action='store_true', help='print the table')
@@ -68,14 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     zones = None if args.zones is None else read_zones(args.zones)
     video = VideoReader(args.video, args.rate, args.start, args.end, args.key_frames, args.tries)
-    counter = CrowdInferencer(
-        args.model,
-        args.weights,
-        args.device,
-        args.precision,
-        args.localizer,
-        show_progress=False,
-    )
+    counter = counter_of(args, show_progress=False)
     shows_points = args.json or (args.out_dir is not None and not args.no_overlay)
     if not shows_points and counter.model.count_from != 'points':
         # Finding points takes longer than counting.
@@ -147,16 +131,12 @@ class Printer:
     def _line(self, counted: CountedFrame) -> str:
         """Time and counts, and a note when it is the first of its kind."""
         prediction = counted.prediction
-        zones = ''.join(
-            f', {printable(zone["name"])} {zone["count"]:.1f}'
-            for zone in prediction.get('zones', [])
-        )
         # Notes with numbers change all the time.
         kinds = {''.join(c for c in note if not c.isdigit()): note for note in prediction['notes']}
         fresh = [note for kind, note in kinds.items() if kind not in self._notes]
         self._notes.update(kinds)
         notes = ''.join(f'; note: {note}' for note in fresh)
-        return f'{clock_text(counted.time, 1)}: count {prediction["count"]:.1f}{zones}{notes}'
+        return f'{clock_text(counted.time, 1)}: {counts_text(prediction)}{notes}'
 
     def summary(self, name: str) -> str:
         if not self._number:

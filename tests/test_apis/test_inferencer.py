@@ -309,6 +309,10 @@ def test_unreadable_images(counter, folder):
     (error,) = answer['errors']
     assert error['name'] == '1' and error['img_path'] == str(folder / '1.png')
     assert 'not a readable image' in error['error']
+    with pytest.warns(UserWarning, match='2 images could not be read'):
+        answer = counter([folder / 'none.png', folder], on_error='skip')
+    assert [p['name'] for p in answer['predictions']] == ['photos/0', 'photos/2']
+    assert answer['errors'][0]['img_path'] == str(folder / 'none.png')
     with pytest.raises(ValueError, match="on_error='ignore', expected 'raise' or 'skip'"):
         counter(folder, on_error='ignore')
     with pytest.raises(ValueError, match='unknown argument'):

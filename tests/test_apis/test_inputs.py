@@ -1,6 +1,7 @@
 """Photos from wherever they are, good and bad."""
 
 import io
+import runpy
 import sys
 import zlib
 from functools import partial
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmcrowd.apis import inputs
 from mmcrowd.apis.inputs import (
     decode_photo,
     find_photos,
@@ -84,6 +86,14 @@ def test_patterns(folder):
     assert names(folder / 'x[1].jpg') == ['x[1]']  # there is a file of this name
 
 
+def test_patterns_in_a_list(folder, monkeypatch):
+    """They are called like the folder that is searched; its name is part of paths of results."""
+    assert names([f'{folder}/b/*.jpg']) == ['b/2', 'b/10']
+    assert names([f'{folder}/*/*.png', f'{folder}/b/2.*']) == ['photos/10', 'b/2']
+    monkeypatch.chdir(folder / 'b')
+    assert names(['*.png']) == ['b/10']
+
+
 def test_lists(folder):
     given = [
         folder / 'b',
@@ -118,6 +128,7 @@ def test_an_iterator_is_read_one_by_one():
         ('.', None),
         ('*.jpg', None),
         (iter([]), None),
+        (None, 1),
     ],
 )
 def test_number_of_photos(given, number):
@@ -137,9 +148,19 @@ def test_nothing_there(folder, given, message):
         names(given.format(folder))
 
 
-def test_no_image_at_all():
-    with pytest.raises(TypeError, match='int is no image; expected a path, URL, folder'):
-        names([3])
+def test_what_is_not_there_is_passed_over(folder):
+    missing = []
+    given = [folder / 'none.jpg', folder / 'a.JPG', folder / 'c', f'{folder}/*.gif', folder / 'b']
+    photos = find_photos(given, on_missing=lambda *told: missing.append(told))
+    assert [photo.name for photo in photos] == ['a', 'b/2', 'b/10.jpg', 'b/10.png']
+    assert [item for _, item, _ in missing] == [given[0], given[2], given[3]]
+    assert missing[0][0] == 'none' and 'none.jpg' in str(missing[0][2])
+
+
+@pytest.mark.parametrize('given', [3, None, [3]])
+def test_no_image_at_all(given):
+    with pytest.raises(TypeError, match='is no image; expected a path, URL, folder'):
+        names(given)
 
 
 # -------------------------------------------------------------------------------------- reading
@@ -230,13 +251,14 @@ def test_cut_off(picture, ending):
         decode_photo(content[: len(content) // 2], 'a')
 
 
+def chunk(kind, content):
+    """A part of a PNG file."""
+    crc = zlib.crc32(kind + content).to_bytes(4, 'big')
+    return len(content).to_bytes(4, 'big') + kind + content + crc
+
+
 def png_of(width, height):
     """A small file that says it is large: rows of zeros, well compressed."""
-
-    def chunk(kind, content):
-        crc = zlib.crc32(kind + content).to_bytes(4, 'big')
-        return len(content).to_bytes(4, 'big') + kind + content + crc
-
     header = width.to_bytes(4, 'big') + height.to_bytes(4, 'big') + bytes([1, 0, 0, 0, 0])
     packer = zlib.compressobj(9)
     row = bytes(1 + -(-width // 8))
@@ -251,6 +273,23 @@ def test_decompression_bomb():
     assert len(content) < 200_000
     with pytest.raises(ValueError, match='a: Image size .900000000 pixels. exceeds limit'):
         decode_photo(content, 'a')
+
+
+def test_pillow_without_a_limit(monkeypatch):
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', None)
+    assert runpy.run_path(inputs.__file__)['LIMIT'] > 10**12
+
+
+def test_errors_of_pillow_get_a_name(tmp_path, picture):
+    text = chunk(b'zTXt', b'a\0\0' + zlib.compress(bytes(2**21)))  # a bomb, too
+    content = encode(picture)
+    with pytest.raises(ValueError, match=r'a: not a readable image \(.*MAX_TEXT_CHUNK'):
+        decode_photo(content[:33] + text + content[33:], 'a')
+    (tmp_path / 'cut.png').write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r'image_0: not a readable image \('):
+        read(Image.open(tmp_path / 'cut.png'))
+    with pytest.raises(ValueError, match='image_0: not a readable image .floating-point pixels'):
+        read(Image.fromarray(np.zeros((2, 2), np.float32)))
 
 
 @pytest.mark.filterwarnings('error')
@@ -304,6 +343,7 @@ def test_url(server, tmp_path, picture):
     assert np.array_equal(read_photo(photo).img, picture[..., ::-1])
     with pytest.raises(FileNotFoundError, match='cannot download .*/none.jpg .*404'):
         read(f'{server}/none.jpg')
+    assert names(f'{server}/..') == names(server) == ['image_0']
 
 
 def test_unreachable_url(monkeypatch):

@@ -13,7 +13,14 @@ import cv2
 import numpy as np
 import pytest
 
-from mmcrowd.apis import CrowdInferencer, VideoReader, count_video, video_reader
+from mmcrowd.apis import (
+    CountedFrame,
+    CrowdInferencer,
+    VideoReader,
+    count_video,
+    video_outputs,
+    video_reader,
+)
 from mmcrowd.apis.video_outputs import VideoWriter, columns
 from mmcrowd.apis.zones import parse_zones
 from mmcrowd.datasets import SyntheticCrowdDataset
@@ -312,6 +319,29 @@ def test_a_camera(variable, monkeypatch, capfd):
     assert opened == [3, 3]
 
 
+def test_a_camera_that_fails_to_give_a_frame(variable, monkeypatch):
+    """It is opened again, as one that breaks off."""
+    real, captures = cv2.VideoCapture, []
+
+    class Camera:
+        def __init__(self, number):
+            self.file = real(str(variable) if len(captures) < 2 else '')
+            captures.append(self)
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+        def retrieve(self):
+            return (False, None) if len(captures) == 1 else self.file.retrieve()
+
+    monkeypatch.setattr(cv2, 'VideoCapture', Camera)
+    lines, frames = [], []
+    with pytest.raises(ConnectionError, match='camera 0 does not open'):
+        frames += VideoReader(0, rate=None, tries=1, tell=lines.append)
+    assert len(captures) == 3 and not any(each.isOpened() for each in captures)
+    assert lines[0] == 'camera 0: a frame cannot be read; try 1 of 1 in 0 s'
+
+
 # -------------------------------------------------------------------------------------- counting
 
 
@@ -474,6 +504,24 @@ def test_columns():
     zones = parse_zones(dict(zones=[dict(name='count', polygon=square)]))
     with pytest.raises(ValueError, match="'count' would be a second column of that name"):
         columns(zones, is_live=False)
+
+
+def test_the_graph_has_the_counts(tmp_path, monkeypatch):
+    """Of zones whatever they are called, but not their people per square metre."""
+    square = [[0, 0], [4, 0], [4, 4], [0, 4]]
+    content = dict(zones=[dict(name='a per m2', polygon=square)])
+    counted = dict(name='a per m2', count=2.0, per_square_metre=0.5)
+    drawn = []
+    monkeypatch.setattr(video_outputs, 'draw_time_series', lambda *args: drawn.append(args))
+    for ground in (None, dict(pixels=square, metres=square)):
+        zones = parse_zones(content | dict(ground=ground))
+        prediction = dict(count=3.0, zones=[counted])
+        if ground is None:
+            prediction['zones'] = [dict(name='a per m2', count=2.0)]
+        with VideoWriter(tmp_path, 'a', zones, overlay=False, is_live=True) as writer:
+            writer.write(CountedFrame(1.5, None, prediction, None), datetime.now().astimezone())
+        times, series, *_ = drawn.pop()
+        assert times == [1.5] and series == {'count': [3.0], 'a per m2': [2.0]}
 
 
 def test_json_of_a_prediction(counter, crowd):

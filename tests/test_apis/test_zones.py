@@ -206,6 +206,12 @@ GROUND = dict(pixels=[[0, 8], [10, 8], [6, 4], [4, 4]], metres=rectangle(0, 0, 3
         (dict(type='Point', coordinates=[1, 2]), "zone '0' has the type 'Point'"),
         (dict(type='Polygon', coordinates=3), "zone '0': coordinates="),
         (GEOMETRY, "zone '0': its polygons overlap"),
+        (dict(type='FeatureCollection', features=[3]), 'feature 0 is 3, expected an object'),
+        (
+            dict(type='Feature', properties=[1], geometry=GEOMETRY),
+            r'feature 0: properties is \[1\], expected an object',
+        ),
+        (dict(type='Feature', geometry='x'), "feature 0: geometry is 'x', expected an object"),
         (dict(zones=[dict(polygon=SQUARE)], ground=3), 'ground=3, expected "pixels" and "metres"'),
         (
             dict(zones=[dict(polygon=SQUARE)], ground=dict(GROUND, metres=SQUARE[:3])),

@@ -70,11 +70,12 @@ def test_count_prints_json_or_csv(mmcrowd, photo, tmp_path):
 def test_count_with_bad_photos(mmcrowd, photo, tmp_path, capsys):
     (tmp_path / 'text.png').write_text('text')
     with pytest.raises(SystemExit) as end:
-        mmcrowd('count', tmp_path, '--device', 'cpu')
+        mmcrowd('count', tmp_path / 'none.png', tmp_path, '--device', 'cpu')
     captured = capsys.readouterr()
     assert captured.out.startswith(f'{photo}: count ') and captured.out.count('\n') == 1
     message = str(end.value.code)
-    assert message.startswith('mmcrowd: error: 1 of the photos could not be read:\n')
+    assert message.startswith('mmcrowd: error: 2 of the photos could not be read:\n')
+    assert f'  no image, folder or matching file: {tmp_path}/none.png\n' in message
     assert f'{tmp_path}/text.png: not a readable image (4 bytes)' in message
     with pytest.raises(SystemExit) as end:
         mmcrowd('count', tmp_path / 'text.png')
@@ -101,6 +102,7 @@ def test_zoo(mmcrowd):
 
 def test_doctor(mmcrowd):
     out = mmcrowd('doctor', '--device', 'cpu')
+    assert len({module for _, module, _ in doctor.OPTIONAL}) == len(doctor.OPTIONAL)
     assert 'pml_efficientnet_lite0_default on cpu: 256 x 192 pixels of noise in' in out
     for requirement, module, _ in doctor.OPTIONAL:
         line = next(line for line in out.splitlines() if line.startswith(f'  optional  {module}: '))

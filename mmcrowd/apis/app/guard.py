@@ -14,7 +14,8 @@ GET = (
     *(f'{API}/info', f'{API}/startup-events', f'{API}/app_id', f'{API}/queue/data'),
 )
 GET_BELOW = ('/assets/', '/static/', f'{API}/heartbeat/')
-POST = (f'{API}/queue/join', f'{API}/upload', f'{API}/cancel', f'{API}/reset')
+JOIN, UPLOAD = f'{API}/queue/join', f'{API}/upload'
+POST = (JOIN, UPLOAD, f'{API}/cancel', f'{API}/reset')
 
 MAX_EVENT = 200_000  # bytes of an event, such as zones that were drawn
 
@@ -28,6 +29,7 @@ class Guard:
       which would be fetched if it were given by a URL.
     - While the server listens on this machine only, the host that a request names is this machine:
       a foreign site whose name leads here is refused.
+    - Nor does anything get in from the page of another site that is open in the same browser.
 
     Args:
         app: The application behind it.
@@ -48,9 +50,13 @@ class Guard:
         if self.hosts is not None and host_of(scope) not in self.hosts:
             await refuse(send, 403, 'another host was meant')
             return
-        if scope['path'] == f'{API}/queue/join':
+        if scope['method'] == 'POST' and not is_from_here(scope):
+            await refuse(send, 403, 'expected a request of the page')
+            return
+        if scope['method'] == 'POST' and scope['path'] != UPLOAD:  # whose size Gradio limits
             content = await read_body(receive, MAX_EVENT)
-            if content is None or not has_plain_inputs(content):
+            is_event = scope['path'] == JOIN
+            if content is None or (is_event and not has_plain_inputs(content)):
                 await refuse(send, 403, 'expected an event of the page')
                 return
             receive = replay(content, receive)
@@ -80,11 +86,11 @@ def has_plain_inputs(content: bytes) -> bool:
     """
     try:
         event = json.loads(content)
-    except ValueError:
+        data = event.get('data') if isinstance(event, dict) else None
+        plain = isinstance(data, list) and not any(isinstance(each, list | dict) for each in data)
+        return plain and not has_file(event)
+    except (ValueError, RecursionError):
         return False
-    data = event.get('data') if isinstance(event, dict) else None
-    plain = isinstance(data, list) and not any(isinstance(each, list | dict) for each in data)
-    return plain and not has_file(event)
 
 
 def has_file(value: Any) -> bool:
@@ -100,6 +106,12 @@ def host_of(scope: Mapping[str, Any]) -> str:
     """The host that a request names, without its port."""
     host = dict(scope['headers']).get(b'host', b'').decode('latin-1')
     return host.rpartition(']')[0].lstrip('[') if host.startswith('[') else host.partition(':')[0]
+
+
+def is_from_here(scope: Mapping[str, Any]) -> bool:
+    """Whether no page of another site sends the request, as far as the browser tells."""
+    site = dict(scope['headers']).get(b'sec-fetch-site', b'none')
+    return site in (b'same-origin', b'none')
 
 
 async def read_body(receive: Receive, limit: int) -> bytes | None:

@@ -144,23 +144,24 @@ def build_page(counters: Counters, limits: Limits, uploads: Path) -> gr.Blocks:
             return shown, said
 
         def zone(visitor: Session, event: gr.EventData) -> dict[str, Any]:
-            if visitor.current is None:
+            picture = visitor.find(str(event.name))
+            if picture is None:
                 return show(visitor)
             try:
-                visitor.current.set_zones(event.zones)
+                picture.set_zones(event.zones)
             except (KeyError, TypeError, ValueError) as error:
                 return dict(show(visitor, layers=False), problem=str(error))
             return show(visitor, layers=False)
 
         def choose(visitor: Session, event: gr.EventData) -> tuple:
-            visitor.choose(int(event.number))
+            visitor.choose(str(event.name))
             return show(visitor), table(visitor)
 
         def remove(visitor: Session, event: gr.EventData) -> tuple:
-            if event.number is None:
+            if event.name is None:
                 visitor.pictures.clear()
             else:
-                visitor.remove(int(event.number))
+                visitor.remove(str(event.name))
             return show(visitor), table(visitor), say()
 
         def save(visitor: Session, title: str, event: gr.EventData) -> tuple:

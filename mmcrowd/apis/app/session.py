@@ -19,6 +19,7 @@ from mmcrowd.apis.inputs import decode_photo
 from mmcrowd.apis.outputs import COLUMNS, csv_row
 from mmcrowd.apis.zones import count_in_zones, parse_zones
 from mmcrowd.fileio.files import file_name, printable
+from mmcrowd.fileio.images import resize_image
 from mmcrowd.models.counters.base_counter import locate
 from mmcrowd.models.localizers import LocalMaximum
 from mmcrowd.structures import CrowdDataSample
@@ -161,6 +162,13 @@ class Session:
         """The picture that is shown, if there is any."""
         return self.pictures[self.shown] if self.shown < len(self.pictures) else None
 
+    def find(self, name: str) -> Counted | None:
+        """The picture of this name, if it is still there.
+
+        What a visitor clicks at is named, not numbered: he may not see yet what has changed.
+        """
+        return next((picture for picture in self.pictures if picture.name == name), None)
+
     def add(
         self,
         path: Path,
@@ -203,7 +211,7 @@ class Session:
         Yields:
             What could not be counted any more, as a sentence, or an empty text, for each picture.
         """
-        for number, old in enumerate(self.pictures):
+        for old in list(self.pictures):
             try:
                 new = count_file(old.path, old.name, counter, model, limits)
             except (OSError, ValueError) as error:
@@ -212,19 +220,24 @@ class Session:
             new.sample.set_metainfo(dict(img_id=old.name))
             new.zones = old.zones
             new.locate(rule if 'pred_density' in new.sample else PointRule())
-            self.pictures[number] = new
+            # Others may have been removed meanwhile, and this one, too.
+            self.pictures[:] = [new if each is old else each for each in self.pictures]
             yield ''
 
-    def choose(self, number: int) -> None:
+    def choose(self, name: str) -> None:
         """Show another picture."""
-        if 0 <= number < len(self.pictures):
+        if (number := self._number(name)) is not None:
             self.shown = number
 
-    def remove(self, number: int) -> None:
+    def remove(self, name: str) -> None:
         """Remove a picture. Its file may be that of another one, too, and stays for its time."""
-        if 0 <= number < len(self.pictures):
+        if (number := self._number(name)) is not None:
             self.pictures.pop(number)
             self.shown = min(self.shown - (number < self.shown), max(len(self.pictures) - 1, 0))
+
+    def _number(self, name: str) -> int | None:
+        numbers = (number for number, each in enumerate(self.pictures) if each.name == name)
+        return next(numbers, None)
 
     def rows(self) -> list[dict[str, Any]]:
         """A line of the table for each picture."""
@@ -304,8 +317,9 @@ def count_file(
     picture, density, scale = counter.visualizer.draw_layers(
         name, cv2.cvtColor(img, cv2.COLOR_BGR2RGB), sample
     )
-    small = THUMB / max(picture.shape)
-    thumb = cv2.resize(picture, None, fx=small, fy=small, interpolation=cv2.INTER_AREA)
+    longer = max(picture.shape[:2])
+    height, width = (max(side * THUMB // longer, 1) for side in picture.shape[:2])
+    thumb = resize_image(picture, (height, width))
     layers = dict(
         picture=data_url(picture, '.jpg'),
         density=None if density is None else data_url(density, '.png'),

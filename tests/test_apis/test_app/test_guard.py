@@ -7,7 +7,7 @@ import pytest
 from mmcrowd.apis.app.guard import MAX_EVENT, Guard
 
 
-def ask(method, path, body=b'', host='127.0.0.1:7860', kind='http', pieces=1):
+def ask(method, path, body=b'', host='127.0.0.1:7860', kind='http', pieces=1, site=None):
     """Status of the answer, and the body that the application behind the guard got."""
     got, sent = [], []
     size = -(-len(body) // pieces) or 1
@@ -29,7 +29,10 @@ def ask(method, path, body=b'', host='127.0.0.1:7860', kind='http', pieces=1):
     async def send(message):
         sent.append(message)
 
-    scope = dict(type=kind, method=method, path=path, headers=[(b'host', host.encode())])
+    headers = [(b'host', host.encode())]
+    if site is not None:
+        headers.append((b'sec-fetch-site', site.encode()))
+    scope = dict(type=kind, method=method, path=path, headers=headers)
     asyncio.run(Guard(app, ('127.0.0.1', '::1'))(scope, receive, send))
     return sent[0]['status'], got
 
@@ -75,6 +78,16 @@ def test_other_host(host):
     assert ask('GET', '/', host=host) == (403, [])
 
 
+@pytest.mark.parametrize('path', ['/gradio_api/upload', '/gradio_api/queue/join'])
+def test_what_another_site_sends(path):
+    event = b'{"data": []}'
+    for site in ('cross-site', 'same-site'):
+        assert ask('POST', path, event, site=site) == (403, [])
+    assert ask('POST', path, event, site='same-origin') == (200, [event])
+    # A link of another site to the page.
+    assert ask('GET', '/', site='cross-site')[0] == 200
+
+
 def test_events_have_plain_inputs():
     join = ('POST', '/gradio_api/queue/join')
     event = b'{"data": [null, "a", 0.1], "event_data": {"zones": [{"name": "a"}]}}'
@@ -87,6 +100,11 @@ def test_events_have_plain_inputs():
         b'{"data": "x"}',
         b'[]',
         b'no json',
+        b'[' * 50_000,
+        b'{"data": [], "event_data": ' + b'[' * 900 + b']' * 900 + b'}',
         b'{"data": []' + b' ' * MAX_EVENT + b'}',
     ):
         assert ask(*join, bad, pieces=2) == (403, [])
+    cancel = ('POST', '/gradio_api/cancel')
+    assert ask(*cancel, b'{"id": 1}') == (200, [b'{"id": 1}'])
+    assert ask(*cancel, b' ' * MAX_EVENT + b'{}') == (403, [])

@@ -1,5 +1,6 @@
 """What the page does, without a page."""
 
+import base64
 import json
 
 import cv2
@@ -40,12 +41,13 @@ def test_names_are_unique(session):
 
 def test_remove(session):
     second = session.pictures[1]
-    session.remove(0)
-    assert session.current is second and second.path.exists()
-    session.choose(7)
-    session.remove(-1)
+    # Twice by someone who has not seen yet that it is gone.
+    for _ in range(2):
+        session.remove('gate')
+        assert session.current is second and second.path.exists()
+    session.choose('gate')
     assert session.current is second
-    session.remove(0)
+    session.remove('gate-2')
     assert session.current is None and session.rows() == []
     with pytest.raises(ValueError, match='no picture to save'):
         session.export('json', None)
@@ -93,6 +95,27 @@ def test_another_model_keeps_zones(session, counter):
     after = [picture.answer() for picture in session.pictures]
     assert after[0] == before[0]
     assert after[1]['model'] == 'other' and after[1]['zones'] == before[1]['zones']
+
+
+def test_a_picture_that_is_removed_while_all_are_counted_again(session, counter):
+    path = session.current.path
+    session.add(path, 'other.png', counter, 'm', RULE, Limits())
+    counts = [picture.answer()['count'] for picture in session.pictures]
+    again = session.count_again(counter, 'other', RULE, Limits())
+    next(again)
+    session.remove('gate')
+    assert list(again) == ['', '']
+    assert [picture.name for picture in session.pictures] == ['gate-2', 'other']
+    assert [picture.answer()['count'] for picture in session.pictures] == counts[1:]
+    assert all(picture.model == 'other' for picture in session.pictures)
+
+
+def test_a_strip(counter, tmp_path):
+    cv2.imwrite(str(tmp_path / 'strip.png'), np.zeros((2, 700, 3), np.uint8))
+    counted = Session().add(tmp_path / 'strip.png', 'strip', counter, 'm', RULE, Limits())
+    header, _, content = counted.layers['thumb'].partition(',')
+    thumb = cv2.imdecode(np.frombuffer(base64.b64decode(content), np.uint8), cv2.IMREAD_COLOR)
+    assert header == 'data:image/jpeg;base64' and thumb.shape == (1, 96, 3)
 
 
 def test_prediction_is_that_of_the_inferencer(session, counter):

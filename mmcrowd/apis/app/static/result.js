@@ -88,7 +88,7 @@ function showZones() {
 }
 
 const plain = ({ name, polygon }) => ({ name, polygon });
-const submit = (zones) => trigger('zoned', { zones: zones.map(plain) });
+const submit = (zones) => trigger('zoned', { name: answer.name, zones: zones.map(plain) });
 const change = (number, name) =>
   submit(answer.zones.map((zone, i) => (i === number ? { ...zone, name } : zone)));
 
