@@ -79,7 +79,8 @@ def find_photos(inputs: Any, recursive: bool = False) -> Iterator[Photo]:
     Args:
         inputs: Path, URL (http, https), folder, pattern such as ``'photos/*.jpg'``, bytes of a
             file, array ``(H, W, 3)`` BGR, ``(H, W, 4)`` BGRA or ``(H, W)`` grey, uint8, PIL image,
-            or a sequence or an iterator of such things.
+            or a sequence or an iterator of such things. An iterator may also give a
+            :class:`Photo`, which is not looked for and keeps its name.
         recursive: Search the subfolders of folders, too. Defaults to False.
 
     Raises:
@@ -160,7 +161,9 @@ def _as_pattern(path: str | os.PathLike) -> str | None:
 
 
 def _of_item(item: Any, label: str, recursive: bool) -> Iterator[Photo]:
-    if _is_path(item) and not is_url(item):
+    if isinstance(item, Photo):
+        yield item
+    elif _is_path(item) and not is_url(item):
         if pattern := _as_pattern(item):
             yield from _of_pattern(pattern, label)
             return
