@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def tiny_counter(folder: Path) -> CrowdInferencer:
         data_preprocessor=dict(
             type='mmcrowd.CrowdDataPreprocessor', mean=[127.0] * 3, std=[255.0] * 3
         ),
-        backbone=dict(type='mmcrowd.MCNN'),
+        backbone=dict(type='mmcrowd.MCNN', in_channels=3),
         head=dict(
             type='mmcrowd.DensityHead', in_channels=30, mid_channels=(), in_stride=4, out_stride=4
         ),
@@ -43,7 +44,7 @@ def tiny_counter(folder: Path) -> CrowdInferencer:
     config, weights = folder / 'tiny.py', folder / 'tiny.pth'
     config.write_text(f"custom_imports = dict(imports=['mmcrowd'])\nmodel = {model}\n")
     torch.manual_seed(0)
-    save_checkpoint(dict(state_dict=MODELS.build(model).state_dict()), weights)
+    save_checkpoint(MODELS.build(model).state_dict(), {}, weights)
     return CrowdInferencer(Config.fromfile(config), weights, device='cpu', show_progress=False)
 
 
@@ -56,6 +57,18 @@ def draw_images(folder: Path, number: int, side: int = 32) -> None:
         cv2.imwrite(str(path), rng.integers(0, 256, (side, side, 3), np.uint8))
 
 
+class StoppedImages(JobImages):
+    """Images of which SIGTERM comes instead of the one with index ``number``."""
+
+    number = 0
+
+    def __iter__(self):
+        for k, item in enumerate(super().__iter__()):
+            if k == self.number:
+                signal.raise_signal(signal.SIGTERM)
+            yield item
+
+
 def start(counter: CrowdInferencer, folder: Path, out_dir: Path, shard: tuple[int, int]) -> int:
     """A process that counts a shard; its id."""
     if pid := os.fork():
@@ -65,6 +78,9 @@ def start(counter: CrowdInferencer, folder: Path, out_dir: Path, shard: tuple[in
         torch.set_num_threads(1)
         count_shard(counter, JobImages([folder]), out_dir, shard)
         code = 0
+    except BaseException:
+        traceback.print_exc()
+        raise
     finally:
         os._exit(code)
 
