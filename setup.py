@@ -88,6 +88,7 @@ setup(
             'export',
             'app',
             'large',
+            'parquet',
         )
     },
 )

@@ -239,7 +239,7 @@ def read_photo(photo: Photo, max_pixels: int | None = None) -> Pixels:
     if isinstance(source, Image.Image):
         return Pixels(_from_pillow(source, photo.name), _notes_of(source))
     if isinstance(source, bytes | bytearray):
-        return decode_photo(bytes(source), photo.name, max_pixels)
+        return decode_photo(bytes(source), photo.path or photo.name, max_pixels)
     if is_url(source):
         return decode_photo(_download(source), str(photo.path), max_pixels)
     try:

@@ -25,9 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--list', nargs='+', default=[], metavar='FILE', help='text files, a path in each line'
     )
-    parser.add_argument(
-        '--root', help='folder that the paths in the results and in lists begin at'
-    )
+    parser.add_argument('--root', help='folder that the paths in the results and in lists begin at')
     parser.add_argument('--out-dir', required=True, help='folder of the results of all shards')
     parser.add_argument(
         '--shard',

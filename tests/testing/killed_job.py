@@ -138,7 +138,7 @@ def peak_memory(pid: int) -> int | None:
     status = Path('/proc', str(pid), 'status')
     if not status.exists():
         return None
-    (line,) = [line for line in status.read_text().splitlines() if line.startswith('VmHWM')]
+    (line,) = [line for line in status.read_text('utf-8').splitlines() if line.startswith('VmHWM')]
     return int(line.split()[1]) // 1024
 
 

@@ -251,7 +251,7 @@ class _Run:
         Raises:
             FileNotFoundError: Rather, no image can be.
         """
-        item, record = self.waiting.pop(name)
+        _, record = self.waiting.pop(name)
         if is_gone(self.images.root):
             raise FileNotFoundError(
                 f'{self.images.root}: gone or empty now, while its images are counted; run the job '

@@ -108,18 +108,20 @@ def _renamed_when_done(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _csv_writer(folder: Path):
-    with _renamed_when_done(folder / 'counts.csv') as path:
-        with path.open('w', encoding='utf-8', newline='') as file:
-            table = csv.writer(file)
-            table.writerow(COLUMNS)
+    with (
+        _renamed_when_done(folder / 'counts.csv') as path,
+        path.open('w', encoding='utf-8', newline='') as file,
+    ):
+        table = csv.writer(file)
+        table.writerow(COLUMNS)
 
-            def write(record: dict[str, Any]) -> None:
-                row = dict(record, points=len(record['points']) if 'points' in record else None)
-                row |= dict(notes='; '.join(record['notes']))
-                values = (row[name] for name in COLUMNS)
-                table.writerow([printable(v) if isinstance(v, str) else v for v in values])
+        def write(record: dict[str, Any]) -> None:
+            number = len(record['points']) if 'points' in record else None
+            row = dict(record, points=number, notes='; '.join(record['notes']))
+            values = (row[name] for name in COLUMNS)
+            table.writerow([printable(v) if isinstance(v, str) else v for v in values])
 
-            yield write
+        yield write
 
 
 @contextmanager

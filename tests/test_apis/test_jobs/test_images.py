@@ -108,7 +108,9 @@ def test_an_archive(tmp_path, ending):
     assert content == {name: name.encode().ljust(600) for name in ('a.jpg', 'b/c d.png', 'é.jpg')}
 
 
-@pytest.mark.parametrize('end, whole', [(512, 0), (1100, 0), (1536, 1), (3 * 1536, 3), (1536 + 9, 1)])
+@pytest.mark.parametrize(
+    'end, whole', [(512, 0), (1100, 0), (1536, 1), (3 * 1536, 3), (1536 + 9, 1)]
+)
 def test_an_archive_that_is_cut_off(tmp_path, end, whole):
     path = tmp_path / 's.tar'
     pack(path, 'a.jpg', 'b.jpg', 'c.jpg')
@@ -167,6 +169,10 @@ def test_bad_arguments(tmp_path):
         with pytest.raises(ValueError, match=message):
             JobImages(**kwargs)
     gone = tmp_path / 'gone'
-    for kwargs in (dict(inputs=[gone]), dict(inputs=[], lists=[gone]), dict(inputs=['*'], root=gone)):
+    for kwargs in (
+        dict(inputs=[gone]),
+        dict(inputs=[], lists=[gone]),
+        dict(inputs=['*'], root=gone),
+    ):
         with pytest.raises(FileNotFoundError, match='gone'):
             JobImages(**kwargs)

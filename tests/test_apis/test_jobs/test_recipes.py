@@ -31,7 +31,7 @@ def photos(tmp_path, monkeypatch):
     """Three images in ``photos``, and one that is none, below the current folder."""
     monkeypatch.chdir(tmp_path)
     draw_images(Path('photos'), 3)
-    Path('photos', '000', 'bad.png').write_text('bad')
+    Path('photos', '000', 'bad.png').write_bytes(b'bad')
 
 
 def test_every_command_is_understood(load_tool):

@@ -105,9 +105,11 @@ def test_a_broken_last_line(counter, photos, tmp_path):
     # That of another number of shards is not its to mend; what is whole is known.
     part.write_bytes(part.read_bytes()[:-50])
     summary = count_shard(counter, JobImages([photos]), out, (0, 2))
-    summary = {key: summary[key] + value for key, value in count_shard(
-        counter, JobImages([photos]), out, (1, 2)
-    ).items() if key in ('images', 'done_before')}
+    summary = {
+        key: summary[key] + value
+        for key, value in count_shard(counter, JobImages([photos]), out, (1, 2)).items()
+        if key in ('images', 'done_before')
+    }
     assert summary == dict(images=1, done_before=11)
 
 
@@ -157,7 +159,9 @@ def test_an_archive_and_a_list_with_duplicates(counter, photos, tmp_path):
     shards = [count_shard(counter, images, out, (k, 2)) for k in range(2)]
     found = records(out)
     # The file and its copies in the archive are two images, whatever number of times they are met.
-    expected = Counter([('s.tar', path.name) for path in files] + [(f'photos/a/{files[0].name}', None)])
+    expected = Counter(
+        [('s.tar', path.name) for path in files] + [(f'photos/a/{files[0].name}', None)]
+    )
     assert Counter((r['path'], r['member']) for r in found) == expected
     assert sum(s['duplicates'] for s in shards) == 1 + 14 + 1
     (error,) = records(out, 'errors')
@@ -174,7 +178,9 @@ def test_a_damaged_archive(counter, photos, tmp_path):
     content = (tmp_path / 's.tar').read_bytes()
     (tmp_path / 's.tar').write_bytes(content[: 5 * 4096])
     for _ in range(2):
-        shards = [count_shard(counter, JobImages([tmp_path / 's.tar']), out, (k, 2)) for k in (0, 1)]
+        shards = [
+            count_shard(counter, JobImages([tmp_path / 's.tar']), out, (k, 2)) for k in (0, 1)
+        ]
         assert {s['signal'] for s in shards} == {None}
     assert len(records(out)) == 5
     about = [r['member'] for r in records(out, 'errors')]

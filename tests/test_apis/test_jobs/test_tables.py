@@ -47,7 +47,7 @@ def test_csv(job):
     assert write_tables(job, ['csv']) == EXPECTED
     assert json.loads((job / '_SUCCESS').read_text()) == EXPECTED
     header, *rows = csv.reader((job / 'counts.csv').open(encoding='utf-8', newline=''))
-    assert header == 'path member size mtime_ns width height count points notes'.split()
+    assert ','.join(header) == 'path,member,size,mtime_ns,width,height,count,points,notes'
     assert [row[0] for row in rows] == ['0.jpg', 'a,"b"\\udce9.jpg', '5.jpg', '6.jpg', 'x']
     assert rows[1][2:] == ['3', str(10**18 + 3), '4', '3', '0.75', '0', 'one; two']
     assert rows[3][1:4] == ['m.png', '6', '']
