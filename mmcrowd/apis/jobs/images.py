@@ -106,6 +106,23 @@ class Unreadable(NamedTuple):
     error: str
     member = None
 
+    def version(self) -> tuple[int, int | None]:
+        """Size and time of modification, as of a file."""
+        status = os.stat(self.file)
+        return status.st_size, status.st_mtime_ns
+
+    def source(self) -> bytes:
+        """Raise a ValueError that says what is wrong."""
+        raise ValueError(self.error)
+
+    @property
+    def label(self) -> str:
+        """What it is called in messages."""
+        return self.file
+
+
+JobImage = ImageFile | TarMember | Unreadable
+
 
 class JobImages:
     """The images that a job stands for; no list of them is made.
@@ -169,7 +186,7 @@ class JobImages:
             folders.append(os.path.abspath(each))
         return os.path.commonpath(folders)
 
-    def __iter__(self) -> Iterator[ImageFile | TarMember | Unreadable]:
+    def __iter__(self) -> Iterator[JobImage]:
         for each in self.inputs:
             if not os.path.lexists(each):
                 for match in glob.iglob(each, recursive=True):
@@ -182,7 +199,7 @@ class JobImages:
         for each in self.lists:
             yield from self._of_list(os.path.abspath(each))
 
-    def _of_folder(self, folder: str, above: tuple[str, ...]) -> Iterator:
+    def _of_folder(self, folder: str, above: tuple[str, ...]) -> Iterator[JobImage]:
         above = (*above, os.path.realpath(folder))
         try:
             with os.scandir(folder) as entries:
@@ -197,7 +214,7 @@ class JobImages:
         except OSError as error:
             yield Unreadable(self._below_root(folder), folder, f'{folder}: {error.strerror}')
 
-    def _of_list(self, path: str) -> Iterator:
+    def _of_list(self, path: str) -> Iterator[JobImage]:
         start = self.root if self.has_root else os.path.dirname(path)
         try:
             with open(path, 'rb') as lines:
@@ -208,13 +225,13 @@ class JobImages:
         except OSError as error:
             yield Unreadable(self._below_root(path), path, f'{path}: {error.strerror}')
 
-    def _of_file(self, path: str) -> Iterator:
+    def _of_file(self, path: str) -> Iterator[JobImage]:
         if path.lower().endswith(TAR_ENDINGS):
             yield from self._of_tar(path)
         else:
             yield ImageFile(self._below_root(path), path)
 
-    def _of_tar(self, path: str) -> Iterator:
+    def _of_tar(self, path: str) -> Iterator[JobImage]:
         name = self._below_root(path)
         try:
             with tarfile.open(path, tarinfo=_TarInfo) as tar:

@@ -19,7 +19,7 @@ from mmcrowd.apis.inferencer import MAX_PIXELS, CrowdInferencer
 from mmcrowd.apis.inputs import IMAGE_ENDINGS, Photo
 from mmcrowd.fileio.files import printable, read_json, write_atomic
 
-from .images import ImageFile, JobImages, TarMember, Unreadable
+from .images import JobImage, JobImages
 from .keys import KeySet, image_key, shard_of
 from .parts import ERRORS, RECORDS, ShardFiles, check_settings
 
@@ -127,9 +127,9 @@ def count_shard(
     )
     index, count = shard
     try:
+        check_settings(out_dir, settings)
+        check_root(out_dir, images)
         with ShardFiles(out_dir, index, count, sync_seconds) as files, stop_on_signals() as stop:
-            check_settings(out_dir, settings)
-            check_root(out_dir, images)
             run = _Run(images, files, counter, retry_bad, points, stop)
             return run.count(batch_size=batch_size, max_pixels=max_pixels, zones=zones)
     finally:
@@ -154,7 +154,7 @@ class _Run:
         self.seen = KeySet()
         # Images that are in the network or about to be, by their keys, with the beginning of their
         # records.
-        self.waiting: dict[str, tuple[ImageFile | TarMember, dict[str, Any]]] = {}
+        self.waiting: dict[str, tuple[JobImage, dict[str, Any]]] = {}
         self.numbers = dict(images=0, bad=0, done_before=0, bad_before=0, duplicates=0)
         self.people = 0.0
 
@@ -198,7 +198,7 @@ class _Run:
             endings = ' '.join(sorted(IMAGE_ENDINGS))
             raise FileNotFoundError(f'{self.images.root}: no image found below it ({endings})')
 
-    def photo_of(self, item: ImageFile | TarMember | Unreadable) -> Iterator[Photo]:
+    def photo_of(self, item: JobImage) -> Iterator[Photo]:
         """The image, if it is to be counted."""
         size, mtime_ns, problem = None, None, None
         try:
