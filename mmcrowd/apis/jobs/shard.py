@@ -17,6 +17,7 @@ import torch
 
 from mmcrowd.apis.inferencer import MAX_PIXELS, CrowdInferencer
 from mmcrowd.apis.inputs import IMAGE_ENDINGS, Photo
+from mmcrowd.apis.zones import parse_zones
 from mmcrowd.fileio.files import printable, read_json, write_atomic
 
 from .images import JobImage, JobImages
@@ -116,6 +117,8 @@ def count_shard(
         counter.model.localizer = None
     if isinstance(zones, str | os.PathLike):
         zones = read_json(zones)
+    if zones is not None:
+        parse_zones(zones)  # an error in them comes before anything is written
     settings = dict(
         config=None if counter.cfg.filename is None else Path(counter.cfg.filename).stem,
         weights=digest_of(counter),
@@ -200,7 +203,9 @@ class _Run:
 
     def photo_of(self, item: JobImage) -> Iterator[Photo]:
         """The image, if it is to be counted."""
-        size, mtime_ns, problem = None, None, None
+        size: int | None = None
+        mtime_ns: int | None = None
+        problem: Exception | None = None
         try:
             size, mtime_ns = item.version()
         except (OSError, ValueError) as error:
