@@ -164,10 +164,10 @@ class _Run:
     def count(self, **kwargs: Any) -> dict[str, Any]:
         """Count until the images or the patience of the user end; the summary."""
         start = time.monotonic()
+        photos = self.photos()
         try:
-            for result in self.counter.iter(self.photos(), on_error='skip', **kwargs):
-                self.write(*result['predictions'])
-            self.take_errors()
+            while self.count_until_refused(photos, **kwargs):
+                pass
         except Exception:
             under_way = ', '.join(item.label for item, _ in self.waiting.values())
             if under_way:  # for a network that fails on one image
@@ -186,6 +186,22 @@ class _Run:
         if not self.stop:
             self.files.finish(summary)
         return summary
+
+    def count_until_refused(self, photos: Iterator[Photo], **kwargs: Any) -> bool:
+        """Count to the end, or until a ValueError about what is in the network, such as a density
+        that is not finite; whether to go on with the next images."""
+        try:
+            for result in self.counter.iter(photos, on_error='skip', **kwargs):
+                self.write(*result['predictions'])
+            self.take_errors()
+        except ValueError as error:
+            self.take_errors()
+            if not self.waiting:
+                raise
+            for name, (item, _) in list(self.waiting.items()):
+                self.fail(name, f'{item.label}: {error}')
+            return True
+        return False
 
     def photos(self) -> Iterator[Photo]:
         """The images that are to be counted, as the inferencer asks for them."""
