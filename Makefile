@@ -21,7 +21,7 @@ installed-for-lint = .venv/installed-for-lint
 endif
 
 pip = $(PYTHON) -m pip
-tests = $(patsubst %,requirements/%.txt,tests app convert export heic large report quality timm video)
+tests = $(patsubst %,requirements/%.txt,tests app convert export heic large parquet report quality timm video)
 lint = requirements/lint.txt
 config = configs/pml_resnet18_synthetic.py
 work_dir = work_dirs/demo

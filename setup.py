@@ -88,6 +88,7 @@ setup(
             'app',
             'large',
             'video',
+            'parquet',
         )
     },
 )

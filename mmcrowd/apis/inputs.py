@@ -86,7 +86,8 @@ def find_photos(
     Args:
         inputs: Path, URL (http, https), folder, pattern such as ``'photos/*.jpg'``, bytes of a
             file, array ``(H, W, 3)`` BGR, ``(H, W, 4)`` BGRA or ``(H, W)`` grey, uint8, PIL image,
-            or a sequence or an iterator of such things.
+            or a sequence or an iterator of such things. An iterator may also give a
+            :class:`Photo`, which is not looked for and keeps its name.
         recursive: Search the subfolders of folders, too. Defaults to False.
         on_missing: Called with the name, the item and the error where a path does not exist, or
             nothing is found by it; the search goes on. Defaults to None: the error is raised.
@@ -189,7 +190,9 @@ def _as_pattern(path: str | os.PathLike) -> str | None:
 
 
 def _of_item(item: Any, label: str, recursive: bool) -> Iterator[Photo]:
-    if _is_path(item) and not is_url(item):
+    if isinstance(item, Photo):
+        yield item
+    elif _is_path(item) and not is_url(item):
         if pattern := _as_pattern(item):
             yield from _of_pattern(pattern, label)
             return
@@ -266,7 +269,7 @@ def read_photo(photo: Photo, max_pixels: int | None = None) -> Pixels:
         with _naming(photo.name):
             return Pixels(_from_pillow(source), _notes_of(source))
     if isinstance(source, bytes | bytearray):
-        return decode_photo(bytes(source), photo.name, max_pixels)
+        return decode_photo(bytes(source), photo.path or photo.name, max_pixels)
     if is_url(source):
         return decode_photo(_download(source), str(photo.path), max_pixels)
     try:

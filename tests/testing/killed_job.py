@@ -1,0 +1,178 @@
+"""A job whose processes are killed at random moments, then counted on by another number of shards.
+
+As a script it is the long form of the test: ``python -m tests.testing.killed_job --images 5000
+--kills 10`` draws the images, kills and says what it found.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+
+from mmcrowd.apis import CrowdInferencer
+from mmcrowd.apis.jobs import JobImages, count_shard
+from mmcrowd.fileio.checkpoints import save_checkpoint
+from mmcrowd.registry import MODELS
+
+
+def tiny_counter(folder: Path) -> CrowdInferencer:
+    """A counter of few parameters, its config and weights in ``folder``."""
+    model = dict(
+        type='mmcrowd.DensityCounter',
+        data_preprocessor=dict(
+            type='mmcrowd.CrowdDataPreprocessor', mean=[127.0] * 3, std=[255.0] * 3
+        ),
+        backbone=dict(type='mmcrowd.MCNN', in_channels=3),
+        head=dict(
+            type='mmcrowd.DensityHead', in_channels=30, mid_channels=(), in_stride=4, out_stride=4
+        ),
+        loss=dict(type='mmcrowd.PMLLoss'),
+        localizer=dict(type='mmcrowd.LocalMaximum', threshold=0.5),
+    )
+    config, weights = folder / 'tiny.py', folder / 'tiny.pth'
+    config.write_text(f"custom_imports = dict(imports=['mmcrowd'])\nmodel = {model}\n")
+    torch.manual_seed(0)
+    save_checkpoint(MODELS.build(model).state_dict(), {}, weights)
+    return CrowdInferencer(Config.fromfile(config), weights, device='cpu', show_progress=False)
+
+
+def draw_images(folder: Path, number: int, side: int = 32) -> None:
+    """Noise, ``number`` files of which no two are alike, in subfolders of a thousand."""
+    rng = np.random.default_rng(0)
+    for k in range(number):
+        path = folder / f'{k // 1000:03d}' / f'{k:06d}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), rng.integers(0, 256, (side, side, 3), np.uint8))
+
+
+class StoppedImages(JobImages):
+    """Images of which SIGTERM comes instead of the one with index ``number``."""
+
+    number = 0
+
+    def __iter__(self):
+        for k, item in enumerate(super().__iter__()):
+            if k == self.number:
+                signal.raise_signal(signal.SIGTERM)
+            yield item
+
+
+def start(counter: CrowdInferencer, folder: Path, out_dir: Path, shard: tuple[int, int]) -> int:
+    """A process that counts a shard; its id."""
+    if pid := os.fork():
+        return pid
+    code = 1
+    try:  # the child never returns to its caller
+        torch.set_num_threads(1)
+        count_shard(counter, JobImages([folder]), out_dir, shard)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+        raise
+    finally:
+        os._exit(code)
+
+
+def finish(pids: list[int]) -> None:
+    """Wait for processes that are to end well."""
+    for pid in pids:
+        _, status = os.waitpid(pid, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+
+
+def bytes_of(out_dir: Path) -> int:
+    return sum(path.stat().st_size for path in out_dir.glob('part-*.jsonl'))
+
+
+def kill_and_go_on(
+    counter: CrowdInferencer, folder: Path, out_dir: Path, kills: int, step: int, seed: int = 0
+) -> list[dict]:
+    """Count by two shards that are killed ``kills`` times together, and by three to the end.
+
+    Args:
+        counter: The counter.
+        folder: The images.
+        out_dir: Folder of the job.
+        kills: How often one of the two processes is killed.
+        step: Bytes of results between two kills, on average; the moment is random.
+        seed: Of the moments.
+
+    Returns:
+        What was seen at each kill: shard, bytes written and the most memory that the process had,
+        in MiB.
+    """
+    rng = random.Random(seed)
+    seen = []
+    pids = [start(counter, folder, out_dir, (k, 2)) for k in range(2)]
+    for kill in range(kills):
+        goal = bytes_of(out_dir) + rng.randrange(step // 2, step * 3 // 2)
+        while bytes_of(out_dir) < goal:
+            assert all(os.waitpid(pid, os.WNOHANG) == (0, 0) for pid in pids), 'ended too early'
+            time.sleep(rng.uniform(0, 0.005))
+        k = kill % 2
+        seen.append(dict(shard=k, bytes=bytes_of(out_dir), mib=peak_memory(pids[k])))
+        os.kill(pids[k], signal.SIGKILL)
+        os.waitpid(pids[k], 0)
+        pids[k] = start(counter, folder, out_dir, (k, 2))
+    for pid in pids:  # both in the midst of their work
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    finish([start(counter, folder, out_dir, (k, 3)) for k in range(3)])
+    return seen
+
+
+def peak_memory(pid: int) -> int | None:
+    """The most memory that a process had, in MiB, where the system says it."""
+    status = Path('/proc', str(pid), 'status')
+    if not status.exists():
+        return None
+    (line,) = [line for line in status.read_text('utf-8').splitlines() if line.startswith('VmHWM')]
+    return int(line.split()[1]) // 1024
+
+
+def times_counted(out_dir: Path) -> Counter:
+    """How often each path is in the parts, by the plainest reading of them."""
+    times: Counter = Counter()
+    for path in out_dir.glob('part-*.jsonl'):
+        times.update(json.loads(line)['path'] for line in path.read_bytes().splitlines(True))
+    return times
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--images', type=int, default=5000)
+    parser.add_argument('--kills', type=int, default=10)
+    args = parser.parse_args()
+    folder = Path(tempfile.mkdtemp())
+    counter = tiny_counter(folder)
+    draw_images(folder / 'images', args.images)
+    begin = time.monotonic()
+    # Some 280 bytes an image: half of the job is done when the last kill has come.
+    step = 140 * args.images // args.kills
+    seen = kill_and_go_on(counter, folder / 'images', folder / 'out', args.kills, step)
+    times = times_counted(folder / 'out')
+    for each in seen:
+        print(each)
+    for path in sorted((folder / 'out').glob('*-of-00003.json')):
+        print(path.name, json.loads(path.read_text()))
+    print(
+        f'{args.images} images, {args.kills + 2} kills: {len(times)} counted, of which '
+        f'{sum(n == 1 for n in times.values())} once, {time.monotonic() - begin:.0f} s, in {folder}'
+    )
+    sys.exit(len(times) != args.images or set(times.values()) != {1})
+
+
+if __name__ == '__main__':
+    main()
