@@ -49,6 +49,9 @@ class CheckpointHook(hooks.CheckpointHook):
             if is_main_process():
                 remove_partial_files(self.out_dir, '*.pth')
                 remove_partial_files(runner.work_dir, 'last_checkpoint')
+        if runner._resume and (last := runner.message_hub.runtime_info.get('last_ckpt')):
+            # So that it is saved again with a best score that is known only now.
+            self.last_ckpt = self.file_backend.join_path(self.out_dir, Path(last).name)
 
     def after_train(self, runner: Runner) -> None:
         """Save again what could not be saved, and publish."""
