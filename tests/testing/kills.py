@@ -292,7 +292,9 @@ def main() -> None:
         wholes = {}
         for by_epoch in (True, False):
             wholes[by_epoch] = Path(folder, f'whole_{by_epoch}')
+            begin = time.monotonic()
             assert run(wholes[by_epoch], by_epoch) == 0
+            milliseconds = int(1000 * (time.monotonic() - begin))
         trial = 0
         while total < args.kills:
             trial += 1
@@ -301,7 +303,7 @@ def main() -> None:
             # Several kills of one run, until it comes to its end.
             while total < args.kills:
                 place = draw.choice(['step', 'val', 'file', 'file', 'time'])
-                count = draw.randint(200, 3000) if place == 'time' else draw.randint(1, 8)
+                count = draw.randint(1, milliseconds if place == 'time' else 12)
                 begin = time.monotonic()
                 code = run(killed, by_epoch, place, count)
                 total += code == -signal.SIGKILL
