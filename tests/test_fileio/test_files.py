@@ -25,7 +25,7 @@ def test_whole_files(tmp_path):
     path = tmp_path / 'new' / 'a.json'
     write_atomic(path, '{"a": "ä"}')
     assert read_json(path) == {'a': 'ä'}
-    write_atomic(path, b'[1]')
+    write_atomic(path, b'[1]', sync=True)
     assert read_json(path) == [1]
     assert list(path.parent.iterdir()) == [path]
 

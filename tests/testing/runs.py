@@ -46,6 +46,7 @@ def make_runner(
     epochs: int = 3,
     batch_size: int = 2,
     hooks: dict | None = None,
+    num_workers: int = 0,
     **kwargs: Any,
 ) -> Runner:
     """A runner of the scope ``mmcrowd`` that trains :class:`Toy` by steps of length 1.
@@ -56,6 +57,7 @@ def make_runner(
         epochs: Their number. Defaults to 3.
         batch_size: Defaults to 2.
         hooks: Further ``default_hooks``. Defaults to None.
+        num_workers: Of the loader. Defaults to 0.
         kwargs: Further arguments of the runner.
     """
     kwargs = dict(model=Toy()) | kwargs
@@ -63,6 +65,7 @@ def make_runner(
         work_dir=str(work_dir),
         train_dataloader=dict(
             batch_size=batch_size,
+            num_workers=num_workers,
             dataset=dataset,
             sampler=dict(type='DefaultSampler', shuffle=False),
         ),

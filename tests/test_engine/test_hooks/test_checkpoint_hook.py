@@ -13,9 +13,7 @@ resource = pytest.importorskip('resource')
 
 # Epochs of one step, after which the weight is the number of the epoch.
 DATASET = [dict(inputs=torch.tensor([1.0])), dict(inputs=torch.tensor([0.0]))]
-SAVING = dict(
-    type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='error', rule='less'
-)
+SAVING = dict(type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='error', rule='less')
 
 
 class Disk(Hook):

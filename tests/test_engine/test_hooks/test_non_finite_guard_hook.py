@@ -7,6 +7,7 @@ from torch import nn
 
 from mmcrowd.engine.hooks import NonFiniteGuardHook
 from mmcrowd.registry import OPTIM_WRAPPERS
+from mmcrowd.structures import CrowdDataSample
 from tests.testing.runs import Toy, make_runner
 
 SGD = dict(type='SGD', lr=1.0)
@@ -27,7 +28,10 @@ class State(Hook):
 def samples(*values):
     """One for each value, with its place as id; batches of two."""
     return [
-        dict(inputs=torch.tensor([value]), data_samples=dict(img_id=f'IMG_{place}'))
+        dict(
+            inputs=torch.tensor([value]),
+            data_samples=CrowdDataSample(metainfo=dict(img_id=f'IMG_{place}')),
+        )
         for place, value in enumerate(values)
     ]
 

@@ -69,9 +69,7 @@ def test_the_sampler_is_put_back(tmp_path):
     run(tmp_path)
     dataset = [dict(inputs=torch.zeros(1))] * 6
     checkpoint = str(tmp_path / 'iter_2.pth')
-    runner = make_runner(
-        tmp_path / '2', dataset, 2, 2, HOOKS, resume=True, load_from=checkpoint
-    )
+    runner = make_runner(tmp_path / '2', dataset, 2, 2, HOOKS, resume=True, load_from=checkpoint)
     runner.train()
     assert type(runner.train_dataloader.batch_sampler.sampler) is DefaultSampler
 
