@@ -80,7 +80,7 @@ def test_whole_ones_at_every_moment(tmp_path, monkeypatch, keep):
             if last.is_file():
                 assert find_damage(last.read_text()) is None
                 seen.append(operation.__name__)
-                best = [name for name in names(tmp_path, 'best_*.pth')]
+                best = names(tmp_path, 'best_*.pth')
                 assert all(find_damage(tmp_path / name) is None for name in best)
                 assert best or names(tmp_path, '*.pth') == ['epoch_1.pth']
             return operation(*args, **kwargs)
@@ -105,7 +105,7 @@ def test_no_room_for_one_checkpoint(tmp_path, capsys):
 
 def test_no_room_for_the_last_checkpoint(tmp_path):
     full = [(2, 'last'), (3, 'last')]
-    wanted = rf'epoch_3.pth, could not be saved \(.*too large.*--resume from .*epoch_1.pth'
+    wanted = r'epoch_3.pth, could not be saved \(.*too large.*--resume from .*epoch_1.pth'
     with pytest.raises(OSError, match=wanted):
         run(tmp_path, full, best=1)
     assert names(tmp_path) == ['best_error_epoch_1.pth', 'epoch_1.pth']
