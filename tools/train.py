@@ -15,6 +15,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         const='auto',
         help='continue from this checkpoint, or without a value from the last one in the work dir',
     )
+    parser.add_argument(
+        '--vis',
+        nargs='+',
+        choices=launch.VIS_BACKENDS,
+        default=[],
+        help='report to these too, besides the log in the work dir; their packages are needed',
+    )
     launch.add_arguments(parser)
     return parser.parse_args(argv)
 
@@ -22,6 +29,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = launch.load_config(args)
+    launch.add_vis_backends(cfg, args.vis)
     if args.resume:
         launch.resume(cfg, args.resume)
     launch.train(cfg)

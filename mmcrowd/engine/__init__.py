@@ -2,22 +2,37 @@ from mmcrowd.fileio.checkpoint_schemes import register_safe_readers
 
 from .hooks import (
     AugmentationSeedHook,
+    CheckpointHook,
     CrowdVisualizationHook,
     FreezeNormHook,
+    IterTimerHook,
     LoggerHook,
+    NonFiniteGuardHook,
+    ResumeEpochHook,
     ResumeValidationHook,
+    StepSeedHook,
     StrictWeightsHook,
     TimeLimitHook,
+    TrainCountHook,
 )
+from .optim_wrappers import AmpOptimWrapper, OptimWrapper
 
 __all__ = [
+    'AmpOptimWrapper',
     'AugmentationSeedHook',
+    'CheckpointHook',
     'CrowdVisualizationHook',
     'FreezeNormHook',
+    'IterTimerHook',
     'LoggerHook',
+    'NonFiniteGuardHook',
+    'OptimWrapper',
+    'ResumeEpochHook',
     'ResumeValidationHook',
+    'StepSeedHook',
     'StrictWeightsHook',
     'TimeLimitHook',
+    'TrainCountHook',
 ]
 
 # What load_from and --resume name is read without running code in it.

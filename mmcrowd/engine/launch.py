@@ -6,7 +6,10 @@ files, processes on a machine without an accelerator, checkpoints that are named
 
 import argparse
 import contextlib
+import importlib.util
 import os
+import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,15 +20,23 @@ from mmengine.device import get_device
 from mmengine.dist import get_world_size, is_distributed
 from mmengine.evaluator import BaseMetric, DumpResults
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 from mmcrowd.evaluation.metrics import ResultsWriter
-from mmcrowd.fileio.checkpoints import download_checkpoint
+from mmcrowd.fileio.checkpoints import download_checkpoint, find_damage
 
 from .config import read_config
 
 # The variable in which each launcher tells a process its place on its machine.
 LOCAL_RANK = dict(pytorch='LOCAL_RANK', slurm='SLURM_LOCALID', mpi='OMPI_COMM_WORLD_LOCAL_RANK')
+
+# Trackers of experiments by the name of their package.
+VIS_BACKENDS = dict(
+    tensorboard='TensorboardVisBackend', wandb='WandbVisBackend', mlflow='MLflowVisBackend'
+)
+
+# How torch says that a worker is no more.
+WORKER_DIED = re.compile(r'DataLoader worker \(pid.*?\) (?:is killed by|exited)[^.\n]*')
 
 # Tensors of an image with boxes and sigmas that a worker hands over, each of them an open file.
 FILES_OF_SAMPLE = 10
@@ -105,20 +116,87 @@ def resume(cfg: Config, checkpoint: str = 'auto') -> None:
     Args:
         cfg: Config of the run, with ``work_dir``.
         checkpoint: A file, or ``'auto'`` for the last one in the work dir, which may have been
-            moved. Where there is none yet, training starts as without this call. Defaults to
-            'auto'.
+            moved. If it is damaged or missing, the one before it is taken, with a warning. Where
+            there is none yet, training starts as without this call. Defaults to 'auto'.
+
+    Raises:
+        ValueError: There are checkpoints, and none of them is whole.
     """
-    found = _find_last(cfg.work_dir) if checkpoint == 'auto' else checkpoint
+    found = _find_last(cfg) if checkpoint == 'auto' else checkpoint
     cfg.resume = found is not None
     cfg.load_from = found or cfg.get('load_from')
 
 
-def _find_last(work_dir: str) -> str | None:
-    named = find_latest_checkpoint(work_dir)
-    if named is None:
-        return None
-    beside = Path(work_dir, Path(named).name)
-    return str(beside) if beside.is_file() else named
+def _find_last(cfg: Config) -> str | None:
+    work_dir = Path(cfg.work_dir)
+    record = work_dir / 'last_checkpoint'
+    # MMEngine's own hook leaves it empty when it is killed.
+    named = record.read_text(encoding='utf-8').strip() if record.is_file() else ''
+    if '://' in named:
+        return named
+    candidates = [Path(named)] if named else []
+    if candidates and (beside := work_dir / candidates[0].name).exists():
+        candidates = [beside]
+    candidates += _earlier_checkpoints(cfg, candidates[0] if candidates else None)
+    damaged = []
+    for path in candidates:
+        if (damage := find_damage(path)) is not None:
+            damaged.append(f'{path} ({damage})')
+            continue
+        if damaged:
+            warnings.warn(f'not readable: {", ".join(damaged)}; going on from {path}', stacklevel=3)
+        return str(path)
+    if damaged:
+        raise ValueError(
+            f'{work_dir}: no checkpoint to resume from, not readable: {", ".join(damaged)}; bring '
+            f'one back, or remove {record} and these to begin anew'
+        )
+    return None
+
+
+def _earlier_checkpoints(cfg: Config, last: Path | None) -> list[Path]:
+    """Checkpoints of a run before the last one, the later first; all if there is no last one."""
+    hook = cfg.get('default_hooks', {}).get('checkpoint') or {}
+    by_epoch = hook.get('by_epoch', True)
+    template = hook.get('filename_tmpl') or ('epoch_{}.pth' if by_epoch else 'iter_{}.pth')
+    pattern = re.compile(re.escape(template).replace(r'\{\}', r'(\d+)'))
+    folder = Path(cfg.work_dir) if last is None or not last.exists() else last.parent
+    steps = {}
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if match := pattern.fullmatch(path.name):
+            steps[int(match[1])] = path
+    newest = pattern.fullmatch(last.name) if last is not None else None
+    # Later ones are of a run before, in the same folder.
+    limit = int(newest[1]) if newest else max(steps, default=0) + 1
+    return [steps[step] for step in sorted(steps, reverse=True) if step < limit]
+
+
+def add_vis_backends(cfg: Config, names: Sequence[str]) -> None:
+    """Let a run report to experiment trackers too, in place.
+
+    They get what the log has, and the pictures of ``CrowdVisualizationHook``.
+
+    Args:
+        cfg: Config of the run, with ``work_dir``, whose last part names the run there.
+        names: Keys of ``VIS_BACKENDS``.
+
+    Raises:
+        ModuleNotFoundError: The package of one is not installed.
+    """
+    run = Path(cfg.work_dir).name
+    arguments = dict(
+        wandb=dict(init_kwargs=dict(project='mmcrowd', name=run)),
+        mlflow=dict(exp_name='mmcrowd', run_name=run),
+    )
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(
+                f'--vis {name}: the package {name} is not installed; pip install {name}'
+            )
+        backend = dict(type=VIS_BACKENDS[name], **arguments.get(name, {}))
+        present = cfg.visualizer.get('vis_backends') or []
+        if not any(each['type'] == backend['type'] for each in present):
+            cfg.visualizer.vis_backends = [*present, backend]
 
 
 def draw_predictions(cfg: Config, out_dir: str, interval: int = 1) -> None:
@@ -176,12 +254,22 @@ def train(cfg: Config) -> None:
         FileNotFoundError: If a checkpoint is missing or cannot be downloaded.
         ValueError: If the launcher does not start processes on this machine, or the training images
             fill no batch.
+        RuntimeError: If a loader worker dies.
     """
     runner = _build_runner(cfg, training=True)
     if runner.train_loop is not None:  # otherwise the runner says what the config lacks
         num_images = len(runner.train_dataloader.dataset)
         require_batch(cfg.train_dataloader, num_images, get_world_size())
-    runner.train()
+    try:
+        runner.train()
+    except RuntimeError as error:
+        if not (died := WORKER_DIED.search(str(error))):
+            raise
+        raise RuntimeError(
+            f'a loader worker died ({died[0]}), most often since the memory of the machine was '
+            'full: fewer workers (train_dataloader.num_workers) or smaller batches take less; go '
+            'on from the last checkpoint with --resume'
+        ) from error
 
 
 def test(cfg: Config, writers: Sequence[BaseMetric] = ()) -> None:

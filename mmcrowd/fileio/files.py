@@ -8,6 +8,9 @@ import uuid
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
+# How the name of a file ends that is being written.
+PARTIAL = '.partial'
+
 
 def read_json(path: str | Path) -> Any:
     """Content of a JSON file.
@@ -103,20 +106,44 @@ def printable(text: str) -> str:
     return text.encode('utf-8', 'backslashreplace').decode()
 
 
-def write_atomic(path: str | Path, content: str | bytes) -> None:
+def write_atomic(path: str | Path, content: str | bytes, sync: bool = False) -> None:
     """Write a file that appears whole or not at all; its folder is made when needed.
 
     Args:
         path: The file.
         content: Bytes, or text to be written as UTF-8, see :func:`printable`.
+        sync: Whether the file is on the disk when this returns, so that it outlives a machine that
+            loses its power too. Defaults to False: only that the process may end at any moment.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{path.name}.{uuid.uuid4().hex}.partial')
+    partial = path.with_name(f'{path.name}.{uuid.uuid4().hex}{PARTIAL}')
     try:
-        partial.write_bytes(printable(content).encode() if isinstance(content, str) else content)
+        with partial.open('wb') as file:
+            file.write(printable(content).encode() if isinstance(content, str) else content)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(partial, path)
     except BaseException:
         with contextlib.suppress(OSError):
             partial.unlink()
         raise
+    if sync and os.name == 'posix':  # elsewhere folders cannot be opened
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def remove_partial_files(folder: str | Path, pattern: str) -> None:
+    """Remove what :func:`write_atomic` left behind in a process that was killed.
+
+    Args:
+        folder: The folder of the files; not those below it.
+        pattern: Which files were to be written, as in :meth:`pathlib.Path.glob`. No process may be
+            writing them.
+    """
+    for path in Path(folder).glob(pattern + '.' + '[0-9a-f]' * 32 + PARTIAL):
+        path.unlink(missing_ok=True)

@@ -50,7 +50,7 @@ def load_image(path: str, backend_args: dict | None = None) -> np.ndarray:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is no image or is cut off.
     """
-    return decode_file(fileio.get(str(path), backend_args), path)
+    return decode_file(_read_bytes(path, backend_args), path)
 
 
 def decode_file(content: bytes, name: str) -> np.ndarray:
@@ -120,9 +120,18 @@ def exif_orientation(exif: bytes) -> int:
 
 
 def read_image_file(path: str, backend_args: dict | None) -> bytes:
-    content = fileio.get(str(path), backend_args)
+    content = _read_bytes(path, backend_args)
     check_complete(content, path)
     return content
+
+
+def _read_bytes(path: str, backend_args: dict | None) -> bytes:
+    try:
+        return fileio.get(str(path), backend_args)
+    except FileNotFoundError:
+        raise FileNotFoundError(f'no image file {path}') from None
+    except OSError as error:  # a file system that is gone, a disk that fails
+        raise OSError(f'{path}: cannot be read ({error.strerror or error})') from error
 
 
 def check_complete(content: bytes, name: str) -> None:

@@ -1,5 +1,8 @@
 """What is done to a config before the runner is built."""
 
+import os
+import re
+import signal
 import subprocess
 import sys
 from functools import partial
@@ -13,6 +16,9 @@ from mmengine.runner import CheckpointLoader
 
 from mmcrowd.engine import launch
 from mmcrowd.engine.launch import fetch_pretrained, require_batch
+from mmcrowd.fileio.checkpoints import find_damage
+from mmcrowd.fileio.images import load_image
+from tests.testing.runs import make_runner
 
 # The discard port: nothing listens there, so a download fails at once.
 UNREACHABLE = 'http://127.0.0.1:9/zoo/vgg16-0123.pth'
@@ -224,3 +230,59 @@ def test_download_lands_where_mmengine_looks(cache, server, tmp_path):
 def test_missing_local_file(cache):
     with pytest.raises(FileNotFoundError, match=r'no checkpoint file gone\.pth.*init_cfg=None'):
         fetch_pretrained(config('gone.pth'))
+
+
+# ------------------------------------------------------------------------------------ a training
+
+
+class Images(torch.utils.data.Dataset):
+    """Samples that a worker reads; at one of them something happens to it."""
+
+    def __init__(self, happens):
+        self.happens = happens
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        if index == 5:
+            self.happens()
+        return dict(inputs=torch.ones(1))
+
+
+def killed():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def train_with_a_worker(tmp_path, happens):
+    runner = make_runner(
+        tmp_path,
+        Images(happens),
+        hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1)),
+        num_workers=1,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(launch, '_build_runner', lambda cfg, training: runner)
+        launch.train(ConfigDict(train_dataloader=dict(batch_size=2)))
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='has no SIGKILL')
+def test_a_loader_worker_that_is_killed(tmp_path):
+    wanted = r'^a loader worker died \(DataLoader worker \(pid.*\d+\) .*\), .*--resume$'
+    with pytest.raises(RuntimeError, match=wanted):
+        train_with_a_worker(tmp_path, killed)
+    # What was saved before is whole.
+    for path in tmp_path.glob('*.pth'):
+        assert find_damage(path) is None
+
+
+def test_images_that_disappear_in_an_epoch(tmp_path):
+    path = tmp_path / 'a.png'
+    with pytest.raises(FileNotFoundError, match=f'no image file {re.escape(str(path))}'):
+        train_with_a_worker(tmp_path, partial(load_image, str(path)))
+
+
+def test_a_file_system_that_fails(tmp_path):
+    """Anything else than a file that is not there: here a folder in its place."""
+    with pytest.raises(OSError, match=rf'{re.escape(str(tmp_path))}: cannot be read \(Is a dir'):
+        load_image(str(tmp_path))

@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 
 from mmcrowd.fileio.checkpoints import (
     fetch_weights,
+    find_damage,
     load_state_dict,
     require_same_parameters,
     save_checkpoint,
@@ -60,6 +61,23 @@ def test_no_checkpoint(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r'a\.pth: not a readable checkpoint'):
         load_state_dict(path)
+
+
+def test_damage_is_found_anywhere(tmp_path):
+    """A changed byte of a tensor, and every cut."""
+    path = tmp_path / 'a.pth'
+    torch.save(dict(state_dict=dict(weight=torch.arange(50.0))), path)
+    assert find_damage(path) is None
+    content = path.read_bytes()
+    place = content.index(np.float32(30).tobytes())
+    path.write_bytes(content[:place] + b'\xff' + content[place + 1 :])
+    assert load_state_dict(path)['weight'].shape == (50,)  # torch takes it
+    assert 'is not as it was written' in find_damage(path)
+    for length in range(0, len(content), 37):
+        path.write_bytes(content[:length])
+        assert find_damage(path).endswith(f'; {length} bytes')
+    assert find_damage(tmp_path / 'b.pth') == 'no such file'
+    assert find_damage(tmp_path) is None  # a folder of DeepSpeed's
 
 
 def test_no_parameters(tmp_path):

@@ -25,7 +25,7 @@ def test_whole_files(tmp_path):
     path = tmp_path / 'new' / 'a.json'
     write_atomic(path, '{"a": "ä"}')
     assert read_json(path) == {'a': 'ä'}
-    write_atomic(path, b'[1]')
+    write_atomic(path, b'[1]', sync=True)
     assert read_json(path) == [1]
     assert list(path.parent.iterdir()) == [path]
 
@@ -54,9 +54,11 @@ def test_text_is_read_and_written_in_one_encoding():
             if not isinstance(node, ast.Call):
                 continue
             name = getattr(node.func, 'attr', getattr(node.func, 'id', ''))
-            # Image.open opens no text.
-            of_image = ast.unparse(node.func) == 'Image.open'
-            if name in ('read_text', 'write_text', 'open') and not of_image:
+            # These open no text.
+            others = ast.unparse(node.func) in ('Image.open', 'os.open')
+            modes = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+            is_text = not others and not {'rb', 'wb', 'ab'} & set(modes)
+            if name in ('read_text', 'write_text', 'open') and is_text:
                 given = {word.arg for word in node.keywords}
                 assert 'encoding' in given, f'{path}:{node.lineno} {ast.unparse(node)}'
 

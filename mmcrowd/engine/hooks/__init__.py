@@ -1,17 +1,29 @@
 from .augmentation_seed_hook import AugmentationSeedHook
+from .checkpoint_hook import CheckpointHook
 from .crowd_visualization_hook import CrowdVisualizationHook
 from .freeze_norm_hook import FreezeNormHook
+from .iter_timer_hook import IterTimerHook
 from .logger_hook import LoggerHook
+from .non_finite_guard_hook import NonFiniteGuardHook
+from .resume_epoch_hook import ResumeEpochHook
 from .resume_validation_hook import ResumeValidationHook
+from .step_seed_hook import StepSeedHook
 from .strict_weights_hook import StrictWeightsHook
 from .time_limit_hook import TimeLimitHook
+from .train_count_hook import TrainCountHook
 
 __all__ = [
     'AugmentationSeedHook',
+    'CheckpointHook',
     'CrowdVisualizationHook',
     'FreezeNormHook',
+    'IterTimerHook',
     'LoggerHook',
+    'NonFiniteGuardHook',
+    'ResumeEpochHook',
     'ResumeValidationHook',
+    'StepSeedHook',
     'StrictWeightsHook',
     'TimeLimitHook',
+    'TrainCountHook',
 ]

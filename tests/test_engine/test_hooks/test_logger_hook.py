@@ -1,3 +1,4 @@
+import errno
 import json
 from types import SimpleNamespace
 
@@ -76,3 +77,23 @@ def test_the_first_process_moves_the_logs(rank, runner, tmp_path):
     assert log.exists() == bool(rank)
     assert (tmp_path / 'copies' / 'run' / '1.log').exists() == (not rank)
     assert 'closed' in runner.done
+
+
+def test_scalars_that_cannot_be_written(runner, capsys):
+    """As on a disk that is full, told once."""
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    runner.log_processor.get_log_after_iter = lambda *args: ({}, 'text')
+    runner.visualizer.add_scalars = full
+    runner.logger.error = runner.done.append
+    runner.iter, runner.train_dataloader, runner.experiment_name = 0, [None], 'a'
+    hook = build(interval=1)
+    hook.before_run(runner)
+    for _ in range(3):
+        hook.after_train_iter(runner, 0)
+    told = [line for line in runner.done if 'No space left' in line]
+    assert told == [
+        'scalars could not be logged ([Errno 28] No space left on device); the training goes on'
+    ]
