@@ -180,6 +180,15 @@ def test_coarse_densities_do_not_train_the_decoder():
     assert int(statistics['convs.1.1.num_batches_tracked']) == 1
 
 
+@torch.no_grad()
+def test_coarse_densities_can_be_traced():
+    head, levels = small_head().eval().requires_grad_(False), small_levels()
+    traced = torch.jit.trace(lambda *levels: head(levels)['densities'][2], tuple(levels))
+    torch.testing.assert_close(traced(*levels), head(levels)['densities'][2])
+    with torch.enable_grad():
+        torch.testing.assert_close(traced(*levels), head(levels)['densities'][2].detach())
+
+
 def test_bad_batch():
     """Values and gradients of a step are finite, whatever points the images have."""
     head = STEERERHead((4, 4, 4, 4), channels=8, mid_channels=(4, 4, 4)).train()

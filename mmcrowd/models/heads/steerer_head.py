@@ -101,6 +101,9 @@ class STEERERHead(BaseModule):
 
     def _decode_copy(self, features: Tensor) -> Tensor:
         """Decode with the present parameters and statistics of the decoder, as constants."""
+        if not (self.training or torch.is_grad_enabled()):
+            # The same numbers, by operations that can be traced, counted and exported.
+            return self.decoder(features)
         state = {name: value.detach() for name, value in self.decoder.named_parameters()}
         state |= {name: value.clone() for name, value in self.decoder.named_buffers()}
         return functional_call(self.decoder, state, (features,))
