@@ -184,7 +184,7 @@ def add_vis_backends(cfg: Config, names: Sequence[str]) -> None:
         ModuleNotFoundError: The package of one is not installed.
     """
     run = Path(cfg.work_dir).name
-    arguments = dict(
+    arguments: dict[str, dict] = dict(
         wandb=dict(init_kwargs=dict(project='mmcrowd', name=run)),
         mlflow=dict(exp_name='mmcrowd', run_name=run),
     )

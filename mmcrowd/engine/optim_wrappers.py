@@ -36,7 +36,8 @@ class FiniteSteps:
     """
 
     def __init__(self, *args: Any, clip_grad: dict | None = None, **kwargs: Any):
-        super().__init__(*args, clip_grad=clip_grad or dict(max_norm=math.inf), **kwargs)
+        clip_grad = clip_grad or dict(max_norm=math.inf)
+        super().__init__(*args, clip_grad=clip_grad, **kwargs)  # type: ignore[call-arg]
         self.is_finite = True
 
     def backward(self, loss: Tensor, **kwargs: Any) -> None:

@@ -28,7 +28,7 @@ class ImageFile(NamedTuple):
 
     path: str
     file: str
-    member = None
+    member: None = None
 
     def version(self) -> tuple[int, int | None]:
         """Size in bytes, and time of modification in nanoseconds.
@@ -104,7 +104,7 @@ class Unreadable(NamedTuple):
     path: str
     file: str
     error: str
-    member = None
+    member: None = None
 
     def version(self) -> tuple[int, int | None]:
         """Size and time of modification, as of a file."""
@@ -236,7 +236,7 @@ class JobImages:
         try:
             with tarfile.open(path, tarinfo=_TarInfo) as tar:
                 while (info := tar.next()) is not None:
-                    tar.members.clear()  # otherwise it remembers all of them
+                    tar.members.clear()  # type: ignore[attr-defined]  # otherwise it remembers all of them
                     if info.isreg() and _is_wanted(os.path.basename(info.name), archives=False):
                         yield TarMember(name, info.name, path, tar, info)
                 if not getattr(tar, 'has_end', False):

@@ -116,7 +116,7 @@ def count_shard(
     if not points and counter.model.count_from != 'points':
         counter.model.localizer = None
     if isinstance(zones, str | os.PathLike):
-        zones = read_json(zones)
+        zones = read_json(os.fspath(zones))
     if zones is not None:
         parse_zones(zones)  # an error in them comes before anything is written
     settings = dict(

@@ -38,7 +38,7 @@ class PseudoBoxes(BaseTransform):
         if not share > 0 or not 0 < sides[0] <= sides[1]:
             raise ValueError(f'share={share!r}, sides={sides!r}, expected positive, ascending')
         self.share = share
-        self.sides = tuple(sides)
+        self.sides = (sides[0], sides[1])
 
     def transform(self, results: dict) -> dict:
         points = np.asarray(results['points'], np.float64).reshape(-1, 2)
@@ -78,7 +78,7 @@ class SeparateBoxes(BaseTransform):
     """
 
     def __init__(self, limits: tuple[int, int] = (3, 25), **rule):
-        self.limits = tuple(limits)
+        self.limits = (limits[0], limits[1])
         self.rule = rule
 
     def transform(self, results: dict) -> dict:

@@ -30,7 +30,7 @@ class RandomGamma(BaseTransform):
         if not 0 < gamma_range[0] <= gamma_range[1]:
             raise ValueError(f'gamma_range={gamma_range!r}, expected 0 < low <= high')
         self.prob = prob
-        self.gamma_range = tuple(gamma_range)
+        self.gamma_range = (gamma_range[0], gamma_range[1])
 
     @cache_randomness
     def _draw(self) -> float | None:

@@ -33,6 +33,9 @@ class CheckpointHook(hooks.CheckpointHook):
         OSError: In ``after_train``, if the last checkpoint cannot be saved.
     """
 
+    backend_args: dict | None
+    keep_ckpt_ids: deque[int]
+
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         # Epoch or iteration of a checkpoint that could not be saved, until one was.
@@ -126,7 +129,8 @@ class CheckpointHook(hooks.CheckpointHook):
         except OSError as error:
             if isinstance(self.file_backend, _LaterRemoval):
                 self.file_backend.outdated.clear()
-            vars(self).update(own)
+            for key, value in own.items():
+                setattr(self, key, value)
             hub = runner.message_hub
             _restore(runner, before, [key for key in hub.runtime_info if key.startswith('best_')])
             runner.logger.error(

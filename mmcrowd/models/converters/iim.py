@@ -4,6 +4,7 @@ The published threshold module holds two numbers that it never uses.
 """
 
 import torch
+from torch import nn
 
 from mmcrowd.models.backbones import HRNetBilinear, VGGFeatures
 from mmcrowd.models.heads import IIMHead
@@ -67,8 +68,8 @@ def convert_back(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]
 def tables(back: bool = False) -> dict[str, dict[str, tuple[str, torch.Size]]]:
     """For both networks the :func:`~.names.name_table`."""
     with torch.device('meta'):
-        hrnet = dict(backbone=HRNetBilinear('w48'), head=IIMHead(720))
-        vgg = dict(
+        hrnet: dict[str, nn.Module] = dict(backbone=HRNetBilinear('w48'), head=IIMHead(720))
+        vgg: dict[str, nn.Module] = dict(
             backbone=VGGFeatures(16, norm_cfg=dict(type='BN')),
             neck=PyramidConcat([256, 512, 512]),
             head=IIMHead(768),

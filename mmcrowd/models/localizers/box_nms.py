@@ -96,10 +96,11 @@ class BoxNMS:
         half = sides[:, None] / 2
         boxes = np.concatenate([points - half, points + half], axis=1)
         chosen = box_nms(boxes, scores, self.overlap, self.edge, self.drop_contained)
-        return tuple(
+        points, scores = (
             torch.from_numpy(array[chosen]).to(density.device, torch.float32)
             for array in (points, scores)
         )
+        return points, scores
 
     def _sides(self, outputs: Tensor | Mapping[str, Tensor], density: Tensor) -> Tensor:
         """``(h, w)`` sides in input pixels."""

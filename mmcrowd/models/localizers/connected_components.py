@@ -127,10 +127,11 @@ class ConnectedComponents:
         kept = area >= self.min_area
         centres, scores = centres[kept], scores[kept]
         order = np.lexsort((centres[:, 0], centres[:, 1], -scores))
-        return tuple(
+        points, scores = (
             torch.from_numpy(array[order]).to(source.device, torch.float32)
             for array in (cell_centre(centres, stride), scores)
         )
+        return points, scores
 
     def _threshold(
         self, outputs: Tensor | Mapping[str, Tensor], shape: tuple[int, ...]

@@ -106,7 +106,7 @@ class CountGuidedPeaks:
             covered[square] += 1
             number = round(counts[square].sum().item())
             start = np.array((top, left)) * side
-            inside = ((peaks >= start) & (peaks < start + size * side)).all(1).nonzero()[0]
+            inside = np.flatnonzero(((peaks >= start) & (peaks < start + size * side)).all(1))
             votes[inside[: max(number, 0)]] += 1
             if number > len(inside):
                 corner = (int(start[0]), int(start[1]))
@@ -116,10 +116,11 @@ class CountGuidedPeaks:
         row, column = (peaks // side).T
         chosen = votes >= 0.5 * covered[row, column]
         points = cell_centre(peaks[chosen][:, ::-1].astype(np.float64), stride)
-        return tuple(
+        found, scores = (
             torch.from_numpy(array).to(density.device, torch.float32)
             for array in (points, scores[chosen])
         )
+        return found, scores
 
     def _counts(
         self, outputs: Tensor | Mapping[str, Tensor], density: Tensor, side: int

@@ -58,6 +58,8 @@ class DotCrossEntropyLoss(OutputLoss):
         {'loss_ce': tensor(0.6931)}
     """
 
+    weight: Tensor  # of background and head
+
     def __init__(self, head_weight: float = 100.0):
         super().__init__()
         check_positive(self, head_weight=head_weight)
