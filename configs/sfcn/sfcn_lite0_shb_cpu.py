@@ -10,6 +10,13 @@ model = dict(
         # At these widths the published start, 0.01, leaves nothing of the features.
         init_cfg=dict(type='Kaiming', layer='Conv2d', mode='fan_in'),
     ),
-    head=dict(type='PerPixelHead', in_channels=32, in_stride=8, out_stride=1),
+    head=dict(
+        type='PerPixelHead',
+        in_channels=32,
+        in_stride=8,
+        out_stride=1,
+        # Above zero everywhere, or the ReLU at the end may be dead from the start.
+        init_cfg=dict(type='Normal', layer='Conv2d', std=0.001, bias=0.01),
+    ),
     loss=dict(type='GaussianMSELoss'),
 )

@@ -55,7 +55,7 @@ def test_text_is_read_and_written_in_one_encoding():
                 continue
             name = getattr(node.func, 'attr', getattr(node.func, 'id', ''))
             # These open no text.
-            others = ast.unparse(node.func) in ('Image.open', 'os.open')
+            others = ast.unparse(node.func) in ('Image.open', 'av.open', 'os.open', 'tarfile.open')
             modes = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
             is_text = not others and not {'rb', 'wb', 'ab'} & set(modes)
             if name in ('read_text', 'write_text', 'open') and is_text:
