@@ -55,9 +55,12 @@ def test_text_is_read_and_written_in_one_encoding():
                 continue
             name = getattr(node.func, 'attr', getattr(node.func, 'id', ''))
             # These open no text.
-            others = ast.unparse(node.func) in ('Image.open', 'av.open', 'os.open', 'tarfile.open')
+            opener = ast.unparse(node.func)
+            others = opener in ('Image.open', 'os.open', 'tarfile.open') or opener.endswith(
+                'av.open'
+            )
             modes = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
-            is_text = not others and not {'rb', 'wb', 'ab'} & set(modes)
+            is_text = not others and not {'rb', 'wb', 'ab', 'r+b'} & set(modes)
             if name in ('read_text', 'write_text', 'open') and is_text:
                 given = {word.arg for word in node.keywords}
                 assert 'encoding' in given, f'{path}:{node.lineno} {ast.unparse(node)}'
