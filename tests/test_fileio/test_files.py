@@ -45,6 +45,10 @@ def test_json_that_is_none_is_named(tmp_path):
         read_json(tmp_path / 'a.json')
 
 
+# These open no text.
+NO_TEXT = ('Image.open', 'av.open', 'os.open', 'tarfile.open')
+
+
 def test_text_is_read_and_written_in_one_encoding():
     """Left out, the encoding is that of the system's language, which is seldom UTF-8 on Windows."""
     files = [REPO / 'setup.py', *REPO.glob('mmcrowd/**/*.py'), *REPO.glob('tools/**/*.py')]
@@ -54,7 +58,6 @@ def test_text_is_read_and_written_in_one_encoding():
             if not isinstance(node, ast.Call):
                 continue
             name = getattr(node.func, 'attr', getattr(node.func, 'id', ''))
-            # These open no text.
             opener = ast.unparse(node.func)
             others = opener in ('Image.open', 'os.open', 'tarfile.open') or opener.endswith(
                 'av.open'
