@@ -23,7 +23,7 @@ def main(folder: str) -> None:
     (prediction,) = counter(photo, vis_out_dir=out, pred_out_dir=out)['predictions']
     print(
         f'{photo}: count {prediction["count"]:.1f} after {time.perf_counter() - start:.1f} s; '
-        f'{len(scene["points"])} people were drawn, and the model knows only photos\n'
+        f'{len(scene["points"])} people were drawn\n'
         f'{out / "crowd.png"} has the heads marked, {out / "crowd.json"} the numbers'
     )
 
