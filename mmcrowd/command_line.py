@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -24,7 +25,8 @@ def run(main: Callable[[], None]) -> None:
     wrong with which file or key, and those of the system about a file that the command line names.
     The sentence goes to stderr, and the exit status is 1. Any other error keeps its traceback, and
     all of them do in Python's development mode: ``python -X dev tools/train.py ...``. An error that
-    is raised in a worker process of a data loader ends it alike.
+    is raised in a worker process of a data loader ends it alike. Where the reader of stdout has
+    gone, the status is 1 without a word.
 
     Args:
         main: Function of the tool's script.
@@ -35,7 +37,12 @@ def run(main: Callable[[], None]) -> None:
             stream.reconfigure(errors='backslashreplace')
     try:
         main()
+        print(end='', flush=True)
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _has_no_reader(sys.stdout):
+            # `| head` has seen enough. The rest goes nowhere, or Python would complain at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
         tools = Path(main.__code__.co_filename).resolve().parent
         file, line, message = _read_worker_error(error) or _read_error(error)
         is_own = any(Path(file).resolve().is_relative_to(folder) for folder in (PACKAGE, tools))
@@ -46,6 +53,14 @@ def run(main: Callable[[], None]) -> None:
         # That of `python -m PACKAGE` is called __main__.py.
         name = script.parent.name if script.stem == '__main__' else script.name
         sys.exit(f'{name}: error: {message}')
+
+
+def _has_no_reader(stream: TextIO) -> bool:
+    try:
+        print(file=stream, flush=True)
+    except BrokenPipeError:
+        return True
+    return False
 
 
 def _read_error(error: Exception) -> tuple[str, str, str]:

@@ -40,6 +40,27 @@ def test_errors_that_are_raised_on_purpose(monkeypatch, tmp_path):
     assert told(monkeypatch, main) == 'no such key'
 
 
+def test_the_name_of_a_package(monkeypatch, tmp_path):
+    (tmp_path / 'a.json').write_text('{')
+    monkeypatch.setattr(sys, 'argv', ['folder/mmcrowd/__main__.py'])
+    with pytest.raises(SystemExit, match='^mmcrowd: error: '):
+        command_line.run(lambda: read_json(tmp_path / 'a.json'))
+
+
+@pytest.mark.parametrize('lines', [1, 10_000])
+def test_a_reader_that_has_gone(lines):
+    """Whether the output fits into a buffer, so that it is written at the end, or not."""
+    code = 'import sys; from mmcrowd import command_line; sys.stdin.read(); '
+    code += f'command_line.run(lambda: print(*range({lines}), sep=chr(10)))'
+    pipe = subprocess.PIPE
+    command = [sys.executable, '-c', code]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        process.stdout.close()
+        process.stdin.close()
+        assert process.stderr.read() == b''
+    assert process.returncode == 1
+
+
 class Broken(Dataset):
     """A dataset whose items fail in different ways."""
 
