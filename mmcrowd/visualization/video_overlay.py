@@ -39,7 +39,7 @@ draw_time_series`; below it the counts of the last 240 samples as a line. The br
     stands for 0.4 of the highest density so far, so that colours do not flicker.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._size: tuple[int, int] | None = None
         self._top = 0.0
         self._counts: deque[float] = deque(maxlen=_REMEMBERED)

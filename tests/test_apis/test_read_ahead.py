@@ -66,7 +66,9 @@ def test_it_ends_when_it_is_stopped_while_the_source_is_silent():
 
 
 def test_a_closed_reader_leaves_no_thread():
+    before = set(threading.enumerate())  # those of other tests may wait for a network
     ahead = read_ahead(itertools.count(), 2, Event())
     next(ahead)
+    assert [thread.name for thread in set(threading.enumerate()) - before] == ['read ahead']
     ahead.close()
-    assert not [thread for thread in threading.enumerate() if thread.name == 'read ahead']
+    assert not set(threading.enumerate()) - before
