@@ -78,10 +78,9 @@ def test_network_on_another_image(published, network):
     assert_equal(100 * network(inputs)['density'], published['odd_density'], rel=1e-6)
 
 
+@pytest.mark.parametrize('name', ['sfcn_plus'], indirect=True)  # the others have none
 @torch.no_grad()
-def test_spatial_encoder(golden, published, network, name):
-    if name != 'sfcn_plus':
-        pytest.skip('only SFCN has one')
+def test_spatial_encoder(published, network):
     features = network.backbone(published.image(published['input_shape'])[:1])
     assert_equal(features[-1][:, ::4], published['features_resnet'], rel=1e-6)
     x = network.neck.convs(features[-1])

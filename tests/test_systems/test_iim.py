@@ -1,5 +1,6 @@
 """IIM against the outputs of its published program."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,22 @@ def test_converter_there_and_back(vgg_weights):
     assert converter.convert(wrapped) == converter.convert(theirs)
     with pytest.raises(ValueError, match='1 are missing'):
         converter.convert({k: v for k, v in theirs.items() if not k.endswith('de_pred.5.bias')})
+
+
+def test_converter_files(load_tool, monkeypatch, tmp_path, vgg_weights):
+    """The tool reads what the program writes, and back what it writes itself."""
+    tool = load_tool('model_converters/iim_from_published.py')
+    zero = torch.zeros(())
+    theirs = {name: zero.expand(value.shape) for name, value in vgg_weights.items()}
+    theirs |= {name: torch.tensor([value]) for name, value in converter.UNUSED.items()}
+    torch.save(dict(state_dict=theirs), tmp_path / 'model.pth')
+    monkeypatch.chdir(tmp_path)
+    for arguments in (['model.pth', 'ours.pth'], ['ours.pth', 'theirs.pth', '--back']):
+        monkeypatch.setattr(sys, 'argv', ['tool', *arguments])
+        tool.main()
+    ours = torch.load(tmp_path / 'ours.pth')['state_dict']
+    assert set(ours) == set(converter.convert(theirs))
+    assert set(torch.load(tmp_path / 'theirs.pth')['state_dict']) == set(theirs)
 
 
 def test_compressed_sigmoid(hrnet):

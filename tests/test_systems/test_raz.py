@@ -1,5 +1,6 @@
 """RAZ_loc against the outputs of its published program."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,22 @@ def test_converter_there_and_back(state_dict):
     assert all(back[name] is state_dict[name] for name in state_dict)
     with pytest.raises(ValueError, match=r'not the parameters of RAZ_loc.*1 are unknown'):
         converter.convert({**state_dict, 'CCN.de_pred.13.conv.bias': torch.zeros(2)})
+
+
+def test_converter_files(load_tool, monkeypatch, tmp_path, state_dict):
+    """The tool reads what the program writes, and back what it writes itself."""
+    tool = load_tool('model_converters/raz_from_published.py')
+    zero = torch.zeros(())
+    theirs = {name: zero.expand(value.shape) for name, value in state_dict.items()}
+    theirs |= converter.CONSTANTS
+    torch.save(dict(state_dict=theirs), tmp_path / 'model.pth')
+    monkeypatch.chdir(tmp_path)
+    for arguments in (['model.pth', 'ours.pth'], ['ours.pth', 'theirs.pth', '--back']):
+        monkeypatch.setattr(sys, 'argv', ['tool', *arguments])
+        tool.main()
+    ours = torch.load(tmp_path / 'ours.pth')['state_dict']
+    assert set(ours) == set(converter.convert(theirs))
+    assert set(torch.load(tmp_path / 'theirs.pth')['state_dict']) == set(theirs)
 
 
 @pytest.mark.parametrize('frame', range(2))

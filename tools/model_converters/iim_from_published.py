@@ -12,10 +12,9 @@ Their program loads what is under ``state_dict`` of the last.
 """
 
 import argparse
-from pathlib import Path
 
 from mmcrowd import command_line
-from mmcrowd.fileio.checkpoints import load_state_dict, save_checkpoint
+from mmcrowd.models.converters.files import convert_file
 from mmcrowd.models.converters.iim import convert, convert_back
 
 
@@ -29,14 +28,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    state_dict = load_state_dict(args.src, 'state_dict')
-    try:
-        state_dict = convert_back(state_dict) if args.back else convert(state_dict)
-    except ValueError as error:
-        raise ValueError(f'{args.src}: {error}') from error
-    save_checkpoint(state_dict, dict(source=Path(args.src).name), args.dst)
-    size = sum(value.numel() for value in state_dict.values())
-    print(f'{args.dst}: {len(state_dict)} parameters and buffers, {size:,} numbers')
+    print(convert_file(args.src, args.dst, convert_back if args.back else convert))
 
 
 if __name__ == '__main__':
