@@ -11,6 +11,7 @@ import random
 import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections import Counter
@@ -69,14 +70,26 @@ class StoppedImages(JobImages):
             yield item
 
 
-def start(counter: CrowdInferencer, folder: Path, out_dir: Path, shard: tuple[int, int]) -> int:
+class HeldImages(JobImages):
+    """Images that end at index ``number`` in waiting for the kill, however late it comes."""
+
+    number = 0
+
+    def __iter__(self):
+        for k, item in enumerate(super().__iter__()):
+            if k == self.number:
+                threading.Event().wait()
+            yield item
+
+
+def start(counter: CrowdInferencer, images: JobImages, out_dir: Path, shard: tuple[int, int]) -> int:
     """A process that counts a shard; its id."""
     if pid := os.fork():
         return pid
     code = 1
     try:  # the child never returns to its caller
         torch.set_num_threads(1)
-        count_shard(counter, JobImages([folder]), out_dir, shard)
+        count_shard(counter, images, out_dir, shard)
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -96,6 +109,24 @@ def bytes_of(out_dir: Path) -> int:
     return sum(path.stat().st_size for path in out_dir.glob('part-*.jsonl'))
 
 
+def wait_for_bytes(out_dir: Path, goal: int, rng: random.Random, patience: float = 1.0) -> None:
+    """Wait for so many bytes, or for ``patience`` seconds in which none came after the first."""
+    last, since = 0, time.monotonic()
+    while (now := bytes_of(out_dir)) < goal:
+        if now != last:
+            last, since = now, time.monotonic()
+        elif now and time.monotonic() - since > patience:
+            return
+        time.sleep(rng.uniform(0, 0.005))
+
+
+def kill_now(pid: int) -> None:
+    """Kill a process that is still at work."""
+    os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, 'ended too early'
+
+
 def kill_and_go_on(
     counter: CrowdInferencer, folder: Path, out_dir: Path, kills: int, step: int, seed: int = 0
 ) -> list[dict]:
@@ -106,7 +137,8 @@ def kill_and_go_on(
         folder: The images.
         out_dir: Folder of the job.
         kills: How often one of the two processes is killed.
-        step: Bytes of results between two kills, on average; the moment is random.
+        step: Bytes of results between two kills, on average; the moment is random. A process has
+            three quarters of the images at most before it is killed.
         seed: Of the moments.
 
     Returns:
@@ -115,21 +147,19 @@ def kill_and_go_on(
     """
     rng = random.Random(seed)
     seen = []
-    pids = [start(counter, folder, out_dir, (k, 2)) for k in range(2)]
+    held = HeldImages([folder])
+    held.number = sum(1 for _ in JobImages([folder])) * 3 // 4
+    pids = [start(counter, held, out_dir, (k, 2)) for k in range(2)]
     for kill in range(kills):
         goal = bytes_of(out_dir) + rng.randrange(step // 2, step * 3 // 2)
-        while bytes_of(out_dir) < goal:
-            assert all(os.waitpid(pid, os.WNOHANG) == (0, 0) for pid in pids), 'ended too early'
-            time.sleep(rng.uniform(0, 0.005))
+        wait_for_bytes(out_dir, goal, rng)
         k = kill % 2
         seen.append(dict(shard=k, bytes=bytes_of(out_dir), mib=peak_memory(pids[k])))
-        os.kill(pids[k], signal.SIGKILL)
-        os.waitpid(pids[k], 0)
-        pids[k] = start(counter, folder, out_dir, (k, 2))
+        kill_now(pids[k])
+        pids[k] = start(counter, held, out_dir, (k, 2))
     for pid in pids:  # both in the midst of their work
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-    finish([start(counter, folder, out_dir, (k, 3)) for k in range(3)])
+        kill_now(pid)
+    finish([start(counter, JobImages([folder]), out_dir, (k, 3)) for k in range(3)])
     return seen
 
 
