@@ -75,7 +75,7 @@ class Visitor:
 
     def __init__(self, browser, url):
         self.page = browser.new_page(viewport=dict(width=1300, height=1200))
-        self.page.set_default_timeout(MINUTES)
+        self.page.set_default_timeout(10 * MINUTES)
         self.requests, self.complaints = [], []
         self.page.on('console', lambda each: self.complaints.append(f'{each.type}: {each.text}'))
         self.page.on('pageerror', lambda error: self.complaints.append(str(error)))
