@@ -257,12 +257,16 @@ class CrowdInferencer(BaseInferencer):
     def _run(self, batches, forward, visualize, writer, return_datasamples, zones):
         with writer:
             for batch in batches:
-                data = self.collate_fn([loaded.packed for loaded in batch])
-                samples = self.forward(data, **forward)
-                for loaded, sample in zip(batch, samples, strict=True):
+                for loaded, sample in self._predict(batch, forward):
                     pictures = self.visualize([loaded], [sample], **visualize)
                     sample = self._finish(loaded, sample, zones)
                     yield self.postprocess([sample], pictures, return_datasamples, writer=writer)
+                # No pixels are kept while the next batch is read.
+                del batch, loaded
+
+    def _predict(self, batch, forward):
+        data = self.collate_fn([loaded.packed for loaded in batch])
+        yield from zip(batch, self.forward(data, **forward), strict=True)
 
     def preprocess(  # type: ignore[override]
         self,
@@ -277,6 +281,7 @@ class CrowdInferencer(BaseInferencer):
         photos = self._load(find_photos(inputs, recursive, on_missing), on_error, max_pixels)
         while batch := list(islice(photos, batch_size)):
             yield batch
+            del batch
 
     def _load(
         self, photos: Iterator[Photo], on_error: str, max_pixels: int

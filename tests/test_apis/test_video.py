@@ -5,6 +5,7 @@ import itertools
 import json
 import re
 import sys
+import time
 import weakref
 from datetime import datetime
 from pathlib import Path
@@ -404,6 +405,7 @@ def test_memory_is_that_of_a_few_frames(counter, tmp_path):
         most, last = 0, None
         for counted in count_video(Counting(path, rate=None), counter, batch_size=batch_size):
             last = counted.time
+            time.sleep(0.01)  # meanwhile the thread reads as far as it may
         del counted
         assert last == 0.92 and len(made) == 24
         # A batch waits, one is in work; the thread, the generator and this loop hold one each.
