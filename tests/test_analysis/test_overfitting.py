@@ -1,0 +1,110 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
+
+from mmcrowd.analysis.overfitting import _predict, overfit
+from mmcrowd.datasets.sample_seed import SeededSamples
+from mmcrowd.engine.optim_wrappers import OptimWrapper
+from mmcrowd.registry import DATASETS
+from mmcrowd.structures.frame import to_original_frame
+
+
+@pytest.fixture
+def cfg():
+    """A small counter of drawn crowds, in crops that are resized and turned over."""
+    init_default_scope('mmcrowd')
+    return ConfigDict(
+        model=dict(
+            type='DensityCounter',
+            data_preprocessor=dict(
+                type='CrowdDataPreprocessor', to_gray=True, std=[50.0], mean=[100.0]
+            ),
+            backbone=dict(type='MCNN'),
+            head=dict(
+                type='DensityHead', in_channels=30, mid_channels=(8,), in_stride=4, out_stride=4
+            ),
+            loss=dict(type='PMLLoss'),
+            localizer=dict(type='LocalMaximum', threshold=0.1),
+        ),
+        train_dataloader=dict(
+            dataset=dict(
+                type='SyntheticCrowdDataset',
+                num_images=6,
+                img_size=(96, 64),
+                split='train',
+                pipeline=[
+                    dict(type='LoadCrowdImage'),
+                    dict(type='RandomScaleCrop', crop_size=48, scale_range=(0.8, 1.25)),
+                    dict(type='RandomFlip'),
+                    dict(type='PackCrowdInputs'),
+                ],
+            )
+        ),
+        optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=2e-3)),
+    )
+
+
+def test_a_counter_learns_its_crops(cfg):
+    row = overfit(cfg, num_crops=4, num_steps=60, batch_size=2)
+    samples = SeededSamples(DATASETS.build(cfg.train_dataloader.dataset), 0)(range(4))
+    true = np.array([len(sample['data_samples'].gt_instances.points) for sample in samples])
+    assert row.mean_mae == pytest.approx(np.abs(true - true.mean()).mean())
+    assert row.mae < row.mean_mae / 2
+    assert row.loss[1] < row.loss[0] / 2
+    assert 0 < row.f1 < 1
+
+
+class Perfect(torch.nn.Module):
+    """A counter that finds each head, and one person more in the corner."""
+
+    def test_step(self, data):
+        for sample in data['data_samples']:
+            points = to_original_frame(sample.gt_instances.points, sample.metainfo)
+            sample.pred_instances = InstanceData(points=torch.cat([points, points.new_zeros(1, 2)]))
+            sample.pred_count = len(points) + 1.0
+        return data['data_samples']
+
+
+def test_points_are_compared_in_the_frame_of_the_crops(cfg):
+    samples = SeededSamples(DATASETS.build(cfg.train_dataloader.dataset), 0)(range(4))
+    true = [len(sample['data_samples'].gt_instances.points) for sample in samples]
+    counts, f1 = _predict(Perfect(), [samples[:2], samples[2:]], radius=1e-3)
+    assert counts.tolist() == [n + 1 for n in true]
+    assert f1 == pytest.approx(2 * sum(true) / (2 * sum(true) + 4))
+
+
+def test_no_step_is_no_learning(cfg):
+    """The first loss is that of the weights at the start, and a rate of nothing keeps it."""
+    cfg.optim_wrapper.optimizer.lr = 0
+    row = overfit(cfg, num_crops=2, num_steps=3, batch_size=2)
+    assert row.loss[0] == pytest.approx(row.loss[1], rel=1e-6)
+    without = copy.deepcopy(cfg)
+    without.model.localizer = None
+    assert overfit(without, num_crops=2, num_steps=1, batch_size=2).f1 is None
+
+
+def test_the_rate_falls_in_the_last_quarter(cfg, monkeypatch):
+    rates = []
+    update = OptimWrapper.update_params
+
+    def watched(self, *args, **kwargs):
+        rates.append(self.param_groups[0]['lr'])
+        return update(self, *args, **kwargs)
+
+    monkeypatch.setattr(OptimWrapper, 'update_params', watched)
+    overfit(cfg, num_crops=2, num_steps=4, batch_size=2)
+    assert rates == pytest.approx([2e-3, 2e-3, 2e-3, 2e-4])
+
+
+def test_what_cannot_be_asked(cfg):
+    with pytest.raises(ValueError, match='batch_size 3 does not divide the 4 crops'):
+        overfit(cfg, num_crops=4, batch_size=3)
+    with pytest.raises(ValueError, match='the data set has 6 samples, 8 are wanted'):
+        overfit(cfg, num_crops=8, batch_size=2)
+    with pytest.raises(ValueError, match=r'each of the 1 crops holds \d+ people'):
+        overfit(cfg, num_crops=1, batch_size=1)
