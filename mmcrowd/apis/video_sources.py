@@ -150,7 +150,9 @@ class _Container:
         except BaseException:
             self.close()
             raise
-        self._stream.thread_type = 'AUTO'
+        # Not by frames: threads that run ahead report now and then a damaged frame as whole, and a
+        # live picture would be late by as many frames as there are threads.
+        self._stream.thread_type = 'SLICE'
         self.length = self._find_length()
         self._untimed = self.length is None and self._container.format.name in _UNTIMED
 

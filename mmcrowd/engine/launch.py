@@ -9,6 +9,7 @@ import contextlib
 import importlib.util
 import os
 import re
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -37,6 +38,8 @@ VIS_BACKENDS = dict(
 
 # How torch says that a worker is no more.
 WORKER_DIED = re.compile(r'DataLoader worker \(pid.*?\) (?:is killed by|exited)[^.\n]*')
+# Seconds within which the system says so, when the connection to a worker broke.
+DEATH_IS_KNOWN = 5.0
 
 # Tensors of an image with boxes and sigmas that a worker hands over, each of them an open file.
 FILES_OF_SAMPLE = 10
@@ -260,16 +263,8 @@ def train(cfg: Config) -> None:
     if runner.train_loop is not None:  # otherwise the runner says what the config lacks
         num_images = len(runner.train_dataloader.dataset)
         require_batch(cfg.train_dataloader, num_images, get_world_size())
-    try:
+    with _told_of_dead_workers('train', 'go on from the last checkpoint with --resume'):
         runner.train()
-    except RuntimeError as error:
-        if not (died := WORKER_DIED.search(str(error))):
-            raise
-        raise RuntimeError(
-            f'a loader worker died ({died[0]}), most often since the memory of the machine was '
-            'full: fewer workers (train_dataloader.num_workers) or smaller batches take less; go '
-            'on from the last checkpoint with --resume'
-        ) from error
 
 
 def test(cfg: Config, writers: Sequence[BaseMetric] = ()) -> None:
@@ -282,10 +277,41 @@ def test(cfg: Config, writers: Sequence[BaseMetric] = ()) -> None:
     Raises:
         FileNotFoundError: If the checkpoint is missing or cannot be downloaded.
         ValueError: If the launcher does not start processes on this machine.
+        RuntimeError: If a loader worker dies.
     """
     runner = _build_runner(cfg, training=False)
     runner.test_evaluator.metrics.extend(writers)
-    runner.test()
+    with _told_of_dead_workers('test', 'then test again'):
+        runner.test()
+
+
+@contextlib.contextmanager
+def _told_of_dead_workers(loader: str, advice: str) -> Iterator[None]:
+    """Say of a loader worker that died what users can do about it."""
+    try:
+        yield
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        if not (died := WORKER_DIED.search(_reason(error))):
+            raise
+        raise RuntimeError(
+            f'a loader worker died ({died[0]}), most often since the memory of the machine was '
+            f'full: fewer workers ({loader}_dataloader.num_workers) or smaller batches take less; '
+            f'{advice}'
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What an error of a runner says; of a broken connection, why it is broken.
+
+    A worker that dies while it hands over a tensor closes the connection before the signal of its
+    death is here. PyTorch's handler of that signal raises in whatever the main thread does.
+    """
+    if isinstance(error, ConnectionError | EOFError):
+        try:
+            time.sleep(DEATH_IS_KNOWN)
+        except RuntimeError as death:
+            return str(death)
+    return str(error)
 
 
 def _build_runner(cfg: Config, training: bool) -> Runner:

@@ -1,12 +1,11 @@
 """What is done to a config before the runner is built."""
 
-import multiprocessing
 import os
 import re
 import signal
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
+import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -256,6 +255,14 @@ def killed():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def killed_later():
+    time.sleep(0.5)
+    killed()
+
+
+DEAD_WORKER = r'^a loader worker died \(DataLoader worker \(pid.*\d+\) .*\), .*--resume$'
+
+
 def train_with_a_worker(tmp_path, happens):
     runner = make_runner(
         tmp_path,
@@ -270,16 +277,33 @@ def train_with_a_worker(tmp_path, happens):
 
 @pytest.mark.skipif(sys.platform == 'win32', reason='has no SIGKILL')
 def test_a_loader_worker_that_is_killed(tmp_path):
-    wanted = r'^a loader worker died \(DataLoader worker \(pid.*\d+\) .*\), .*--resume$'
-    # In a process of its own: while the loader of a dead worker lives, PyTorch raises again, at
-    # whatever line, when any other child of the process ends.
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context('fork')) as pool:
-        run = pool.submit(train_with_a_worker, tmp_path, killed)
-        with pytest.raises(RuntimeError, match=wanted):
-            run.result()
+    with pytest.raises(RuntimeError, match=DEAD_WORKER):
+        train_with_a_worker(tmp_path, killed)
     # What was saved before is whole.
     for path in tmp_path.glob('*.pth'):
         assert find_damage(path) is None
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='has no SIGKILL')
+def test_a_worker_that_dies_while_it_hands_over_a_tensor():
+    """Its connection breaks before its death is known."""
+    loader = torch.utils.data.DataLoader(Images(killed_later), batch_size=2, num_workers=1)
+    batches = iter(loader)
+    with (
+        pytest.raises(RuntimeError, match=DEAD_WORKER),
+        launch._told_of_dead_workers('train', '--resume'),
+    ):
+        next(batches)
+        raise ConnectionResetError('Connection reset by peer')
+
+
+def test_a_connection_that_breaks_elsewhere(monkeypatch):
+    monkeypatch.setattr(launch, 'DEATH_IS_KNOWN', 0.01)
+    with (
+        pytest.raises(ConnectionResetError, match='of a file server'),
+        launch._told_of_dead_workers('test', 'then test again'),
+    ):
+        raise ConnectionResetError('of a file server')
 
 
 def test_images_that_disappear_in_an_epoch(tmp_path):
