@@ -57,6 +57,7 @@ from .losses import (
     PMLL2Loss,
     PMLLoss,
     TopBayesianLoss,
+    TopoCountLoss,
     UOTLoss,
     ZIPLoss,
 )
@@ -143,6 +144,7 @@ __all__ = [
     'TileInference',
     'TopBayesianLoss',
     'TopDownFusion',
+    'TopoCountLoss',
     'TorchDefaultInit',
     'UOTLoss',
     'VGGFeatures',
