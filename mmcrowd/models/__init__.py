@@ -8,6 +8,7 @@ from .heads import (
     DensityHead,
     EBCHead,
     IIMHead,
+    LogitHead,
     MapHead,
     PerPixelHead,
     PETHead,
@@ -70,6 +71,7 @@ from .necks import (
     SeparableRefiner,
     SpatialEncoder,
     TopDownFusion,
+    UNet,
 )
 from .onnx_inference import OnnxInference
 from .overlap_inference import OverlapInference
@@ -112,6 +114,7 @@ __all__ = [
     'KDMGLoss',
     'LocalAttentionLoss',
     'LocalMaximum',
+    'LogitHead',
     'MSILoss',
     'MapHead',
     'MultiScaleMaximum',
@@ -146,6 +149,7 @@ __all__ = [
     'TopDownFusion',
     'TopoCountLoss',
     'TorchDefaultInit',
+    'UNet',
     'UOTLoss',
     'VGGFeatures',
     'ZIPHead',

@@ -30,8 +30,8 @@ from .pml_loss import (
     pml_l2,
 )
 from .point_cases import PointCases
-from .topo_count_loss import TopoCountLoss, critical_points, dice_loss
 from .top_bayesian_loss import TopBayesianLoss, top_bayesian_loss
+from .topo_count_loss import TopoCountLoss, critical_points, dice_loss
 from .uot_loss import UOTLoss, uot_loss
 from .zip_loss import ZIPLoss, zip_nll
 

@@ -98,9 +98,7 @@ def critical_points(
         nowhere = np.empty(0, np.int64)
         return CriticalPoints(nowhere, nowhere, np.empty(0, likelihood.dtype), 0, 0)
     corner = np.stack(np.meshgrid(rows, columns, indexing='ij'), -1).reshape(-1, 2)
-    found, wanted = (
-        _features(values, corner, patch_size, halve) for values in (likelihood, mask)
-    )
+    found, wanted = (_features(values, corner, patch_size, halve) for values in (likelihood, mask))
     too_many, fixed, removed = _choose(found, wanted, len(corner))
 
     def value(values: np.ndarray, features: Features, cell: np.ndarray) -> np.ndarray:
@@ -144,9 +142,7 @@ def critical_points(
     )
 
 
-def _features(
-    values: np.ndarray, corner: np.ndarray, patch_size: int, halve: bool
-) -> Features:
+def _features(values: np.ndarray, corner: np.ndarray, patch_size: int, halve: bool) -> Features:
     """Peaks of all patches; cells in pixels of the patch."""
     windows = np.lib.stride_tricks.sliding_window_view(values, (patch_size, patch_size))
     patches = windows[corner[:, 0], corner[:, 1]]
