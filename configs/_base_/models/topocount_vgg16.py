@@ -1,5 +1,5 @@
-# TopoCount (Abousamra et al., AAAI 2021) as its program has it: a U-Net of valid convolutions on VGG16
-# that says how likely a pixel belongs to a head.
+# TopoCount (Abousamra et al., AAAI 2021) as its program has it: a U-Net of valid convolutions on
+# VGG16 that says how likely a pixel belongs to a head.
 model = dict(
     type='DensityCounter',
     # Only divided by 255, and white where it is padded.

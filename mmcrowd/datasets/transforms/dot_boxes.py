@@ -1,5 +1,5 @@
-"""Squares around points that do not reach their neighbours: the targets of TopoCount (Abousamra et
-al.: *Localization in the Crowd with Topological Constraints*, AAAI 2021)."""
+"""Squares around points, smaller where others are near: the targets of TopoCount (Abousamra et al.:
+*Localization in the Crowd with Topological Constraints*, AAAI 2021)."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform
