@@ -50,11 +50,12 @@ def peak_persistence(maps: np.ndarray) -> Features:
         ValueError: It is not ``(n, h, w)``.
 
     Examples:
-        The peak of 5 is connected to the frame over 1, that of 3 to the other over 2.
+        The peak of 5 comes to the frame over 1, that of 3 to the other over 2.
 
-        >>> features = peak_persistence(np.array([[[0, 0, 0, 0, 0], [0, 5, 2, 3, 1]]]))
+        >>> rows = [[0, 0, 0, 0, 0], [1, 5, 2, 3, 0], [0, 0, 0, 0, 0]]
+        >>> features = peak_persistence(np.array([rows]))
         >>> features.birth.tolist(), features.death.tolist(), features.persistence.tolist()
-        ([[1, 1], [1, 3]], [[1, 2], [1, 4]], [3, 2])
+        ([[1, 1], [1, 3]], [[1, 0], [1, 2]], [4, 1])
     """
     maps = np.asarray(maps)
     if maps.ndim != 3:
@@ -78,14 +79,10 @@ def peak_persistence(maps: np.ndarray) -> Features:
     births, deaths, persistence = (x[persistence > 0] for x in (births, deaths, persistence))
     place = births // (height * width)
     order = np.lexsort((births, -persistence, place))
-    return Features(
-        place[order],
-        *(
-            np.stack(np.divmod(cell[order] % (height * width), width), 1)
-            for cell in (births, deaths)
-        ),
-        persistence[order],
+    birth, death = (
+        np.stack(np.divmod(cell[order] % (height * width), width), 1) for cell in (births, deaths)
     )
+    return Features(place[order], birth, death, persistence[order])
 
 
 def framed_cells(number: int, height: int, width: int) -> np.ndarray:
