@@ -8,6 +8,7 @@ from .heads import (
     DensityHead,
     EBCHead,
     IIMHead,
+    LogitHead,
     MapHead,
     PerPixelHead,
     PETHead,
@@ -57,6 +58,7 @@ from .losses import (
     PMLL2Loss,
     PMLLoss,
     TopBayesianLoss,
+    TopoCountLoss,
     UOTLoss,
     ZIPLoss,
 )
@@ -69,6 +71,7 @@ from .necks import (
     SeparableRefiner,
     SpatialEncoder,
     TopDownFusion,
+    UNet,
 )
 from .onnx_inference import OnnxInference
 from .overlap_inference import OverlapInference
@@ -111,6 +114,7 @@ __all__ = [
     'KDMGLoss',
     'LocalAttentionLoss',
     'LocalMaximum',
+    'LogitHead',
     'MSILoss',
     'MapHead',
     'MultiScaleMaximum',
@@ -143,7 +147,9 @@ __all__ = [
     'TileInference',
     'TopBayesianLoss',
     'TopDownFusion',
+    'TopoCountLoss',
     'TorchDefaultInit',
+    'UNet',
     'UOTLoss',
     'VGGFeatures',
     'ZIPHead',

@@ -9,9 +9,9 @@ form, in the meta information of the sample:
    scales the offset too);
 3. if ``flip``: ``x -> w - 1 - x`` with ``w`` the width of ``img_shape = (h, w)``.
 
-Padding is to the right and to the bottom only, so it never moves a point. The three ``compose_*``
-functions append one operation to the form; transforms call them so that the way back,
-:func:`to_original_frame`, holds whatever the order of the pipeline was.
+Padding is a crop at a negative offset; to the right and to the bottom only it moves no point. The
+three ``compose_*`` functions append one operation to the form; transforms call them so that the way
+back, :func:`to_original_frame`, holds whatever the order of the pipeline was.
 """
 
 from collections.abc import Mapping, MutableMapping

@@ -1,5 +1,6 @@
 from .annotation_noise import AnnotationNoise
 from .box_mask import BoxMask, PseudoBoxes, SeparateBoxes
+from .dot_boxes import DotBoxes
 from .formatting import PackCrowdInputs
 from .loading import LoadCrowdImage
 from .partition import PartitionByNearestPoint
@@ -19,6 +20,7 @@ from .visible_crop import VisibleCrop
 __all__ = [
     'AnnotationNoise',
     'BoxMask',
+    'DotBoxes',
     'LoadCrowdImage',
     'PackCrowdInputs',
     'Pad',

@@ -32,13 +32,15 @@ class RandomScaleCrop(BaseTransform):
     pixels are touched than needed. An encoded image is decoded as coarsely as the scale allows (its
     own planned scale included), so that its pixels are only shrunk from there, or at full size.
     Where the image is smaller than the window, the scale is raised until the window fits the image
-    (the two axes may then differ by the rounding of the window to whole pixels). Points outside the
-    window are dropped.
+    (the two axes may then differ by the rounding of the window to whole pixels), unless ``enlarge``
+    is False. Points outside the window are dropped.
 
     Args:
         crop_size: Size of the crop in pixels, ``(h, w)`` or one number for both. Defaults to 512.
         scale_range: Range of the uniformly drawn scale. Defaults to (0.5, 1.5), the authors'.
         scale_prob: Probability that a scale is drawn; otherwise it is 1. Defaults to 1.0.
+        enlarge: Whether an image that is smaller than the window is enlarged to it; otherwise the
+            crop has the smaller side. Defaults to True.
 
     Raises:
         ValueError: ``crop_size`` is not positive, ``scale_range`` is no range of positive numbers,
@@ -56,6 +58,7 @@ class RandomScaleCrop(BaseTransform):
         crop_size: int | tuple[int, int] = 512,
         scale_range: tuple[float, float] = (0.5, 1.5),
         scale_prob: float = 1.0,
+        enlarge: bool = True,
     ):
         self.crop_size = (crop_size, crop_size) if isinstance(crop_size, int) else tuple(crop_size)
         self.scale_range = tuple(scale_range)
@@ -66,13 +69,21 @@ class RandomScaleCrop(BaseTransform):
         if not 0 <= scale_prob <= 1:
             raise ValueError(f'scale_prob={scale_prob!r}, expected a probability')
         self.scale_prob = scale_prob
+        self.enlarge = enlarge
 
     def transform(self, results: dict) -> dict:
         _no_pixel_targets(results)
         crop_h, crop_w = self.crop_size
         img = results['img']
         height, width = img.shape[:2]
-        scale = max(self._draw_scale(), crop_h / height, crop_w / width)
+        scale = self._draw_scale()
+        if self.enlarge:
+            scale = max(scale, crop_h / height, crop_w / width)
+        else:
+            crop_h, crop_w = (
+                max(min(crop, round(side * scale)), 1)
+                for crop, side in ((crop_h, height), (crop_w, width))
+            )
         scale_x = scale_y = scale
         if isinstance(img, EncodedImage):
             sx, sy = img.scale
@@ -93,11 +104,11 @@ class RandomScaleCrop(BaseTransform):
         _move_fields(results, lambda field, values: field.shift(values, (x0, y0)))
         if 'points' in results:
             _keep(results, self.kept(results, (h, w)))
-        _resize(results, self.crop_size)
+        _resize(results, (crop_h, crop_w))
         return results
 
     def kept(self, results: dict, size: tuple[int, int]) -> np.ndarray:
-        """Which points stay in the crop, before the window is resized to ``crop_size``.
+        """Which points stay in the crop, before the window is resized to the crop.
 
         Args:
             results: All points of the image, in pixels of the window.
@@ -125,7 +136,7 @@ class RandomScaleCrop(BaseTransform):
     def __repr__(self) -> str:
         return (
             f'{type(self).__name__}(crop_size={self.crop_size}, scale_range={self.scale_range}, '
-            f'scale_prob={self.scale_prob})'
+            f'scale_prob={self.scale_prob}, enlarge={self.enlarge})'
         )
 
 
@@ -382,7 +393,7 @@ class PhotoMetricDistortion(BaseTransform):
 
 @TRANSFORMS.register_module()
 class Pad(BaseTransform):
-    """Pad to the right and to the bottom until both sides are multiples of ``size_divisor``.
+    """Pad to the right and to the bottom, or on all sides, to multiples of ``size_divisor``.
 
     The padding belongs to the image from here on (``img_shape`` grows): use it where images are
     smaller than the network needs or before :class:`PartitionByNearestPoint`. For whole images at
@@ -391,6 +402,8 @@ class Pad(BaseTransform):
     Args:
         size_divisor: Defaults to 32.
         pad_val: Value of the new pixels, BGR. Defaults to 0.
+        centred: Whether the image stays in the middle, an odd pixel more to the right and to the
+            bottom. Defaults to False.
 
     Examples:
         >>> from mmcrowd.datasets.transforms import LoadCrowdImage
@@ -399,32 +412,39 @@ class Pad(BaseTransform):
         (64, 96, 3)
     """
 
-    def __init__(self, size_divisor: int = 32, pad_val: int | tuple = 0):
+    def __init__(self, size_divisor: int = 32, pad_val: int | tuple = 0, centred: bool = False):
         if size_divisor < 1:
             raise ValueError(f'size_divisor={size_divisor!r}, expected a positive number of pixels')
         self.size_divisor = size_divisor
         self.pad_val = (pad_val,) * 3 if isinstance(pad_val, int) else tuple(pad_val)
+        self.centred = centred
 
     def transform(self, results: dict) -> dict:
         height, width = results['img'].shape[:2]
-        bottom, right = -height % self.size_divisor, -width % self.size_divisor
-        if bottom or right:
+        down, across = -height % self.size_divisor, -width % self.size_divisor
+        if down or across:
             _no_pixel_targets(results)
+            top, left = (down // 2, across // 2) if self.centred else (0, 0)
             results['img'] = cv2.copyMakeBorder(
                 np.asarray(results['img']),
-                0,
-                bottom,
-                0,
-                right,
+                top,
+                down - top,
+                left,
+                across - left,
                 cv2.BORDER_CONSTANT,
                 value=self.pad_val,
             )
-            # Seen from before a flip, the padding is at the left: a crop at a negative offset.
-            compose_crop(results, (0, 0), (height + bottom, width + right))
+            # Padding is a crop at a negative offset; seen from before a flip it is at the other
+            # side.
+            compose_crop(results, (-left, -top), (height + down, width + across))
+            _move_fields(results, lambda field, values: field.shift(values, (-left, -top)))
         return results
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(size_divisor={self.size_divisor}, pad_val={self.pad_val})'
+        return (
+            f'{type(self).__name__}(size_divisor={self.size_divisor}, pad_val={self.pad_val}, '
+            f'centred={self.centred})'
+        )
 
 
 @TRANSFORMS.register_module()

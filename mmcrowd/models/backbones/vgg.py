@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -25,6 +26,9 @@ class VGGFeatures(MMPretrainVGG):
         norm_cfg: Normalisation after each convolution. Defaults to None; ``dict(type='BN')`` for
             the VGG-bn networks.
         norm_eval: Keep the running statistics of BN as they are. Defaults to False.
+        initial_padding: Convolutions are valid, without padding, but for the first, which pads the
+            image with so many zeros on each side. Defaults to None: each is padded by 1 and keeps
+            the size of its map.
         init_cfg: Defaults to None: Kaiming for the convolutions, as ``mmcv.cnn.ConvModule`` does
             it.
 
@@ -43,6 +47,7 @@ class VGGFeatures(MMPretrainVGG):
         frozen_stages: int = -1,
         norm_cfg: dict | None = None,
         norm_eval: bool = False,
+        initial_padding: int | None = None,
         init_cfg: dict | list[dict] | None = None,
     ):
         out_stages = tuple(out_stages)
@@ -66,6 +71,11 @@ class VGGFeatures(MMPretrainVGG):
         )
         self.out_channels = tuple(64 * 2 ** min(stage, 3) for stage in out_stages)
         self.out_strides = tuple(2**stage for stage in out_stages)
+        if initial_padding is not None:
+            paddings = itertools.chain([initial_padding], itertools.repeat(0))
+            convolutions = (m for m in self.features.modules() if isinstance(m, nn.Conv2d))
+            for convolution, padding in zip(convolutions, paddings, strict=False):
+                convolution.padding = (padding, padding)
         self._freeze_stages()  # now, for the optimizer and DDP look before the first train()
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -75,7 +85,7 @@ class VGGFeatures(MMPretrainVGG):
             x: Images ``(N, 3, H, W)``.
 
         Returns:
-            For each stage ``(N, C, H // stride, W // stride)``.
+            For each stage ``(N, C, H // stride, W // stride)``, or what valid convolutions leave.
         """
         outs = []
         stage = 0

@@ -12,7 +12,7 @@ from mmcrowd.ops.cells import cell_centre
 from mmcrowd.registry import TASK_UTILS
 
 CONNECTIVITIES = (4, 8)
-CENTRES = ('mean', 'mass')
+CENTRES = ('mean', 'mass', 'outline')
 
 
 @TASK_UTILS.register_module()
@@ -37,14 +37,17 @@ class ConnectedComponents:
         connectivity: 4, cells that share an edge are connected, or 8, a corner is enough. Defaults
             to 4.
         min_area: Least number of cells of a region. Defaults to 1.
-        centre: Where the point is: at the ``'mean'`` of the cells, or of their ``'mass'``, the mean
-            weighted with the values, which must not be negative. Defaults to ``'mean'``.
+        centre: Where the point is: at the ``'mean'`` of the cells; of their ``'mass'``, the mean
+            weighted with the values, which must not be negative; or of the area within the
+            ``'outline'`` through the outer cells, as in TopoCount, for the connectivity 8. Where
+            that area is 0, as of a line of cells, it is their mean. Defaults to ``'mean'``.
         to_cells: Whether the mean is cut down to a whole row and column, as published. Defaults to
             False.
         source: Output that is searched. Defaults to ``'density'``.
 
     Raises:
-        ValueError: ``connectivity``, ``min_area`` or ``centre`` is none of the above.
+        ValueError: ``connectivity``, ``min_area`` or ``centre`` is none of the above, or there are
+            outlines with another connectivity than 8.
 
     Examples:
         >>> density = torch.tensor([[0.6, 0.9, 0.0, 0.0], [0.0, 0.0, 0.5, 0.2]])
@@ -72,6 +75,11 @@ class ConnectedComponents:
             )
         if centre not in CENTRES:
             raise ValueError(f'ConnectedComponents: centre={centre!r}, expected one of {CENTRES}')
+        if centre == 'outline' and connectivity != 8:
+            raise ValueError(
+                f"ConnectedComponents: centre='outline' is that of regions of connectivity=8, but "
+                f'got {connectivity}'
+            )
         if min_area < 1:
             raise ValueError(f'ConnectedComponents: min_area={min_area!r}, expected at least 1')
         self.threshold = threshold
@@ -112,7 +120,8 @@ class ConnectedComponents:
             passes = grow(passes, values >= self.high)
         rows, columns = passes.nonzero()
         values = values[rows, columns].astype(np.float64)
-        regions = label(passes, self.connectivity)[rows, columns] - 1
+        labels = label(passes, self.connectivity)
+        regions = labels[rows, columns] - 1
         number = regions.max(initial=-1) + 1
         area = np.bincount(regions, minlength=number)
         weights = self._weights(values)
@@ -120,6 +129,9 @@ class ConnectedComponents:
         centres = np.stack(
             [np.bincount(regions, weights * axis, number) / total for axis in (columns, rows)], 1
         )
+        if self.centre == 'outline':
+            outlines = outline_centres(labels, number)
+            centres = np.where(np.isnan(outlines), centres, outlines)
         if self.to_cells:
             centres = np.floor(centres)
         scores = np.full(number, -np.inf)
@@ -152,7 +164,7 @@ class ConnectedComponents:
         return threshold.cpu().numpy()
 
     def _weights(self, values: np.ndarray) -> np.ndarray:
-        if self.centre == 'mean':
+        if self.centre != 'mass':
             return np.ones_like(values)
         if values.min(initial=0) < 0:
             raise ValueError(
@@ -181,6 +193,34 @@ def label(cells: np.ndarray, connectivity: int) -> np.ndarray:
         [[1, 0], [0, 1]]
     """
     return cv2.connectedComponents(cells.astype(np.uint8), connectivity=connectivity)[1]
+
+
+def outline_centres(labels: np.ndarray, number: int) -> np.ndarray:
+    """Centroids of the polygons through the outer cells of regions; holes belong to them.
+
+    Args:
+        labels: ``(h, w)`` int32, regions of connectivity 8 from 1 on.
+        number: How many there are.
+
+    Returns:
+        ``(number, 2)`` (x, y) in cells, NaN for a polygon without area.
+
+    Examples:
+        >>> labels = np.int32([[1, 1, 1, 0, 2], [1, 0, 1, 0, 2], [1, 1, 1, 0, 2]])
+        >>> outline_centres(labels, 2).tolist()
+        [[1.0, 1.0], [nan, nan]]
+    """
+    centres = np.full((number, 2), np.nan)
+    # Of two levels: outlines of regions, those within holes of others too, and of their holes.
+    mask = (labels > 0).astype(np.uint8)
+    contours, levels = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    for contour, (*_, parent) in zip(contours, [] if levels is None else levels[0], strict=True):
+        moments = cv2.moments(contour)
+        if parent < 0 and moments['m00'] > 0:
+            x, y = contour[0, 0]
+            centre = moments['m10'] / moments['m00'], moments['m01'] / moments['m00']
+            centres[labels[y, x] - 1] = centre
+    return centres
 
 
 def grow(low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -31,6 +31,7 @@ from .pml_loss import (
 )
 from .point_cases import PointCases
 from .top_bayesian_loss import TopBayesianLoss, top_bayesian_loss
+from .topo_count_loss import TopoCountLoss, critical_points, dice_loss
 from .uot_loss import UOTLoss, uot_loss
 from .zip_loss import ZIPLoss, zip_nll
 
@@ -64,6 +65,7 @@ __all__ = [
     'PMLLoss',
     'PointCases',
     'TopBayesianLoss',
+    'TopoCountLoss',
     'UOTLoss',
     'ZIPLoss',
     'adaptive_sigma',
@@ -73,6 +75,8 @@ __all__ = [
     'chf_moduli',
     'chf_sparse',
     'cosine_loss',
+    'critical_points',
+    'dice_loss',
     'dm_count_loss',
     'dot_map',
     'fidt_map',

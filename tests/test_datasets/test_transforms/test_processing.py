@@ -83,6 +83,7 @@ def test_points_stay_on_their_pixels(size):
         ResizeToLimits(longest=50),
         ResizeToLimits(shortest=150),
         Pad(64),
+        Pad(64, centred=True),
         ResizeToMultiple(32),
         ResizeByFactor(1.5),
     ):
@@ -91,6 +92,28 @@ def test_points_stay_on_their_pixels(size):
         ys, xs = np.mgrid[: weight.shape[0], : weight.shape[1]]
         centre = [(xs * weight).sum() / weight.sum(), (ys * weight).sum() / weight.sum()]
         np.testing.assert_allclose(results['points'][0], centre, atol=0.15, err_msg=repr(transform))
+
+
+def test_centred_padding():
+    """An odd pixel more goes to the right and to the bottom."""
+    results = make_results(13, 30, [[0, 0]])
+    img = results['img']
+    results = Pad(8, pad_val=7, centred=True)(results)
+    assert results['img'].shape == results['img_shape'] + (3,) == (16, 32, 3)
+    np.testing.assert_array_equal(results['img'][1:14, 1:31], img)
+    assert (results['img'][[0, 14, 15]] == 7).all() and (results['img'][:, [0, 31]] == 7).all()
+    assert results['points'].tolist() == [[1, 1]]
+
+
+def test_small_images_keep_their_size_in_a_crop():
+    for size, expected in (((20, 90), (20, 50)), ((20, 30), (20, 30)), ((80, 90), (50, 50))):
+        results = make_results(*size, [[0, 0]])
+        img = results['img']
+        np.random.seed(0)
+        results = RandomScaleCrop(50, (1, 1), enlarge=False)(results)
+        assert results['img_shape'] == results['img'].shape[:2] == expected
+        x, y = map(int, results['crop_offset'])
+        np.testing.assert_array_equal(results['img'], img[y : y + expected[0], x : x + expected[1]])
 
 
 @given(

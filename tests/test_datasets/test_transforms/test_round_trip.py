@@ -37,7 +37,7 @@ STEPS = st.one_of(
     st.just(dict(type='ResizeToFit', size=(24, 640))),
     st.just(dict(type='ResizeToMultiple', divisor=8)),
     st.just(dict(type='RandomFlip', prob=0.5)),
-    st.just(dict(type='Pad', size_divisor=32)),
+    st.builds(lambda centred: dict(type='Pad', size_divisor=32, centred=centred), st.booleans()),
 )
 
 

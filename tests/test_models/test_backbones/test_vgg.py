@@ -37,6 +37,20 @@ def test_is_mmpretrain_before_the_pool(depth, norm_cfg):
     assert ours.out_strides == (1, 2, 4, 8, 16)
 
 
+def test_valid_convolutions():
+    """The first pads, and the others take a pixel from each side."""
+    torch.manual_seed(0)
+    network = VGGFeatures(11, out_stages=(0, 1, 2), initial_padding=5)
+    x = torch.rand(1, 3, 16, 24)
+    maps = network(x)
+    first, second, *_ = (m for m in network.features.modules() if isinstance(m, torch.nn.Conv2d))
+    a = F.conv2d(x, first.weight, first.bias, padding=5).relu()
+    b = F.conv2d(F.max_pool2d(a, 2), second.weight, second.bias).relu()
+    torch.testing.assert_close(maps[0], a)
+    torch.testing.assert_close(maps[1], b)
+    assert [tuple(m.shape[2:]) for m in maps] == [(24, 32), (10, 14), (1, 3)]
+
+
 @pytest.mark.parametrize(
     'out_stages, num_convs', [((3, 4), 13), ((3,), 10), ((4,), 13), ((0, 2), 7), ((0,), 2)]
 )

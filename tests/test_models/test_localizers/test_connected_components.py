@@ -5,7 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mmcrowd.models.localizers.connected_components import ConnectedComponents, grow, label
+from mmcrowd.models.localizers.connected_components import (
+    ConnectedComponents,
+    grow,
+    label,
+    outline_centres,
+)
 from mmcrowd.registry import TASK_UTILS
 
 STEPS = {4: [(0, 1), (1, 0), (0, -1), (-1, 0)]}
@@ -70,15 +75,38 @@ def test_hysteresis_keeps_the_groups_with_a_high_cell(values):
 
 
 @pytest.mark.parametrize('image', range(2))
-def test_count_of_the_published_topocount(golden_root, image):
+def test_published_topocount(golden_root, image):
     with np.load(golden_root / 'systems' / 'topocount.npz') as stored:
         likelihood = torch.as_tensor(stored[f'infer/{image}/likelihood'])
         count = stored[f'infer/{image}/count']
         topology = stored[f'infer/{image}/topology']
+        expected = stored[f'infer/{image}/points_xy']
     values = likelihood.numpy()
     np.testing.assert_array_equal(grow(values >= 0.4, values >= 0.5), topology > 0)
-    points, _ = ConnectedComponents(0.4, high=0.5, connectivity=8)(likelihood, 1)
+    localizer = ConnectedComponents(0.4, high=0.5, connectivity=8, centre='outline')
+    points, _ = localizer(likelihood, 1)
     assert len(points) == count
+    # The program has no points, but numbers, for regions whose outline has no area.
+    regions = label(topology > 0, 8)
+    centres = outline_centres(regions, regions.max())
+    assert set(map(tuple, expected.tolist())) <= set(map(tuple, points.round().tolist()))
+    centres = centres[~np.isnan(centres).any(1)].round()
+    assert sorted(centres.tolist()) == sorted(expected.tolist())
+
+
+def test_outline_of_rings_and_lines():
+    """A ring has its middle, a region inside of it its own, and a line its mean."""
+    values = torch.zeros(9, 12)
+    values[0:7, 0:7] = 1
+    values[1:6, 2:6] = 0  # one side is thicker
+    values[2:5, 3:5] = 1  # inside
+    values[0, 9:12] = 1  # a line
+    localizer = ConnectedComponents(0.5, connectivity=8, centre='outline')
+    points, _ = localizer(values, 1)
+    assert sorted(points.tolist()) == [[3, 3], [3.5, 3], [10, 0]]
+    means, _ = ConnectedComponents(0.5, connectivity=8)(values, 1)
+    assert (means != points).any(1).sum() == 1
+    assert localizer(torch.zeros(3, 3), 1)[0].shape == (0, 2)
 
 
 def test_threshold_of_each_cell():

@@ -1,0 +1,321 @@
+"""Loss of TopoCount (Abousamra, Hoai, Samaras and Chen: *Localization in the Crowd with Topological
+Constraints*, AAAI 2021)."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from mmengine.logging import MessageHub
+from torch import Tensor
+
+from mmcrowd.ops.persistence import Features, peak_persistence
+from mmcrowd.ops.precision import at_least_float32
+from mmcrowd.registry import MODELS
+from mmcrowd.structures import CrowdDataSample, stack_maps
+
+from .checks import check_at_least, check_not_negative
+from .output_loss import OutputLoss
+
+MARGIN = 10  # pixels between the patches and the edges of the map
+BORDER = 5  # pixels of a patch in which no critical point counts, on each side
+PERFECT = 0.99  # persistence above which a peak is left as it is
+NOISE = 0.1  # persistence up to which one too many is left as it is
+
+
+def dice_loss(probability: Tensor, target: Tensor) -> Tensor:
+    r"""One minus the smoothed Dice coefficient.
+
+    .. math:: 1 - \frac{2 \sum p g + 1}{\sum p^2 + \sum g^2 + 1}
+
+    Args:
+        probability: p, of any shape.
+        target: g, of the same shape.
+
+    Returns:
+        The loss, a scalar; 0 of nothing.
+
+    Examples:
+        >>> dice_loss(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]))
+        tensor(0.6667)
+    """
+    overlap = 2 * (probability * target).sum() + 1
+    return 1 - overlap / (probability.square().sum() + target.square().sum() + 1)
+
+
+class CriticalPoints(NamedTuple):
+    """Pixels that decide how many peaks a likelihood has, and what it should be there.
+
+    Attributes:
+        row: ``(k,)`` int64.
+        column: ``(k,)`` int64; no pixel is there twice.
+        reference: ``(k,)`` wanted likelihood, of the dtype of the likelihood.
+        num_fixed: How many peaks are to be made higher.
+        num_removed: How many are to be removed.
+    """
+
+    row: np.ndarray
+    column: np.ndarray
+    reference: np.ndarray
+    num_fixed: int
+    num_removed: int
+
+
+def critical_points(
+    likelihood: np.ndarray,
+    mask: np.ndarray,
+    start: tuple[int, int],
+    patch_size: int = 50,
+    halve: bool = False,
+) -> CriticalPoints:
+    """Find the pixels whose likelihood gives patches more or fewer peaks than the mask has.
+
+    The peaks of a patch, of the likelihood and of the mask, are those of
+    :func:`~mmcrowd.ops.persistence.peak_persistence`. Where the likelihood has more than the mask,
+    as many of the most persistent are wanted: those above a persistence of 0.99 stay as they are,
+    the others are fixed, their peaks to 1 and their saddles to 0. The rest, above a persistence of
+    0.1, is removed: a peak is wanted as high as its saddle and the saddle as high as the peak (or
+    as the mask has them, if the other of the two is within 5 pixels of the edge of the patch).
+    Everywhere else peaks and saddles of the mask are wanted as they are there. Nothing within 5
+    pixels of the edge counts, so that patches, which overlap by 10, share no point.
+
+    Args:
+        likelihood: ``(h, w)`` floating, between 0 and 1.
+        mask: ``(h, w)``, 1 on the heads, else 0.
+        start: (x, y) of the first patch. Patches begin every ``patch_size - 10`` pixels from there
+            and end more than 10 pixels before the edges of the map.
+        patch_size: Side of a patch in pixels. Defaults to 50.
+        halve: Whether persistence is that of patches of half the size, see :func:`halved`. Defaults
+            to False.
+
+    Returns:
+        The points of all patches. Of several values for one pixel that of the lowest peak counts.
+    """
+    columns, rows = (
+        np.arange(first, side - MARGIN - patch_size, patch_size - 2 * BORDER)
+        for first, side in zip(start, likelihood.shape[::-1], strict=True)
+    )
+    if not len(rows) or not len(columns):
+        nowhere = np.empty(0, np.int64)
+        return CriticalPoints(nowhere, nowhere, np.empty(0, likelihood.dtype), 0, 0)
+    corner = np.stack(np.meshgrid(rows, columns, indexing='ij'), -1).reshape(-1, 2)
+    found, wanted = (_features(values, corner, patch_size, halve) for values in (likelihood, mask))
+    too_many, fixed, removed = _choose(found, wanted, len(corner))
+
+    def value(values: np.ndarray, features: Features, cell: np.ndarray) -> np.ndarray:
+        """Of the map at cells of patches."""
+        row, column = (corner[features.map] + cell).T
+        return values[row, column].astype(likelihood.dtype)
+
+    # Later ones replace earlier ones of the same pixel: lower peaks come later.
+    falling = np.argsort(-value(likelihood, found, found.birth), kind='stable')
+    fix, remove, ideal = (
+        Features(*(x[chosen] for x in features))
+        for features, chosen in (
+            (found, falling[fixed[falling]]),
+            (found, falling[removed[falling]]),
+            (wanted, ~too_many[wanted.map]),
+        )
+    )
+    ones = np.ones(len(fix.map), likelihood.dtype)
+    points = [(fix, fix.birth, ones), (fix, fix.death, 0 * ones)]
+    for here, there in ((remove.birth, remove.death), (remove.death, remove.birth)):
+        inner = _inner(there, patch_size)
+        reference = np.where(inner, value(likelihood, remove, there), value(mask, remove, here))
+        points.append((remove, here, reference))
+    points += [(ideal, cell, value(mask, ideal, cell)) for cell in (ideal.birth, ideal.death)]
+    pixels, references = [], []
+    for features, cell, reference in points:
+        inner = _inner(cell, patch_size)
+        pixels.append((corner[features.map] + cell)[inner])
+        references.append(reference[inner])
+    row, column = np.concatenate(pixels).T
+    place = row * likelihood.shape[1] + column
+    # The last of each place, which is the first from behind.
+    _, last = np.unique(place[::-1], return_index=True)
+    last = len(place) - 1 - last
+    return CriticalPoints(
+        row[last],
+        column[last],
+        np.concatenate(references)[last],
+        int(fixed.sum()),
+        int(removed.sum()),
+    )
+
+
+def _features(values: np.ndarray, corner: np.ndarray, patch_size: int, halve: bool) -> Features:
+    """Peaks of all patches; cells in pixels of the patch."""
+    windows = np.lib.stride_tricks.sliding_window_view(values, (patch_size, patch_size))
+    patches = windows[corner[:, 0], corner[:, 1]]
+    if not halve:
+        return peak_persistence(patches)
+    features = peak_persistence(halved(patches))
+    return features._replace(birth=2 * features.birth, death=2 * features.death)
+
+
+def _choose(
+    found: Features, wanted: Features, number: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which patches have more peaks than they should, and which peaks are fixed and removed."""
+    num_found, num_wanted = (np.bincount(f.map, minlength=number) for f in (found, wanted))
+    num_perfect = np.bincount(found.map[found.persistence > PERFECT], minlength=number)
+    too_many = num_found > num_wanted
+    # Place by falling persistence in the peak's patch.
+    place = np.arange(len(found.map)) - (np.cumsum(num_found) - num_found)[found.map]
+    limit = num_wanted[found.map]
+    fixed = too_many[found.map] & (place >= num_perfect[found.map]) & (place < limit)
+    removed = too_many[found.map] & (place >= limit) & (found.persistence > NOISE)
+    return too_many, fixed, removed
+
+
+def _inner(cell: np.ndarray, patch_size: int) -> np.ndarray:
+    """``(k,)`` bool, which cells ``(k, 2)`` are not near the edge of their patch."""
+    inside = (cell >= BORDER) & (cell < patch_size - BORDER)
+    return inside[:, 0] & inside[:, 1]
+
+
+def halved(patches: np.ndarray) -> np.ndarray:
+    """Patches of half the size, in the 256 steps of an image, as the published program has them.
+
+    Each patch is stretched to 0 to 255 and rounded, its sides are halved by the filter
+    (1, 3, 3, 1) / 8, at the edges (3, 3, 1) / 7, with rounding after each direction. It is scaled
+    so that its maximum is that of the patch before; its least value becomes 0.
+
+    Args:
+        patches: ``(n, s, s)`` with an even s.
+
+    Returns:
+        ``(n, s / 2, s / 2)`` float64.
+
+    Examples:
+        >>> halved(np.array([[[0.2, 0.2, 0.6, 0.6]] * 4])).round(3).tolist()
+        [[[0.099, 0.6], [0.099, 0.6]]]
+    """
+    size = patches.shape[1]
+    reach = np.abs(np.arange(size) + 0.5 - np.arange(1, size, 2)[:, None])
+    weights = np.maximum(1 - reach / 2, 0)
+    weights /= weights.sum(1, keepdims=True)
+    patches = patches.astype(np.float64)
+    least, most = (f((1, 2), keepdims=True) for f in (patches.min, patches.max))
+    flat = least == most
+    steps = np.floor(255 / np.where(flat, 1, most - least) * (patches - least) + 0.5)
+    steps = np.floor(steps @ weights.T + 0.5)
+    steps = np.floor(weights @ steps + 0.5)
+    top = steps.max((1, 2), keepdims=True)
+    return steps / np.where(top > 0, top, 1) * most
+
+
+@MODELS.register_module()
+class TopoCountLoss(OutputLoss):
+    """Dice loss of all pixels, and of the pixels that decide how many peaks there are.
+
+    It takes ``logit`` ``(N, 1, h, w)`` from the outputs, of
+    :class:`~mmcrowd.models.heads.LogitHead`, and ``mask`` from the ``gt_maps`` of the samples, such
+    as squares of :class:`~mmcrowd.datasets.transforms.DotBoxes` that
+    :class:`~mmcrowd.datasets.transforms.BoxMask` has drawn. ``loss_dice`` is the
+    :func:`dice_loss` of the likelihood, the sigmoid of the logit, to the mask. ``loss_topology``
+    is the Dice loss over the :func:`critical_points` alone, in patches of a grid that begins
+    anywhere from 10 pixels to half a patch from the corner. Both are means over the images.
+
+    The paper has the persistences themselves in place of the second term; this is what its program
+    computes. The network must give reasonable peaks before it has a meaning, so it begins after
+    some epochs.
+
+    The persistence is found on the host, which waits for the likelihood.
+
+    Args:
+        patch_size: Side of the patches in pixels. Defaults to 50, of ShanghaiTech; 100, with
+            ``halve``, for the other sets.
+        halve: See :func:`critical_points`. Defaults to False.
+        start_epoch: Epoch, counted from 0, from which on there is a topology term. Defaults to 30;
+            3 for ShanghaiTech B.
+        dice_weight: Defaults to 1.0.
+        topology_weight: With 0 the term is not computed. Defaults to 1.0.
+
+    Raises:
+        ValueError: A weight or the epoch is negative, both weights are 0, ``patch_size`` leaves
+            nothing but borders, or it is odd and halved.
+
+    Examples:
+        >>> from mmengine.structures import PixelData
+        >>> sample = CrowdDataSample(gt_maps=PixelData(mask=torch.ones(1, 2, 2)))
+        >>> TopoCountLoss().loss(dict(logit=torch.zeros(1, 1, 2, 2)), [sample], stride=1)
+        {'loss_dice': tensor(0.1667)}
+    """
+
+    host_step = True
+
+    def __init__(
+        self,
+        patch_size: int = 50,
+        halve: bool = False,
+        start_epoch: int = 30,
+        dice_weight: float = 1.0,
+        topology_weight: float = 1.0,
+    ):
+        super().__init__()
+        check_at_least(self, 2 * BORDER + 1, patch_size=patch_size)
+        check_not_negative(
+            self,
+            start_epoch=start_epoch,
+            dice_weight=dice_weight,
+            topology_weight=topology_weight,
+        )
+        if dice_weight == topology_weight == 0:
+            raise ValueError('TopoCountLoss: dice_weight and topology_weight must not both be 0')
+        if halve and patch_size % 2:
+            raise ValueError(
+                f'TopoCountLoss: patch_size={patch_size} cannot be halved, expected an even number'
+            )
+        self.patch_size = patch_size
+        self.halve = halve
+        self.start_epoch = start_epoch
+        self.dice_weight = dice_weight
+        self.topology_weight = topology_weight
+
+    def loss(
+        self, outputs: dict[str, Tensor], data_samples: list[CrowdDataSample], stride: int
+    ) -> dict[str, Tensor]:
+        """Compute ``loss_dice`` and, from ``start_epoch`` on, ``loss_topology``, see
+        :class:`OutputLoss`.
+
+        Raises:
+            KeyError: A sample has no mask.
+            ValueError: The mask has another size than the logit.
+        """
+        logit = at_least_float32(outputs['logit'])
+        mask = stack_maps(data_samples, 'mask', logit, 'BoxMask')
+        terms = {}
+        with torch.autocast(logit.device.type, enabled=False):
+            images = list(zip(logit.sigmoid()[:, 0], mask[:, 0], strict=True))
+            if self.dice_weight:
+                dice = torch.stack([dice_loss(*image) for image in images])
+                terms['loss_dice'] = self.dice_weight * dice.mean()
+            epoch = MessageHub.get_current_instance().get_info('epoch', 0)
+            if self.topology_weight and epoch >= self.start_epoch:
+                topology = torch.stack([self.topology(*image) for image in images])
+                terms['loss_topology'] = self.topology_weight * topology.mean()
+        return terms
+
+    def topology(
+        self, likelihood: Tensor, mask: Tensor, start: tuple[int, int] | None = None
+    ) -> Tensor:
+        """Topology term of one image.
+
+        Args:
+            likelihood: ``(h, w)``.
+            mask: ``(h, w)``.
+            start: (x, y) of the first patch. Defaults to None, drawn.
+
+        Returns:
+            A scalar.
+        """
+        if start is None:
+            x, y = torch.randint(self.patch_size // 2 + 1, (2,)).clamp(min=MARGIN).tolist()
+            start = (x, y)
+        # A NaN has no rank; the loss shows it all the same.
+        values = likelihood.detach().nan_to_num().cpu().numpy()
+        points = critical_points(values, mask.cpu().numpy(), start, self.patch_size, self.halve)
+        row, column, reference = (
+            torch.from_numpy(array).to(likelihood.device) for array in points[:3]
+        )
+        return dice_loss(likelihood[row, column], reference)
