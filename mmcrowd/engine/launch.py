@@ -53,8 +53,8 @@ PLENTY_OF_FILES = 65536
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that training and test have in common.
 
-    They are ``--work-dir``, ``--bf16``, ``--data-root``, ``--cfg-options``, ``--launcher`` and, for
-    the launchers that give it, ``--local-rank``.
+    They are ``--work-dir``, ``--bf16``, ``--channels-last``, ``--data-root``, ``--cfg-options``,
+    ``--launcher`` and, for the launchers that give it, ``--local-rank``.
 
     Args:
         parser: Parser of the tool, which has the argument ``config`` already.
@@ -68,6 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest='amp',
         action='store_true',
         help='mixed precision: bfloat16 on every device (--amp is the older name)',
+    )
+    parser.add_argument(
+        '--channels-last',
+        action='store_true',
+        help='channels-last memory of the network, which bfloat16 has anyway',
     )
     parser.add_argument(
         '--data-root',
@@ -107,6 +112,8 @@ def load_config(args: argparse.Namespace) -> Config:
     )
     if args.amp:
         cfg.model.precision = 'bf16'
+    if args.channels_last:
+        cfg.model.channels_last = True
     return cfg
 
 
@@ -355,10 +362,15 @@ def prepare_distributed(cfg: Config) -> None:
         cfg: Config of the run, changed in place.
 
     Raises:
-        ValueError: If the launcher is not ``'pytorch'``, the only one that starts gloo processes.
+        ValueError: If the launcher is not ``'pytorch'``, the only one that starts gloo processes,
+            or normalisation is to be synchronised, which runs on GPUs only.
     """
     if cfg.launcher == 'none' or get_device() != 'cpu':
         return
+    if cfg.get('sync_bn'):
+        raise ValueError(
+            f'sync_bn={cfg.sync_bn!r} needs GPUs; without them each process normalises by itself'
+        )
     if cfg.launcher != 'pytorch':
         raise ValueError(
             f"launcher must be 'pytorch' on a machine without an accelerator, got {cfg.launcher!r}"

@@ -1,0 +1,115 @@
+"""What the options for large trainings do to a training."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from torch._dynamo.utils import counters
+
+from mmcrowd.engine import launch, training_options
+
+# Two steps; VGG up to its second stage. Without batch normalisation a batch is the mean of images.
+CONFIG = """
+custom_imports = dict(imports=['mmcrowd'])
+default_scope = 'mmcrowd'
+model = dict(
+    type='DensityCounter',
+    backbone=dict(type='VGGFeatures', depth=11, out_stages=(1,)),
+    head=dict(
+        type='DensityHead', in_channels=128, mid_channels=(8,), in_stride=2,
+        activation='softplus', norm_cfg=None,
+    ),
+    loss=dict(type='GaussianL2Loss'),
+)
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='SyntheticCrowdDataset', num_images=4, img_size=(32, 32), max_count=5,
+        pipeline=[dict(type='LoadCrowdImage'), dict(type='PackCrowdInputs')],
+    ),
+)
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=1e-3))
+train_cfg = dict(by_epoch=True, max_epochs=1)
+default_hooks = dict(checkpoint=dict(type='CheckpointHook'))
+visualizer = dict(type='CrowdVisualizer')
+randomness = dict(seed=0)
+"""
+
+
+def load(folder: Path, *argv: str, config: str = CONFIG) -> Config:
+    """The config of a training with these options."""
+    path = folder / 'tiny.py'
+    path.write_text(config, encoding='utf-8')
+    parser = argparse.ArgumentParser()
+    parser.add_argument('config')
+    launch.add_arguments(parser)
+    training_options.add_arguments(parser)
+    args = parser.parse_args([str(path), '--work-dir', str(folder / 'run'), *argv])
+    cfg = launch.load_config(args)
+    training_options.apply(cfg, args)
+    return cfg
+
+
+def train(folder: Path, *argv: str, config: str = CONFIG) -> dict:
+    """The checkpoint of a training with these options."""
+    launch.train(load(folder, *argv, config=config))
+    return torch.load(folder / 'run' / 'epoch_1.pth', weights_only=False)
+
+
+@pytest.fixture(scope='module')
+def weights(tmp_path_factory):
+    """What training without options gives."""
+    return train(tmp_path_factory.mktemp('plain'))['state_dict']
+
+
+def test_accumulated_gradients_are_those_of_a_larger_batch(tmp_path, weights):
+    one = ('--cfg-options', 'train_dataloader.batch_size=1')
+    torch.testing.assert_close(train(tmp_path, '--accumulate', '2', *one)['state_dict'], weights)
+
+
+def test_activation_checkpointing_changes_nothing(tmp_path, weights):
+    assert load(tmp_path, '--activation-checkpointing').model.backbone.with_cp
+    actual = train(tmp_path, '--activation-checkpointing')['state_dict']
+    torch.testing.assert_close(actual, weights)
+
+
+def test_options_that_do_not_disturb_each_other(tmp_path):
+    torch.compiler.reset()
+    counters.clear()
+    options = ('--ema', '0.5', '--channels-last', '--auto-scale-lr', '--compile')
+    cfg_options = ('train_dataloader.batch_size=1', 'compile.backend=eager')
+    config = CONFIG.replace('norm_cfg=None', "norm_cfg=dict(type='BN')")
+    checkpoint = train(tmp_path, *options, '--cfg-options', *cfg_options, config=config)
+    # One image where the config has two.
+    assert checkpoint['optimizer']['param_groups'][0]['lr'] == pytest.approx(5e-4)
+    # MMEngine keeps the averages as the weights, and the weights beside them.
+    averaged, raw = checkpoint['state_dict'], checkpoint['ema_state_dict']
+    for name in ('backbone.features.0.conv.weight', 'head.convs.0.bn.running_mean'):
+        assert not torch.equal(averaged[name], raw[f'module.{name}'])
+    weight = averaged['head.convs.0.conv.weight']
+    assert weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
+    assert counters['frames']['ok'] > 0
+
+
+def test_synchronised_normalisation_needs_gpus(tmp_path):
+    cfg = load(tmp_path, '--sync-bn', '--launcher', 'pytorch')
+    with pytest.raises(ValueError, match="sync_bn='torch' needs GPUs"):
+        launch.train(cfg)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='asks for float16 without a GPU')
+def test_float16_needs_a_gpu(tmp_path):
+    with pytest.raises(ValueError, match='--fp16 needs a GPU; --bf16 runs everywhere'):
+        load(tmp_path, '--fp16')
+
+
+@pytest.mark.parametrize(
+    'option, message', [(('--accumulate', '0'), 'at least 1'), (('--ema', '2'), 'between 0 and 1')]
+)
+def test_numbers_out_of_range(tmp_path, option, message):
+    with pytest.raises(ValueError, match=' '.join(option) + f'.*: expected .*{message}'):
+        load(tmp_path, *option)
