@@ -356,7 +356,8 @@ def prepare_distributed(cfg: Config) -> None:
 
     With ``cfg.launcher='none'`` or on a machine with an accelerator nothing is done. Otherwise the
     gloo process group is created from the variables that ``torchrun`` sets (``RANK``,
-    ``WORLD_SIZE``, ``MASTER_ADDR``, ``MASTER_PORT``) and ``cfg.model_wrapper_cfg`` is completed.
+    ``WORLD_SIZE``, ``MASTER_ADDR``, ``MASTER_PORT``) and ``cfg.model_wrapper_cfg`` is completed, or
+    with ``FSDPStrategy`` the device of its wrapper.
 
     Args:
         cfg: Config of the run, changed in place.
@@ -377,6 +378,9 @@ def prepare_distributed(cfg: Config) -> None:
         )
     if not is_distributed():
         torch.distributed.init_process_group('gloo')
+    if (cfg.get('strategy') or {}).get('type') == 'FSDPStrategy':
+        cfg.merge_from_dict({'strategy.model_wrapper.device_id': 'cpu'})
+        return
     cfg.model_wrapper_cfg = ConfigDict(
         {
             'type': 'MMDistributedDataParallel',

@@ -10,37 +10,10 @@ from torch._dynamo.utils import counters
 
 from mmcrowd.engine import launch, training_options
 
-# Two steps; VGG up to its second stage. Without batch normalisation a batch is the mean of images.
-CONFIG = """
-custom_imports = dict(imports=['mmcrowd'])
-default_scope = 'mmcrowd'
-model = dict(
-    type='DensityCounter',
-    backbone=dict(type='VGGFeatures', depth=11, out_stages=(1,)),
-    head=dict(
-        type='DensityHead', in_channels=128, mid_channels=(8,), in_stride=2,
-        activation='softplus', norm_cfg=None,
-    ),
-    loss=dict(type='GaussianL2Loss'),
-)
-train_dataloader = dict(
-    batch_size=2,
-    num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='SyntheticCrowdDataset', num_images=4, img_size=(32, 32), max_count=5,
-        pipeline=[dict(type='LoadCrowdImage'), dict(type='PackCrowdInputs')],
-    ),
-)
-optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=1e-3))
-train_cfg = dict(by_epoch=True, max_epochs=1)
-default_hooks = dict(checkpoint=dict(type='CheckpointHook'))
-visualizer = dict(type='CrowdVisualizer')
-randomness = dict(seed=0)
-"""
+from ..testing.runs import TINY_CONFIG
 
 
-def load(folder: Path, *argv: str, config: str = CONFIG) -> Config:
+def load(folder: Path, *argv: str, config: str = TINY_CONFIG) -> Config:
     """The config of a training with these options."""
     path = folder / 'tiny.py'
     path.write_text(config, encoding='utf-8')
@@ -54,7 +27,7 @@ def load(folder: Path, *argv: str, config: str = CONFIG) -> Config:
     return cfg
 
 
-def train(folder: Path, *argv: str, config: str = CONFIG) -> dict:
+def train(folder: Path, *argv: str, config: str = TINY_CONFIG) -> dict:
     """The checkpoint of a training with these options."""
     launch.train(load(folder, *argv, config=config))
     return torch.load(folder / 'run' / 'epoch_1.pth', weights_only=False)
@@ -81,11 +54,15 @@ def test_options_that_do_not_disturb_each_other(tmp_path):
     torch.compiler.reset()
     counters.clear()
     options = ('--ema', '0.5', '--channels-last', '--auto-scale-lr', '--compile')
-    cfg_options = ('train_dataloader.batch_size=1', 'compile.backend=eager')
-    config = CONFIG.replace('norm_cfg=None', "norm_cfg=dict(type='BN')")
+    cfg_options = (
+        'train_dataloader.batch_size=1',
+        'train_dataloader.dataset.num_images=2',
+        'compile.backend=eager',
+    )
+    config = TINY_CONFIG.replace('norm_cfg=None', "norm_cfg=dict(type='BN')")
     checkpoint = train(tmp_path, *options, '--cfg-options', *cfg_options, config=config)
     # One image where the config has two.
-    assert checkpoint['optimizer']['param_groups'][0]['lr'] == pytest.approx(5e-4)
+    assert checkpoint['optimizer']['param_groups'][0]['lr'] == pytest.approx(0.5)
     # MMEngine keeps the averages as the weights, and the weights beside them.
     averaged, raw = checkpoint['state_dict'], checkpoint['ema_state_dict']
     for name in ('backbone.features.0.conv.weight', 'head.convs.0.bn.running_mean'):

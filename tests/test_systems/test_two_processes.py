@@ -8,7 +8,10 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from torch import Tensor
 
+from mmcrowd.engine import launch
+from mmcrowd.engine.config import read_config
 from mmcrowd.models.losses import DensityLoss, OutputLoss
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
@@ -21,7 +24,7 @@ from ..testing.processes import (
     in_processes,
     is_finite_after_overflow,
 )
-from ..testing.runs import make_runner
+from ..testing.runs import TINY_CONFIG, make_runner
 
 # Losses that divide by a sum over the batch; all others are means over its images.
 MEANS_OVER_BATCH = ('p2pnet_by_batch', 'cltr', 'pet_warm_up', 'pet', 'raz')
@@ -78,12 +81,31 @@ def synchronise(folder: Path) -> str:
     return ''
 
 
+def train_in_shards(folder: Path) -> dict[str, Tensor] | None:
+    """Weights of the tiny training by ``FSDPStrategy``, in the process that writes them."""
+    rank = torch.distributed.get_rank()
+    strategy = Path(__file__).parents[2] / 'configs' / '_base_' / 'strategies' / 'fsdp.py'
+    folder.mkdir(exist_ok=True)
+    (folder / f'tiny{rank}.py').write_text(TINY_CONFIG, encoding='utf-8')
+    path = folder / f'rank{rank}.py'
+    path.write_text(f"_base_ = ['tiny{rank}.py', {str(strategy)!r}]\n", encoding='utf-8')
+    cfg = read_config(path, {'train_dataloader.batch_size': 1})
+    cfg.update(launcher='pytorch', work_dir=str(folder / 'run'))
+    launch.train(cfg)
+    return load_weights(folder) if rank == 0 else None
+
+
+def load_weights(folder: Path) -> dict[str, Tensor]:
+    return torch.load(folder / 'run' / 'epoch_1.pth', weights_only=False)['state_dict']
+
+
 def of_a_process(folder: Path) -> dict:
     return dict(
         gradients={name: gradient_of_own_image(name) for name in CASES},
         finite=[is_finite_after_overflow(name) for name in MATCHED],
         training=train(folder / 'training'),
         norm=synchronise(folder / 'norm'),
+        shards=train_in_shards(folder / 'shards'),
     )
 
 
@@ -152,3 +174,16 @@ def test_normalisation_is_synchronised(results):
     """Its kernels are for GPUs only: it is put in, and torch says so."""
     wanted = 'SyncBatchNorm layers only work with GPU modules'
     assert [result['norm'] for result in results] == [wanted] * 2
+
+
+def test_fully_sharded_training_is_that_of_one_process(results, tmp_path):
+    path = tmp_path / 'tiny.py'
+    path.write_text(TINY_CONFIG, encoding='utf-8')
+    cfg = read_config(path)
+    cfg.update(launcher='none', work_dir=str(tmp_path / 'run'))
+    start = MODELS.build(cfg.model)
+    launch.train(cfg)
+    expected, actual = load_weights(tmp_path), results[0]['shards']
+    torch.testing.assert_close(actual, expected)
+    change = expected['head.predict.bias'] - start.state_dict()['head.predict.bias']
+    assert change.abs().max() > 1e-3  # not by lack of training

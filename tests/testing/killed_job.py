@@ -82,7 +82,9 @@ class HeldImages(JobImages):
             yield item
 
 
-def start(counter: CrowdInferencer, images: JobImages, out_dir: Path, shard: tuple[int, int]) -> int:
+def start(
+    counter: CrowdInferencer, images: JobImages, out_dir: Path, shard: tuple[int, int]
+) -> int:
     """A process that counts a shard; its id."""
     if pid := os.fork():
         return pid

@@ -92,8 +92,8 @@ class PETLoss(OutputLoss):
     by the number of all matched proposals of the half. :func:`split_loss` is added, for which an
     image is crowded if the mean distance of its points is below ``crowded_below``.
 
-    The batch is that of all processes, each of which has as many images. (The published program
-    was run in one; of several each would halve its own images.)
+    The batch is that of all processes, each of which has as many images. (In the published program
+    each process halves its own images, and only the number of points is that of all.)
 
     Args:
         point_weight: Weight of the distances. Defaults to 5.
