@@ -20,9 +20,7 @@ def require_test(file, name):
 )
 def test_every_row_names_a_test(page, head, number):
     table = (DOCS / page).read_text().partition(head)[2].partition('\n\n')[0]
-    rows = re.findall(
-        r'^\| (?!\*\*)(.+) \| (.*) \| `(\S+)::(\w+)` \|$', table, re.MULTILINE
-    )
+    rows = re.findall(r'^\| (?!\*\*)(.+) \| (.*) \| `(\S+)::(\w+)` \|$', table, re.MULTILINE)
     assert len(rows) >= number
     for _, _, file, name in rows:
         require_test(file, name)

@@ -115,7 +115,7 @@ def test_checkpointing_computes_twice_and_gives_the_same():
     model, image = VGGFeatures(11, out_stages=(0, 1)), torch.rand(1, 3, 8, 8)
     calls = []
     for layer in model.features:
-        layer.register_forward_hook(lambda module, *_: calls.append(type(module)))
+        layer.register_forward_pre_hook(lambda module, _: calls.append(type(module)))
     results = []
     for model.with_cp in (False, True):
         outs = model(image)
