@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import FlexibleRunner
 from torch._dynamo.utils import counters
 
 from mmcrowd.engine import launch, training_options
+from mmcrowd.engine.config import read_config
 
 from ..testing.runs import TINY_CONFIG
 
@@ -90,3 +93,19 @@ def test_float16_needs_a_gpu(tmp_path):
 def test_numbers_out_of_range(tmp_path, option, message):
     with pytest.raises(ValueError, match=' '.join(option) + f'.*: expected .*{message}'):
         load(tmp_path, *option)
+
+
+@pytest.mark.parametrize('name', ['fsdp', 'deepspeed'])
+def test_strategies_beside_a_config(tmp_path, name):
+    strategies = Path(__file__).parents[2] / 'configs' / '_base_' / 'strategies'
+    (tmp_path / 'tiny.py').write_text(TINY_CONFIG, encoding='utf-8')
+    path = tmp_path / 'sharded.py'
+    path.write_text(
+        f"_base_ = ['tiny.py', {str(strategies / f'{name}.py')!r}]\n"
+        "optim_wrapper = dict(type='DeepSpeedOptimWrapper')\n",
+        encoding='utf-8',
+    )
+    cfg = read_config(path)
+    assert RUNNERS.get(cfg.runner_type) is FlexibleRunner
+    assert cfg.strategy.type.lower() == f'{name}strategy'
+    assert cfg.optim_wrapper.optimizer.type == 'SGD'
