@@ -72,7 +72,14 @@ def measure(
     )
 
 
-def _run(rank: int, number: int, store: str, work: tuple, steps: int, seconds: torch.Tensor):
+def _run(
+    rank: int,
+    number: int,
+    store: str,
+    work: tuple[Config, str, int, int, int],
+    steps: int,
+    seconds: torch.Tensor,
+) -> None:
     """What each process does; the first one fills in the seconds of the steps of a round."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
