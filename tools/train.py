@@ -3,7 +3,7 @@
 import argparse
 
 from mmcrowd import command_line
-from mmcrowd.engine import launch
+from mmcrowd.engine import launch, training_options
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -23,6 +23,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='report to these too, besides the log in the work dir; their packages are needed',
     )
     launch.add_arguments(parser)
+    training_options.add_arguments(parser)
     return parser.parse_args(argv)
 
 
@@ -30,6 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = launch.load_config(args)
     launch.add_vis_backends(cfg, args.vis)
+    training_options.apply(cfg, args)
     if args.resume:
         launch.resume(cfg, args.resume)
     launch.train(cfg)

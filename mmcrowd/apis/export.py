@@ -77,7 +77,7 @@ class ExportNetwork(nn.Module):
         self.stride = counter.stride
         network = copy.deepcopy(counter)
         del network.loss_module, network.data_preprocessor
-        network.precision = 'fp32'
+        network.precision, network.channels_last = 'fp32', False
         network.to('cpu', torch.float32, memory_format=torch.contiguous_format)
         network.eval().requires_grad_(False)
         _check_strides(network, example_image(counter, batch=1, sides=(1, 1)))

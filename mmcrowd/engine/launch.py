@@ -56,8 +56,8 @@ PLENTY_OF_FILES = 65536
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that training and test have in common.
 
-    They are ``--work-dir``, ``--bf16``, ``--data-root``, ``--cfg-options``, ``--launcher`` and, for
-    the launchers that give it, ``--local-rank``.
+    They are ``--work-dir``, ``--bf16``, ``--channels-last``, ``--data-root``, ``--cfg-options``,
+    ``--launcher`` and, for the launchers that give it, ``--local-rank``.
 
     Args:
         parser: Parser of the tool, which has the argument ``config`` already.
@@ -71,6 +71,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest='amp',
         action='store_true',
         help='mixed precision: bfloat16 on every device (--amp is the older name)',
+    )
+    parser.add_argument(
+        '--channels-last',
+        action='store_true',
+        help='channels-last memory of the network, which bfloat16 has anyway',
     )
     parser.add_argument(
         '--data-root',
@@ -110,6 +115,8 @@ def load_config(args: argparse.Namespace) -> Config:
     )
     if args.amp:
         cfg.model.precision = 'bf16'
+    if args.channels_last:
+        cfg.model.channels_last = True
     return cfg
 
 
@@ -375,22 +382,31 @@ def prepare_distributed(cfg: Config) -> None:
 
     With ``cfg.launcher='none'`` or on a machine with an accelerator nothing is done. Otherwise the
     gloo process group is created from the variables that ``torchrun`` sets (``RANK``,
-    ``WORLD_SIZE``, ``MASTER_ADDR``, ``MASTER_PORT``) and ``cfg.model_wrapper_cfg`` is completed.
+    ``WORLD_SIZE``, ``MASTER_ADDR``, ``MASTER_PORT``) and ``cfg.model_wrapper_cfg`` is completed, or
+    with ``FSDPStrategy`` the device of its wrapper.
 
     Args:
         cfg: Config of the run, changed in place.
 
     Raises:
-        ValueError: If the launcher is not ``'pytorch'``, the only one that starts gloo processes.
+        ValueError: If the launcher is not ``'pytorch'``, the only one that starts gloo processes,
+            or normalisation is to be synchronised, which runs on GPUs only.
     """
     if cfg.launcher == 'none' or get_device() != 'cpu':
         return
+    if cfg.get('sync_bn'):
+        raise ValueError(
+            f'sync_bn={cfg.sync_bn!r} needs GPUs; without them each process normalises by itself'
+        )
     if cfg.launcher != 'pytorch':
         raise ValueError(
             f"launcher must be 'pytorch' on a machine without an accelerator, got {cfg.launcher!r}"
         )
     if not is_distributed():
         torch.distributed.init_process_group('gloo')
+    if (cfg.get('strategy') or {}).get('type') == 'FSDPStrategy':
+        cfg.merge_from_dict({'strategy.model_wrapper.device_id': 'cpu'})
+        return
     cfg.model_wrapper_cfg = ConfigDict(
         {
             'type': 'MMDistributedDataParallel',

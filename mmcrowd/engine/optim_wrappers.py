@@ -5,14 +5,42 @@ gets these wherever ``default_scope='mmcrowd'``.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine import optim
+from mmengine.dist import all_reduce
 from mmengine.logging import MessageHub
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from mmcrowd.registry import OPTIM_WRAPPERS
+
+
+def clip_shards(parameters: Sequence[Tensor], max_norm: float, norm_type: float = 2.0) -> Tensor:
+    """Clip gradients by their norm over the shards of all processes, each of which calls this.
+
+    Args:
+        parameters: The shards of this process, with gradients; perhaps none.
+        max_norm: Largest norm.
+        norm_type: 2. Defaults to 2.0.
+
+    Returns:
+        The norm before clipping, a scalar, the same in all processes. It is not finite if a
+        gradient of any process is not.
+
+    Raises:
+        ValueError: Another norm is asked for.
+    """
+    if norm_type != 2:
+        raise ValueError(f'clip_grad.norm_type={norm_type}: expected 2 for sharded parameters')
+    square = clip_grad_norm_(parameters, math.inf) ** 2
+    all_reduce(square)
+    norm = square.sqrt()
+    scale = (max_norm / (norm + 1e-6)).clamp(max=1)
+    for parameter in parameters:
+        parameter.grad.mul_(scale.to(parameter.grad))  # type: ignore[union-attr]
+    return norm
 
 
 class FiniteSteps:
@@ -21,7 +49,7 @@ class FiniteSteps:
     A loss that is not finite makes the gradients NaN, whatever they would have been, and they stay
     so through gradient accumulation and the mean over processes. With DistributedDataParallel all
     processes hence see the same and skip the step together, without a message of their own. Of
-    sharded parameters (FSDP) each process sees its own shards.
+    sharded parameters (FSDP) each process has its own shards; the norm is that of all of them.
 
     The norm of the gradient is logged as ``grad_norm``, before clipping. To know it, the host waits
     for the device once in a step, as MMEngine does for each loss anyway.
@@ -46,16 +74,16 @@ class FiniteSteps:
         super().backward(loss, gradient=loss.detach() * 0 + 1, **kwargs)  # type: ignore[misc]
 
     def _clip_grad(self) -> None:
-        parameters = [
-            parameter
-            for group in self.optimizer.param_groups  # type: ignore[attr-defined]
-            for parameter in group['params']
-            if parameter.grad is not None
-        ]
+        groups = self.optimizer.param_groups  # type: ignore[attr-defined]
+        parameters = [parameter for group in groups for parameter in group['params']]
+        # So FSDP marks those that it has sharded.
+        is_sharded = any(getattr(parameter, '_fsdp_flattened', False) for parameter in parameters)
+        clip_norm = clip_shards if is_sharded else clip_grad_norm_
+        parameters = [parameter for parameter in parameters if parameter.grad is not None]
         if self.grad_name == 'grad_norm':  # type: ignore[attr-defined]
-            norm = clip_grad_norm_(parameters, **self.clip_grad_kwargs)  # type: ignore[attr-defined]
+            norm = clip_norm(parameters, **self.clip_grad_kwargs)  # type: ignore[attr-defined]
         else:
-            norm = clip_grad_norm_(parameters, math.inf)
+            norm = clip_norm(parameters, math.inf)
             self.clip_func(parameters, **self.clip_grad_kwargs)  # type: ignore[attr-defined]
         value = float(norm)
         self.is_finite = math.isfinite(value)

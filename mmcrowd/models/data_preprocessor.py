@@ -44,6 +44,7 @@ class CrowdDataPreprocessor(ImgDataPreprocessor):
         )
         self.to_gray = to_gray
 
+    @torch.compiler.disable  # no work for a compiler, and the arrays of samples confuse it
     def forward(self, data: dict, training: bool = False) -> dict:
         """Turn collated data into the input of a counter.
 

@@ -1,8 +1,9 @@
-"""The tools in two gloo processes give what they give in one."""
+"""The tools in two gloo processes, of one machine and of two, give what they give in one."""
 
 import json
 import os
 import pickle
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -87,27 +88,41 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def run(*command: str) -> None:
-    """Run a script of ``tools/`` in the current folder."""
+def run(*command: str, nodes: int = 1) -> None:
+    """Run a script of ``tools/`` in the current folder, on one or several nodes of this machine."""
     environment = dict(
         os.environ,
         PYTHON=sys.executable,
         PYTHONPATH=os.pathsep.join([str(REPO), os.getcwd()]),
         OMP_NUM_THREADS='1',
     )
-    with subprocess.Popen(
-        [str(REPO / 'tools' / command[0]), *command[1:]],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        try:
-            output, _ = process.communicate(timeout=900)
-        finally:
+    if nodes > 1:
+        environment.update(NNODES=str(nodes), MASTER_ADDR='127.0.0.1', PORT=str(free_port()))
+    outputs = [Path(f'output{rank}.txt') for rank in range(nodes)]
+    processes = []
+    try:
+        for rank, output in enumerate(outputs):
+            with output.open('w', encoding='utf-8') as file:
+                processes.append(
+                    subprocess.Popen(
+                        [str(REPO / 'tools' / command[0]), *command[1:]],
+                        env=dict(environment, NODE_RANK=str(rank)),
+                        stdout=file,
+                        stderr=subprocess.STDOUT,
+                    )
+                )
+        codes = [process.wait(timeout=900) for process in processes]
+    finally:
+        for process in processes:
             # Unlike a kill, it lets the launcher end its processes.
             process.terminate()
-    assert process.returncode == 0, output
+    assert codes == [0] * nodes, '\n'.join(output.read_text() for output in outputs)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(('127.0.0.1', 0))
+        return found.getsockname()[1]
 
 
 def state_dict(checkpoint: str) -> dict[str, torch.Tensor]:
@@ -126,7 +141,7 @@ def test_two_processes_give_what_one_gives(tmp_path, monkeypatch, load_tool):
     Path('dump_parameters.py').write_text(HOOK, encoding='utf-8')
 
     load_tool('train.py').main(['one.py', '--cfg-options', 'train_dataloader.batch_size=2'])
-    run('dist_train.sh', 'two.py', '2')
+    run('dist_train.sh', 'two.py', '1', nodes=2)
     one = state_dict('work_dirs/one/epoch_2.pth')
     first, second = (torch.load(f'work_dirs/two/rank{rank}.pth') for rank in range(2))
     for name, value in one.items():
@@ -147,3 +162,57 @@ def test_two_processes_give_what_one_gives(tmp_path, monkeypatch, load_tool):
     pictures = [sorted(Path(f'pictures_of_{n}').iterdir()) for n in ('one', 'two')]
     names = [[path.name for path in paths] for paths in pictures]
     assert names[0] == names[1] == [f'test_test_0000{k}_0.png' for k in range(5)]
+
+
+# ------------------------------------------------------------------------ what the scripts start
+
+# In place of a program that they start: it says how it was called.
+SHOW = '#!/bin/sh\necho "$@"\n'
+
+
+def started(tmp_path: Path, *command: str, **environment: str) -> str:
+    """How a script calls Python, or srun."""
+    for name in ('python', 'srun'):
+        program = tmp_path / name
+        program.write_text(SHOW)
+        program.chmod(0o755)
+    kept = {k: v for k, v in os.environ.items() if k not in ('NNODES', 'PORT', 'PYTHON')}
+    path = os.pathsep.join([str(tmp_path), os.environ['PATH']])
+    return subprocess.run(
+        [str(REPO / 'tools' / command[0]), *command[1:]],
+        env=dict(kept, PATH=path, **environment),
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+
+
+@pytest.mark.parametrize(
+    'name, arguments', [('train', ('a.py',)), ('test', ('a.py', 'a.pth'))], ids=['train', 'test']
+)
+def test_nodes(tmp_path, name, arguments):
+    command = (f'dist_{name}.sh', *arguments, '8', '--amp')
+    program = f'--nproc_per_node=8 {REPO}/tools/{name}.py {" ".join(arguments)} --launcher pytorch'
+    torchrun = '-m torch.distributed.run'
+    assert started(tmp_path, *command) == f'{torchrun} --standalone {program} --amp'
+    node = dict(NNODES='4', NODE_RANK='3', MASTER_ADDR='node0', PORT='1234')
+    rendezvous = '--nnodes=4 --node_rank=3 --master_addr=node0 --master_port=1234'
+    assert started(tmp_path, *command, **node) == f'{torchrun} {rendezvous} {program} --amp'
+
+
+@pytest.mark.parametrize('gpus, per_node', [('1', '1'), ('8', '8'), ('32', '8')])
+def test_slurm(tmp_path, gpus, per_node):
+    resources = f'--gres=gpu:{per_node} --ntasks={gpus} --ntasks-per-node={per_node}'
+    train = started(
+        tmp_path, 'slurm_train.sh', 'part', 'job', 'a.py', 'work', '--resume', GPUS=gpus
+    )
+    assert train == (
+        f'--partition=part --job-name=job {resources} --cpus-per-task=5 --kill-on-bad-exit=1 '
+        f'python -u {REPO}/tools/train.py a.py --work-dir work --launcher slurm --resume'
+    )
+    options = dict(GPUS=gpus, CPUS_PER_TASK='3', SRUN_ARGS='--time=1 --quiet')
+    test = started(tmp_path, 'slurm_test.sh', 'part', 'job', 'a.py', 'a.pth', **options)
+    assert test == (
+        f'--partition=part --job-name=job {resources} --cpus-per-task=3 --kill-on-bad-exit=1 '
+        f'--time=1 --quiet python -u {REPO}/tools/test.py a.py a.pth --launcher slurm'
+    )

@@ -10,6 +10,37 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 
+# A training of two steps; VGG up to its second stage. It has no batch normalisation, so that the
+# gradient of a batch is the mean of those of its images.
+TINY_CONFIG = """
+custom_imports = dict(imports=['mmcrowd'])
+default_scope = 'mmcrowd'
+model = dict(
+    type='DensityCounter',
+    backbone=dict(type='VGGFeatures', depth=11, out_stages=(1,)),
+    head=dict(
+        type='DensityHead', in_channels=128, mid_channels=(8,), in_stride=2,
+        activation='softplus', norm_cfg=None,
+    ),
+    loss=dict(type='GaussianL2Loss'),
+)
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='SyntheticCrowdDataset', num_images=4, img_size=(32, 32), max_count=5,
+        pipeline=[dict(type='LoadCrowdImage'), dict(type='PackCrowdInputs')],
+    ),
+)
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=1.0))
+train_cfg = dict(by_epoch=True, max_epochs=1)
+default_hooks = dict(checkpoint=dict(type='CheckpointHook'))
+visualizer = dict(type='CrowdVisualizer')
+randomness = dict(seed=0)
+env_cfg = dict(dist_cfg=dict(backend='gloo'))
+"""
+
 
 class Toy(BaseModel):
     """Its weight is the sum of the inputs that it was trained with."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import build_optim_wrapper
 from mmengine.structures import InstanceData, PixelData
 
@@ -48,7 +49,12 @@ def make_batch(batch_size: int, size: int, num_points: int, model: BaseCounter) 
 
 
 def make_step(
-    cfg: Config, precision: str, batch_size: int, size: int, num_points: int
+    cfg: Config,
+    precision: str,
+    batch_size: int,
+    size: int,
+    num_points: int,
+    parallel: bool = False,
 ) -> Callable[[], float]:
     """A function that takes one training step and returns its seconds.
 
@@ -58,6 +64,8 @@ def make_step(
         batch_size: See :func:`make_batch`.
         size: See :func:`make_batch`.
         num_points: See :func:`make_batch`.
+        parallel: Whether the gradient is the mean over the processes of a group of CPUs. Defaults
+            to False.
     """
     # The weights do not matter for the time, so no checkpoint is looked for.
     backbone = dict(cfg.model.backbone, init_cfg=None)
@@ -65,6 +73,8 @@ def make_step(
     model = model.to(get_device()).train()
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     batch = make_batch(batch_size, size, num_points, model)
+    if parallel:
+        model = MMDistributedDataParallel(model, device_ids=None, broadcast_buffers=False)
     synchronize = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
 
     def step() -> float:

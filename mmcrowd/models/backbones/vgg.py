@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import torch
 from mmpretrain.models.backbones import VGG as MMPretrainVGG
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from mmcrowd.registry import MODELS
 
@@ -29,6 +30,9 @@ class VGGFeatures(MMPretrainVGG):
         initial_padding: Convolutions are valid, without padding, but for the first, which pads the
             image with so many zeros on each side. Defaults to None: each is padded by 1 and keeps
             the size of its map.
+        with_cp: Keep of each stage only what goes in, and compute it again in the backward pass,
+            for less memory. Running statistics of BN are then updated twice in a step. Defaults to
+            False.
         init_cfg: Defaults to None: Kaiming for the convolutions, as ``mmcv.cnn.ConvModule`` does
             it.
 
@@ -48,6 +52,7 @@ class VGGFeatures(MMPretrainVGG):
         norm_cfg: dict | None = None,
         norm_eval: bool = False,
         initial_padding: int | None = None,
+        with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ):
         out_stages = tuple(out_stages)
@@ -69,6 +74,7 @@ class VGGFeatures(MMPretrainVGG):
             with_last_pool=False,
             init_cfg=init_cfg,
         )
+        self.with_cp = with_cp
         self.out_channels = tuple(64 * 2 ** min(stage, 3) for stage in out_stages)
         self.out_strides = tuple(2**stage for stage in out_stages)
         if initial_padding is not None:
@@ -87,19 +93,35 @@ class VGGFeatures(MMPretrainVGG):
         Returns:
             For each stage ``(N, C, H // stride, W // stride)``, or what valid convolutions leave.
         """
-        outs = []
+        outs: list[torch.Tensor] = []
         stage = 0
+        layers: list[nn.Module] = []  # of the stage
         for layer in self.features:
+            if not isinstance(layer, nn.MaxPool2d):
+                layers.append(layer)
+                continue
             # A pool is the only layer between stages, and does not work in place: the map that is
             # kept here stays what the last ReLU made it.
-            if isinstance(layer, nn.MaxPool2d):
-                if stage in self.out_indices:
-                    outs.append(x)
-                stage += 1
+            x = self._run(layers, x)
+            if stage in self.out_indices:
+                outs.append(x)
             x = layer(x)
-        return (*outs, x)
+            stage += 1
+            layers = []
+        return (*outs, self._run(layers, x))
+
+    def _run(self, layers: Sequence[nn.Module], x: torch.Tensor) -> torch.Tensor:
+        if self.with_cp and torch.is_grad_enabled():
+            return checkpoint(_through, layers, x, use_reentrant=False)
+        return _through(layers, x)
 
     def train(self, mode: bool = True) -> 'VGGFeatures':
         """Set the mode; frozen stages, and BN under ``norm_eval``, stay in evaluation mode."""
         super().train(mode)  # returns None in mmpretrain
         return self
+
+
+def _through(layers: Sequence[nn.Module], x: torch.Tensor) -> torch.Tensor:
+    for layer in layers:
+        x = layer(x)
+    return x

@@ -57,6 +57,8 @@ class BaseCounter(BaseModel):
             channels-last memory, in training and inference, on CPU and GPU. Parameters, loss and
             predictions stay float32. This is the fast way on CPUs with AMX or AVX512-BF16. Defaults
             to ``'fp32'``.
+        channels_last: Whether the network has channels-last memory in float32 too. Defaults to
+            False.
         init_cfg: Initialisation of the whole model. Defaults to None.
 
     Raises:
@@ -77,6 +79,7 @@ class BaseCounter(BaseModel):
         inference: dict | None = None,
         data_preprocessor: dict | None = None,
         precision: str = 'fp32',
+        channels_last: bool = False,
         init_cfg: dict | None = None,
     ):
         if precision not in self.PRECISIONS:
@@ -92,7 +95,9 @@ class BaseCounter(BaseModel):
         self.count_from = count_from
         self.inference = TASK_UTILS.build(inference) if inference is not None else None
         self.precision = precision
-        if precision == 'bf16':
+        self.channels_last = channels_last
+        # Now, since parallel training lays out its gradients like the weights.
+        if channels_last or precision == 'bf16':
             self.to(memory_format=torch.channels_last)
 
     @property
@@ -153,7 +158,7 @@ class BaseCounter(BaseModel):
         """
         outputs: Outputs = {}
         with self._precision_context(inputs):
-            if self.precision == 'bf16':
+            if self.channels_last or self.precision == 'bf16':
                 inputs = inputs.contiguous(memory_format=torch.channels_last)
             call = partial(_call, inputs=inputs, padding_mask=padding_mask)
             features = _features(self.backbone, self.backbone(inputs), outputs)

@@ -62,3 +62,16 @@ def _assign(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rows, columns = linear_sum_assignment(cost)
     allowed = ~barred[rows, columns]
     return rows[allowed], columns[allowed]
+
+
+def unmatched(images: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Pairs as of :func:`assign` in which nothing is matched.
+
+    Args:
+        images: Any tensor with the images first; the pairs are on its device.
+
+    Returns:
+        For each image two empty indices.
+    """
+    nothing = torch.empty(0, dtype=torch.int64, device=images.device)
+    return [(nothing, nothing)] * len(images)

@@ -8,7 +8,8 @@ from torch import Tensor
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
-from .assignment import assign
+from .assignment import assign, unmatched
+from .batch_ratio import batch_ratio
 from .checks import check_at_least, check_not_negative, check_positive, may_overflow
 from .output_loss import OutputLoss
 from .point_spacing import mean_neighbour_distance
@@ -75,7 +76,7 @@ class CLTRLoss(OutputLoss):
 
     In each layer the loss is ``class_weight`` times the sum of the focal losses of both scores of
     all proposals plus ``point_weight`` times the sum of the L1 distances of the matched ones, both
-    divided by the number of persons in the batch (of one process), or by 1. The first score is
+    divided by the number of persons in the batch (of all processes), or by 1. The first score is
     always to be 0, the second is to be 1 for a matched proposal.
 
     Of more persons than proposals only as many as there are proposals are matched.
@@ -154,18 +155,20 @@ class CLTRLoss(OutputLoss):
                 self._truth(sample.gt_instances.points.to(vectors)) for sample in data_samples
             ]
             matches = self.match(vectors, logits, truths)
+            overflow: Tensor | float = 0.0
             if matches is None:
                 if not overflows:
                     raise ValueError(
                         'CLTRLoss: points, and outside of mixed precision proposals and logits, '
                         'must be finite'
                     )
+                # The terms are made all the same: other processes wait for what this one adds.
+                matches = [unmatched(layer) for layer in logits]
                 overflow = (logits.sum() + vectors.sum()) * torch.nan
-                return dict(loss_classification=overflow, loss_point=overflow)
             classification, distance = self.terms(vectors, logits, truths, matches)
         return dict(
-            loss_classification=self.class_weight * classification.sum(),
-            loss_point=self.point_weight * distance.sum(),
+            loss_classification=self.class_weight * classification.sum() + overflow,
+            loss_point=self.point_weight * distance.sum() + overflow,
         )
 
     def match(
@@ -222,11 +225,11 @@ class CLTRLoss(OutputLoss):
         place = torch.cat(layer), torch.cat(image), torch.cat(proposal)
         target = torch.zeros_like(logits)
         target[(*place, torch.ones_like(place[0]))] = 1
-        number = max(sum(map(len, truths)), 1)
         focal = focal_loss(logits, target, self.alpha, self.gamma).sum((1, 2, 3))
         distance = (vectors[place] - torch.cat(truth)).abs().sum(1)
         distances = focal.new_zeros(len(matches)).index_add(0, place[0], distance)
-        return focal / number, distances / number
+        number = focal.new_tensor(sum(map(len, truths)))
+        return batch_ratio(focal, number, floor=1), batch_ratio(distances, number, floor=1)
 
     def _vectors(self, points: Tensor, spacing: Tensor, **_) -> Tensor:
         """``(N, R, 3)``: column, row and spacing of proposals."""

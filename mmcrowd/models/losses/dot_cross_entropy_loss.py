@@ -10,6 +10,7 @@ from mmcrowd.ops.grid import points_per_cell
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
+from .batch_ratio import batch_ratio
 from .checks import check_positive
 from .output_loss import OutputLoss
 
@@ -43,7 +44,8 @@ class DotCrossEntropyLoss(OutputLoss):
     """Weighted cross-entropy between background and head, which is :func:`plus_mask` of the points.
 
     It takes ``logits`` ``(N, 2, h, w)`` of background and head from the outputs. The mean over all
-    cells of the batch is weighted with the weights of their classes, as published.
+    cells of the batch (of all processes) is weighted with the weights of their classes, as
+    published.
 
     Args:
         head_weight: Weight of a cell of a head; one of the background has 1. Defaults to 100.0.
@@ -72,6 +74,9 @@ class DotCrossEntropyLoss(OutputLoss):
         logits = outputs['logits']
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         points = [sample.gt_instances.points.to(logits) for sample in data_samples]
-        target = torch.stack([plus_mask(p, logits.shape[2:], stride) for p in points])
+        target = torch.stack([plus_mask(p, logits.shape[2:], stride) for p in points]).long()
+        weight = self.weight.to(logits)
         with torch.autocast(logits.device.type, enabled=False):
-            return dict(loss_ce=F.cross_entropy(logits, target.long(), self.weight.to(logits)))
+            error = F.cross_entropy(logits, target, weight, reduction='sum')
+            # The floor is below any sum of weights.
+            return dict(loss_ce=batch_ratio(error, weight[target].sum(), floor=1e-12))

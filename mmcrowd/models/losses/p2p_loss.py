@@ -9,6 +9,8 @@ from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS, TASK_UTILS
 from mmcrowd.structures import CrowdDataSample
 
+from .assignment import unmatched
+from .batch_ratio import batch_ratio
 from .checks import check_choice, check_not_negative, may_overflow
 from .hungarian_matcher import HungarianMatcher
 from .output_loss import OutputLoss
@@ -37,7 +39,9 @@ def p2p_loss(
         L_{loc} &= \frac{1}{|M|} \sum_{j \in M} \| p_j - y_{i(j)} \|_2^2
 
     so that every image counts alike, whatever its number m of points. By ``'batch'``, as in the
-    published program, the sums go over all proposals of the batch and are divided by
+    published program, the sums go over all proposals of the batch (of all processes, see
+    :func:`.batch_ratio.batch_ratio`; the program does so for the number of points only) and are
+    divided by
 
     .. math::
         \sum (|M| + w (R - |M|)) \text{ for } L_{cls}, \qquad \sum m \text{ for } L_{loc}
@@ -67,9 +71,13 @@ def p2p_loss(
     )
     square = (proposals[image, proposal] - truth).square().sum(1)
     if reduction == 'batch':
-        # Of background_weight=0 and a batch without points there is nothing to take a mean of.
-        weights = max(len(image) + background_weight * (target.numel() - len(image)), 1e-12)
-        return classification / weights, square.sum() / max(sum(map(len, points)), 1)
+        weights = len(image) + background_weight * (target.numel() - len(image))
+        number = sum(map(len, points))
+        return (
+            # Of background_weight=0 and a batch without points there is nothing to take a mean of.
+            batch_ratio(classification, logits.new_tensor(weights), floor=1e-12),
+            batch_ratio(square.sum(), logits.new_tensor(number), floor=1),
+        )
     share = torch.cat([square.new_full(j.shape, 1 / max(len(j), 1)) for _, j in matches])
     return classification / target.numel(), (square * share).sum() / len(points)
 
@@ -91,8 +99,8 @@ class P2PLoss(OutputLoss):
         point_weight: Weight of the mean squared distance; the published program is trained with 0,
             see ``configs/p2pnet``. Defaults to 2e-4.
         reduction: ``'image'``, means over the proposals and the matches of each image, as in the
-            paper, or ``'batch'``, means by weight over the whole batch (of one process), as in the
-            published program; see :func:`p2p_loss`. Where few proposals are matched the
+            paper, or ``'batch'``, means by weight over the whole batch, as in the published
+            program; see :func:`p2p_loss`. Where few proposals are matched the
             classification has nearly twice as much weight by ``'batch'``. Defaults to ``'image'``.
 
     Raises:
@@ -149,22 +157,28 @@ class P2PLoss(OutputLoss):
             logits = logits.to(proposals)
             points = [p.to(proposals) for p in points]
             finite = torch.stack((proposals, logits)).isfinite()
-            if not finite.all():
-                if not overflows:
-                    raise ValueError(
-                        'P2PLoss: outside of mixed precision proposals and logits must be finite, '
-                        f'but got {int((~finite).sum())} of {finite.numel()} numbers that are not'
-                    )
+            overflow: Tensor | float = 0.0
+            if finite.all():
+                matches = [
+                    self.matcher(*image)
+                    for image in zip(proposals.detach(), logits.detach(), points, strict=True)
+                ]
+            elif overflows:
+                # The terms are made all the same: other processes wait for what this one adds.
+                matches = unmatched(proposals)
                 overflow = (proposals.sum() + logits.sum()) * torch.nan
-                return dict(loss_classification=overflow, loss_point=overflow)
-            matches = [
-                self.matcher(*image)
-                for image in zip(proposals.detach(), logits.detach(), points, strict=True)
-            ]
+            else:
+                raise ValueError(
+                    'P2PLoss: outside of mixed precision proposals and logits must be finite, '
+                    f'but got {int((~finite).sum())} of {finite.numel()} numbers that are not'
+                )
             classification, location = p2p_loss(
                 proposals, logits, points, matches, self.background_weight, self.reduction
             )
-        return dict(loss_classification=classification, loss_point=self.point_weight * location)
+        return dict(
+            loss_classification=classification + overflow,
+            loss_point=self.point_weight * location + overflow,
+        )
 
     def loss(
         self, outputs: dict[str, Tensor], data_samples: list[CrowdDataSample], stride: int

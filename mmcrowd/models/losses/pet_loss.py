@@ -3,13 +3,15 @@ More*, ICCV 2023)."""
 
 import torch
 import torch.nn.functional as F
+from mmengine.dist import all_gather, get_rank, get_world_size
 from mmengine.logging import MessageHub
 from torch import Tensor
 
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
-from .assignment import assign
+from .assignment import assign, unmatched
+from .batch_ratio import batch_ratio
 from .checks import check_not_negative, check_positive, may_overflow
 from .hungarian_matcher import matching_cost
 from .output_loss import OutputLoss
@@ -27,9 +29,9 @@ def split_loss(split_map: Tensor, is_crowded: Tensor) -> Tensor:
     .. math::
         1 - \text{mean} \max (1 - s) + 1 - \text{mean}_{\text{crowded}} \max s
 
-    the first mean over all images, the second over the crowded ones: every image has a region that
-    is not crowded, and every crowded image one that is. Without a crowded image the second half is
-    0.
+    the first mean over all images, the second over the crowded ones (of all processes): every image
+    has a region that is not crowded, and every crowded image one that is. Without a crowded image
+    the second half is 0.
 
     Args:
         split_map: ``(N, h, w)`` probabilities s, NaN in regions that are padding.
@@ -46,9 +48,29 @@ def split_loss(split_map: Tensor, is_crowded: Tensor) -> Tensor:
     split = split_map.masked_fill(absent, 0).flatten(1)
     calm = (1 - split_map).masked_fill(absent, 0).flatten(1).amax(1)
     crowded = is_crowded.to(split)
-    some = crowded.sum()
-    dense = 1 - (crowded * split.amax(1)).sum() / some.clamp(min=1)
-    return 1 - calm.mean() + dense * (some > 0)
+    dense = batch_ratio((crowded * (1 - split.amax(1))).sum(), crowded.sum(), floor=1)
+    return 1 - calm.mean() + dense
+
+
+def crowded_half(spacing: Tensor) -> Tensor:
+    """Which images belong to the half of the batch, of all processes, with the smaller spacings.
+
+    Args:
+        spacing: ``(N,)`` spacing of the images of this process; N is the same in all of them.
+
+    Returns:
+        ``(N,)`` bool. Of an odd number the half is rounded down.
+
+    Examples:
+        >>> crowded_half(torch.tensor([3.0, 1.0, 2.0]))
+        tensor([False,  True, False])
+    """
+    # The order of images that samplers deal out in turn, for images of the same spacing.
+    everywhere = torch.stack(all_gather(spacing), 1)
+    is_crowded = torch.zeros_like(everywhere, dtype=torch.bool).flatten()
+    order = everywhere.flatten().argsort(stable=True)
+    is_crowded[order[: len(order) // 2]] = True
+    return is_crowded.view_as(everywhere)[:, get_rank()]
 
 
 @MODELS.register_module()
@@ -69,6 +91,9 @@ class PETLoss(OutputLoss):
     is exactly 1. The mean distance of a half is over its matched proposals in the region, divided
     by the number of all matched proposals of the half. :func:`split_loss` is added, for which an
     image is crowded if the mean distance of its points is below ``crowded_below``.
+
+    The batch is that of all processes, each of which has as many images. (In the published program
+    each process halves its own images, and only the number of points is that of all.)
 
     Args:
         point_weight: Weight of the distances. Defaults to 5.
@@ -148,17 +173,19 @@ class PETLoss(OutputLoss):
         with torch.autocast(device.type, enabled=False):
             points = [sample.gt_instances.points.to(device) for sample in data_samples]
             matches = self.match(sets, points)
+            overflow: Tensor | float = 0.0
             if matches is None:
                 if not overflows:
                     raise ValueError(
                         'PETLoss: points, and outside of mixed precision proposals and logits, '
                         'must be finite'
                     )
-                return dict(
-                    loss_overflow=sum(part['logits'].sum() for part in sets.values()) * torch.nan
-                )
+                # The terms are made all the same: other processes wait for what this one adds.
+                matches = [unmatched(part['logits']) for part in sets.values()]
+                overflow = sum(part['logits'].sum() for part in sets.values()) * torch.nan
             epoch = MessageHub.get_current_instance().get_info('epoch', 0)
-            return self.terms(sets, outputs['split_map'], points, matches, epoch)
+            terms = self.terms(sets, outputs['split_map'], points, matches, epoch)
+            return {name: term + overflow for name, term in terms.items()}
 
     def match(
         self, sets: dict[str, dict[str, Tensor]], points: list[Tensor]
@@ -199,12 +226,11 @@ class PETLoss(OutputLoss):
             if len(truth) > 1:
                 spacing[i] = mean_neighbour_distance(truth.to(split_map), 1).mean()
         losses = {}
+        is_crowded = crowded_half(spacing)
         for (name, part), pairs in zip(sets.items(), matches, strict=True):
             groups = None
             if epoch >= self.warmup_epochs:
                 region = part['region'] > (0.0 if name == 'sparse' else 0.5)
-                is_crowded = torch.zeros_like(spacing, dtype=torch.bool)
-                is_crowded[spacing.argsort(stable=True)[: len(spacing) // 2]] = True
                 crowded = is_crowded[:, None].expand_as(region)
                 groups = [
                     (region & ~crowded, ~crowded),
@@ -242,16 +268,17 @@ class PETLoss(OutputLoss):
             matched / self.scale, truth.to(matched) / self.scale, reduction='none'
         ).sum(1)
         if groups is None:
-            number = max(sum(map(len, points)), 1)
-            return _mean(entropy, weight), distance.sum() / number
+            number = logits.new_tensor(sum(map(len, points)))
+            return _mean(entropy, weight), batch_ratio(distance.sum(), number, floor=1)
         classification = distances = logits.new_zeros(())
         for group, whole in groups:
             classification = classification + _mean(entropy, weight * group)
             inside, of_all = (g[image, proposal].to(distance) for g in (group, whole))
-            distances = distances + (distance * inside).sum() / (of_all.sum() + EPSILON)
+            number = of_all.sum() + EPSILON / get_world_size()
+            distances = distances + batch_ratio((distance * inside).sum(), number, floor=EPSILON)
         return classification, distances
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:
     """Mean by weight, 0 if there is none."""
-    return (values * weight).sum() / weight.sum().clamp(min=EPSILON)
+    return batch_ratio((values * weight).sum(), weight.sum(), floor=EPSILON)

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -83,6 +85,22 @@ def test_settings():
     assert backbone.train() is backbone
     frozen = HRNetBilinear(extra=NARROW, norm_eval=True, norm_cfg=dict(type='BN')).train()
     assert not frozen.bn1.training and frozen.bn1.momentum == 0.1 and frozen.training
+
+
+def test_checkpointing_gives_the_same_gradients(pair):
+    """The statistics of normalisation move twice in a step, as everywhere in mmpretrain."""
+    _, plain = pair
+    model = HRNetBilinear(extra=NARROW, with_cp=True).train()
+    model.load_state_dict(plain.state_dict())
+    image = torch.rand(2, 3, 32, 32)
+    gradients, updates = [], []
+    for network in (copy.deepcopy(plain).train(), model):
+        sum(out.square().sum() for out in network(image)).backward()
+        gradients.append([parameter.grad for parameter in network.parameters()])
+        blocks = (network.layer1[0], network.stage4[0].branches[3][0])
+        updates.append([int(block.bn1.num_batches_tracked) for block in blocks])
+    torch.testing.assert_close(gradients[1], gradients[0])
+    assert updates == [[1, 1], [2, 2]]
 
 
 def test_scopes():

@@ -1,7 +1,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from mmcv.cnn import ConvModule
 from mmpretrain.models import backbones as mmpretrain_backbones
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmcrowd.models.backbones import VGGFeatures
@@ -120,6 +122,27 @@ def test_frozen_stages():
     running_mean = norms[0].running_mean.clone()
     backbone(torch.randn(2, 3, 32, 32))
     assert torch.equal(norms[0].running_mean, running_mean)
+
+
+def test_checkpointing_computes_twice_and_gives_the_same():
+    """All of it but the pools, since a stage begins behind one."""
+    model, image = VGGFeatures(11, out_stages=(0, 1)), torch.rand(1, 3, 8, 8)
+    calls = []
+    for layer in model.features:
+        layer.register_forward_pre_hook(lambda module, _: calls.append(type(module)))
+    results = []
+    for model.with_cp in (False, True):
+        outs = model(image)
+        sum(out.square().sum() for out in outs).backward()
+        results.append([*outs, *(parameter.grad for parameter in model.parameters())])
+        model.zero_grad()
+    torch.testing.assert_close(results[1], results[0], rtol=0, atol=0)
+    assert calls.count(nn.MaxPool2d) == 2
+    assert calls.count(ConvModule) == 3 * 2
+    calls.clear()
+    with torch.no_grad():
+        model(image)
+    assert calls.count(ConvModule) == 2
 
 
 def test_norm_eval():

@@ -1,0 +1,110 @@
+"""Training steps of one process against those of several together, on a CPU."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.distributed
+import torch.multiprocessing
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from .train_step import make_step
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Images per second in each round.
+
+    Attributes:
+        one: Of one process alone.
+        together: Of all processes together.
+    """
+
+    one: list[float]
+    together: list[float]
+
+    @property
+    def ratio(self) -> float:
+        """Median over the rounds of how many times as fast they are together."""
+        pairs = zip(self.together, self.one, strict=True)
+        return statistics.median(together / one for together, one in pairs)
+
+
+def measure(
+    cfg: Config,
+    batch_size: int = 1,
+    size: int = 256,
+    num_points: int = 100,
+    steps: int = 3,
+    rounds: int = 5,
+    number: int = 2,
+    precision: str = 'fp32',
+) -> Rates:
+    """Time steps of one process, while the others wait, and of all of them, in turn.
+
+    Each process has one thread and a batch of its own. Together they take the mean of their
+    gradients in each step, by gloo.
+
+    Args:
+        cfg: Config with ``model`` and ``optim_wrapper``. Its pretrained weights are left away.
+        batch_size: Images in a step of a process. Defaults to 1.
+        size: Their side in pixels. Defaults to 256.
+        num_points: Points of each image. Defaults to 100.
+        steps: Steps of a round, for each of the two. Defaults to 3.
+        rounds: Defaults to 5.
+        number: Of processes. Defaults to 2.
+        precision: See :class:`~mmcrowd.models.BaseCounter`. Defaults to ``'fp32'``.
+    """
+    work = cfg, precision, batch_size, size, num_points
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = torch.zeros(rounds, 2).share_memory_()
+        torch.multiprocessing.start_processes(
+            _run, (number, f'{folder}/store', work, steps, seconds), number, start_method='fork'
+        )
+    images = batch_size * steps
+    return Rates(
+        one=[images / value for value in seconds[:, 0].tolist()],
+        together=[number * images / value for value in seconds[:, 1].tolist()],
+    )
+
+
+def _run(
+    rank: int,
+    number: int,
+    store: str,
+    work: tuple[Config, str, int, int, int],
+    steps: int,
+    seconds: torch.Tensor,
+) -> None:
+    """What each process does; the first one fills in the seconds of the steps of a round."""
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{store}', rank=rank, world_size=number
+    )
+    init_default_scope(work[0].default_scope)
+    alone = make_step(*work)
+    together = make_step(*work, parallel=True)
+    # The first steps allocate and choose kernels.
+    alone()
+    together()
+    for row in seconds:
+        for column, step in enumerate((alone if rank == 0 else None, together)):
+            passed = _time(step, steps)
+            if rank == 0:
+                row[column] = passed
+    torch.distributed.destroy_process_group()
+
+
+def _time(step: Callable[[], float] | None, steps: int) -> float:
+    """Seconds until all processes have taken their steps; one without a step just waits."""
+    torch.distributed.barrier()
+    start = time.perf_counter()
+    if step is not None:
+        for _ in range(steps):
+            step()
+    torch.distributed.barrier()
+    return time.perf_counter() - start
