@@ -143,6 +143,12 @@ CASES: dict[str, dict] = {name: _density(loss) for name, loss in LOSSES.items()}
         dict(type='RAZHead', in_channels=8, mid_channels=(8, 4)),
         dict(type='DotCrossEntropyLoss'),
     ),
+    'topocount': _system(
+        'DensityCounter',
+        dict(type='LogitHead', in_channels=8),
+        dict(type='TopoCountLoss'),
+        strides=(1,),
+    ),
     'man': _system(
         'DensityCounter',
         dict(type='DensityHead', in_channels=8, mid_channels=(), out_stride=8),
