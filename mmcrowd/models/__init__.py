@@ -1,6 +1,7 @@
 from mmcrowd.fileio.checkpoint_schemes import register_safe_readers
 
-from .backbones import MCNN, CSRNet, EfficientNetLite0, HRNetBilinear, VGGFeatures
+from .backbones import MCNN, CSRNet, EfficientNetLite0, HRNetBilinear, VGGFeatures, VGGSideBranches
+from .core_inference import CoreInference
 from .counters import BaseCounter, DensityCounter, PointCounter
 from .data_preprocessor import CrowdDataPreprocessor
 from .heads import (
@@ -8,6 +9,7 @@ from .heads import (
     DensityHead,
     EBCHead,
     IIMHead,
+    LSCHead,
     MapHead,
     PerPixelHead,
     PETHead,
@@ -27,6 +29,7 @@ from .localizers import (
     MultiScaleMaximum,
     OTMinimization,
     ProposalThreshold,
+    ScaleBoxNMS,
     SigmoidThreshold,
 )
 from .losses import (
@@ -43,6 +46,7 @@ from .losses import (
     GaussianMSELoss,
     GCFLoss,
     GeneralizedLoss,
+    GridWTALoss,
     HungarianMatcher,
     IIMLoss,
     KDMGLoss,
@@ -69,6 +73,7 @@ from .necks import (
     SeparableRefiner,
     SpatialEncoder,
     TopDownFusion,
+    TopDownModulation,
 )
 from .onnx_inference import OnnxInference
 from .overlap_inference import OverlapInference
@@ -87,6 +92,7 @@ __all__ = [
     'CSRNet',
     'ChfLoss',
     'ConnectedComponents',
+    'CoreInference',
     'CountGuidedPeaks',
     'CrowdDataPreprocessor',
     'DETREncoder',
@@ -104,11 +110,13 @@ __all__ = [
     'GaussianL2Loss',
     'GaussianMSELoss',
     'GeneralizedLoss',
+    'GridWTALoss',
     'HRNetBilinear',
     'HungarianMatcher',
     'IIMHead',
     'IIMLoss',
     'KDMGLoss',
+    'LSCHead',
     'LocalAttentionLoss',
     'LocalMaximum',
     'MSILoss',
@@ -136,6 +144,7 @@ __all__ = [
     'RegressionHead',
     'ResizeConcat',
     'STEERERHead',
+    'ScaleBoxNMS',
     'SeparableRefiner',
     'SigmoidThreshold',
     'SlideInference',
@@ -143,9 +152,11 @@ __all__ = [
     'TileInference',
     'TopBayesianLoss',
     'TopDownFusion',
+    'TopDownModulation',
     'TorchDefaultInit',
     'UOTLoss',
     'VGGFeatures',
+    'VGGSideBranches',
     'ZIPHead',
     'ZIPLoss',
 ]

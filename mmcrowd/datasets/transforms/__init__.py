@@ -1,4 +1,5 @@
 from .annotation_noise import AnnotationNoise
+from .box_kinds import BoxKinds
 from .box_mask import BoxMask, PseudoBoxes, SeparateBoxes
 from .formatting import PackCrowdInputs
 from .loading import LoadCrowdImage
@@ -18,6 +19,7 @@ from .visible_crop import VisibleCrop
 
 __all__ = [
     'AnnotationNoise',
+    'BoxKinds',
     'BoxMask',
     'LoadCrowdImage',
     'PackCrowdInputs',

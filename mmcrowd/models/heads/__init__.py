@@ -2,6 +2,7 @@ from .cltr_head import CLTRHead
 from .density_head import DensityHead
 from .ebc_head import EBCHead
 from .iim_head import IIMHead
+from .lsc_head import LSCHead
 from .map_head import MapHead
 from .per_pixel_head import PerPixelHead
 from .pet_head import PETHead
@@ -16,6 +17,7 @@ __all__ = [
     'DensityHead',
     'EBCHead',
     'IIMHead',
+    'LSCHead',
     'MapHead',
     'PETHead',
     'PerPixelHead',

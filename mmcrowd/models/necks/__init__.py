@@ -6,6 +6,7 @@ from .resize_concat import ResizeConcat
 from .separable_refiner import SeparableRefiner
 from .spatial_encoder import SpatialEncoder
 from .top_down_fusion import TopDownFusion
+from .top_down_modulation import TopDownModulation
 
 __all__ = [
     'DETREncoder',
@@ -16,4 +17,5 @@ __all__ = [
     'SeparableRefiner',
     'SpatialEncoder',
     'TopDownFusion',
+    'TopDownModulation',
 ]
