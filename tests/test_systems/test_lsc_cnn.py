@@ -11,7 +11,8 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 
 from mmcrowd.datasets.box_histogram import class_weights
-from mmcrowd.models import CoreInference, GridWTALoss, LSCHead, ScaleBoxNMS
+from mmcrowd.datasets.transforms import BoxKinds
+from mmcrowd.models import CoreInference, GridWTALoss, LSCHead, ScaleBoxNMS, TopDownModulation
 from mmcrowd.models.converters import lsc_cnn as converter
 from mmcrowd.models.heads.lsc_head import place_cells
 from mmcrowd.ops.box_kinds import BOX_SIZES, box_kinds, scale_classes
@@ -194,3 +195,33 @@ def test_bad_batch():
     assert all(term.isfinite() for term in terms.values())
     assert all(parameter.grad.isfinite().all() for parameter in head.parameters())
     assert outputs['boxes'].isfinite().all() and not outputs['boxes'].requires_grad
+
+
+def test_of_equal_parts_the_first_is_trained():
+    logits = torch.zeros(1, 4, 4, 4, requires_grad=True)
+    coarse = torch.zeros(1, 4, 2, 2)
+    kinds = torch.zeros(4, 4, dtype=torch.uint8)
+    terms = GridWTALoss().loss(dict(logits=[logits, coarse]), [sample(kinds)], 2)
+    terms['loss_stride_2'].backward()
+    assert logits.grad[0, :, :2, :2].all() and not logits.grad[..., 2:].any()
+    assert not logits.grad[:, :, 2:].any()
+
+
+def test_what_is_wrong_is_named():
+    outputs = dict(logits=[torch.zeros(1, 4, 4, 4), torch.zeros(1, 4, 2, 2)])
+    kinds = torch.zeros(4, 4, dtype=torch.uint8)
+    with pytest.raises(KeyError, match="no map 'box_kind'.*BoxKinds"):
+        GridWTALoss().loss(outputs, [CrowdDataSample()], 2)
+    with pytest.raises(ValueError, match=r'class_weights of \(4, 4\).*the network has \(2, 4\)'):
+        GridWTALoss([[1, 1, 1, 1]] * 4).loss(outputs, [sample(kinds)], 2)
+    with pytest.raises(ValueError, match='expected rows of one length, all positive'):
+        GridWTALoss([[1, 1, 0, 1]])
+    with pytest.raises(ValueError, match='3x4 cells cannot be cut into 2x2 parts'):
+        odd = dict(logits=[torch.zeros(1, 4, 3, 4), torch.zeros(1, 4, 1, 2)])
+        GridWTALoss().loss(odd, [sample(kinds[:3])], 2)
+    with pytest.raises(ValueError, match='expected one number for each of 4 levels'):
+        TopDownModulation((8, 8))
+    with pytest.raises(ValueError, match='no multiple of stride 2; put Pad before it'):
+        BoxKinds()(dict(img=np.zeros((3, 4, 3), np.uint8), points=np.zeros((0, 2))))
+    with pytest.raises(ValueError, match=r'sizes=\(2, 1\), expected'):
+        BoxKinds(sizes=(2, 1))

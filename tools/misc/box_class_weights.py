@@ -25,7 +25,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('config', help='config with a training data loader')
     parser.add_argument('--data-root', help='folder of the data set, as downloaded or prepared')
     parser.add_argument(
-        '--passes', type=int, default=10, help='crops of each image; default: %(default)s'
+        '--passes', type=int, default=20, help='crops of each image; default: %(default)s'
     )
     parser.add_argument('--seed', type=int, default=0, help='of the crops; default: %(default)s')
     parser.add_argument(
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     histogram = sum(histograms)
     print(f'cells of each class, of {args.passes} crops of each image:')
     print(histogram)
-    print('class_weights =', class_weights(histogram).round(4).tolist())
+    print('class_weights =', class_weights(histogram).round(6).tolist())
 
 
 if __name__ == '__main__':
