@@ -5,6 +5,8 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
+model = dict(localizer=dict(overlap=0.25))
+
 train_pipeline = [
     dict(type='LoadCrowdImage', lazy=True),
     dict(type='RandomScaleCrop', crop_size=224, scale_range=(1.0, 1.0)),

@@ -89,20 +89,14 @@ class CoreInference:
         shapes = [tuple(inputs.shape[-2:])] * len(inputs)
         if data_samples is not None:
             shapes = [tuple(sample.img_shape) for sample in data_samples]
-        images = [
-            self._image(run, inputs[i : i + 1], shape) for i, shape in enumerate(shapes)
-        ]
+        images = [self._image(run, inputs[i : i + 1], shape) for i, shape in enumerate(shapes)]
         return {self.source: torch.cat(images)}
 
-    def _image(
-        self, run: Callable[..., Outputs], image: Tensor, shape: tuple[int, int]
-    ) -> Tensor:
+    def _image(self, run: Callable[..., Outputs], image: Tensor, shape: tuple[int, int]) -> Tensor:
         """``(1, c, h, w)`` of one image ``(1, C, H, W)``, of which this shape is no padding."""
         padded = image.shape[-2:]
         total = weight = None
-        down, across = (
-            self._spans(side, whole) for side, whole in zip(shape, padded, strict=True)
-        )
+        down, across = (self._spans(side, whole) for side, whole in zip(shape, padded, strict=True))
         for rows in down:
             for columns in across:
                 pixels = image[..., rows.pixels, columns.pixels]

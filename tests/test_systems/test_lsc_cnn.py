@@ -161,7 +161,9 @@ def test_tiles(golden, case):
         used.append(torch.zeros(112, 112, dtype=torch.float64, requires_grad=True))
         return dict(boxes=used[-1][None, None])
 
-    outputs = CoreInference()(run, image, [CrowdDataSample(metainfo=dict(img_shape=(height, width)))])
+    outputs = CoreInference()(
+        run, image, [CrowdDataSample(metainfo=dict(img_shape=(height, width)))]
+    )
     origins = [divmod(int(tile[0, 0]), width)[::-1] for tile in tiles]
     assert origins == list(map(tuple, stored[f'lsc/{case}/crop_origin_xy'].tolist()))
     assert {tuple(tile.shape) for tile in tiles} == {(224, 224)}

@@ -20,8 +20,8 @@ model = dict(
     ),
     neck=dict(type='TopDownModulation', in_channels=(64, 128, 256, 512)),
     head=dict(type='LSCHead', in_channels=(256, 384, 512, 256), centred=True),
-    # What tools/misc/box_class_weights.py gives for ShanghaiTech, but for a factor of each scale, which
-    # its weighted mean cancels.
+    # What tools/misc/box_class_weights.py gives for ShanghaiTech, but for a factor of each scale,
+    # which its weighted mean cancels.
     loss=dict(type='GridWTALoss', class_weights=[[10.0, 10.0, 10.0, 1.0]] * 4),
     localizer=dict(type='ScaleBoxNMS', overlap=0.21),
     count_from='points',

@@ -63,8 +63,7 @@ class TopDownModulation(BaseModule):
             for level, (sources, width) in enumerate(zip(self.SOURCES, widths, strict=True))
         )
         self.out_channels = tuple(
-            width * (1 + len(sources))
-            for sources, width in zip(self.SOURCES, widths, strict=True)
+            width * (1 + len(sources)) for sources, width in zip(self.SOURCES, widths, strict=True)
         )
 
     def forward(self, features: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
