@@ -95,18 +95,19 @@ class CoreInference:
     def _image(self, run: Callable[..., Outputs], image: Tensor, shape: tuple[int, int]) -> Tensor:
         """``(1, c, h, w)`` of one image ``(1, C, H, W)``, of which this shape is no padding."""
         padded = image.shape[-2:]
-        total = weight = None
+        size = [-(-side // self.stride) for side in padded]
+        weight = image.new_zeros(size)
+        total: Tensor | None = None
         down, across = (self._spans(side, whole) for side, whole in zip(shape, padded, strict=True))
         for rows in down:
             for columns in across:
                 pixels = image[..., rows.pixels, columns.pixels]
                 values = self._take(run(pixels), pixels.shape[-2:])
-                if total is None or weight is None:
-                    size = [-(-side // self.stride) for side in padded]
+                if total is None:
                     total = values.new_zeros(1, values.shape[1], *size)
-                    weight = values.new_zeros(size)
                 total[..., rows.cells, columns.cells] += values[..., rows.core, columns.core]
                 weight[rows.cells, columns.cells] += 1
+        assert total is not None  # there is a tile
         return total / weight.clamp(min=1)
 
     def _take(self, outputs: Outputs, size: Sequence[int]) -> Tensor:

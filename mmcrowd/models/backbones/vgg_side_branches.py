@@ -55,7 +55,8 @@ class VGGSideBranches(VGGFeatures):
         super().init_weights()
         if is_first:
             for stage, branch in zip(self.STAGES, self.branches, strict=True):
-                branch.layers.load_state_dict(self._stage(stage + 1).state_dict())
+                layers = branch.get_submodule('layers')
+                layers.load_state_dict(self._stage(stage + 1).state_dict())
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Features of four scales.

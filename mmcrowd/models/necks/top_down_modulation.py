@@ -77,10 +77,12 @@ class TopDownModulation(BaseModule):
         """
         *fine, coarsest = features
         levels = [*fine, F.relu(self.reduce(coarsest))]
-        return tuple(
-            torch.cat([level, *(way(levels[i]) for way, i in zip(ways, sources, strict=True))], 1)
-            for level, ways, sources in zip(levels, self.ways, self.SOURCES, strict=True)
-        )
+        results = []
+        for i, (level, sources) in enumerate(zip(levels, self.SOURCES, strict=True)):
+            ways = self.ways[i].children()
+            inherited = (way(levels[source]) for way, source in zip(ways, sources, strict=True))
+            results.append(torch.cat([level, *inherited], 1))
+        return tuple(results)
 
 
 class Enlarge(nn.Module):
