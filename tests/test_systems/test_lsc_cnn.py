@@ -227,3 +227,24 @@ def test_what_is_wrong_is_named():
         BoxKinds()(dict(img=np.zeros((3, 4, 3), np.uint8), points=np.zeros((0, 2))))
     with pytest.raises(ValueError, match=r'sizes=\(2, 1\), expected'):
         BoxKinds(sizes=(2, 1))
+
+
+def test_certain_classes_give_the_points_back():
+    """From points over targets and outputs to points, each as close as the cell of its scale."""
+    rng = np.random.default_rng(0)
+    grid = np.stack(np.meshgrid(np.arange(10, 250, 24), np.arange(10, 500, 40)), -1).reshape(-1, 2)
+    near = grid[::5] + rng.uniform(8, 10, (len(grid[::5]), 2))  # smaller boxes
+    points = np.concatenate([grid + rng.uniform(-4, 4, grid.shape), near])
+    kinds = torch.from_numpy(box_kinds(points, (256, 128), 2))
+    logits = [
+        60.0 * torch.nn.functional.one_hot(scale_classes(kinds, scale), 4).permute(2, 0, 1)[None]
+        for scale in range(4)
+    ]
+    boxes = torch.cat([place_cells(x.softmax(1), 2**i, True) for i, x in enumerate(logits)], 1)
+    found, scores = ScaleBoxNMS()(dict(boxes=boxes[0]), 2)
+    assert len(found) == len(points) and (scores > 0.99).all()
+    x, y = np.floor((points + 0.5) / 2).astype(int).T
+    stride = 2.0 * 2 ** ((kinds.numpy()[y, x] - 1) // 3)
+    assert len(set(stride.tolist())) > 1
+    away = np.abs(points[:, None] - found.numpy()[None]).max(2)
+    assert (away.min(1) <= 0.5 * stride + 1).all()
