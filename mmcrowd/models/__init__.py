@@ -1,6 +1,7 @@
 from mmcrowd.fileio.checkpoint_schemes import register_safe_readers
 
-from .backbones import MCNN, CSRNet, EfficientNetLite0, HRNetBilinear, VGGFeatures
+from .backbones import MCNN, CSRNet, EfficientNetLite0, HRNetBilinear, VGGFeatures, VGGSideBranches
+from .core_inference import CoreInference
 from .counters import BaseCounter, DensityCounter, PointCounter
 from .data_preprocessor import CrowdDataPreprocessor
 from .heads import (
@@ -9,6 +10,7 @@ from .heads import (
     EBCHead,
     IIMHead,
     LogitHead,
+    LSCHead,
     MapHead,
     PerPixelHead,
     PETHead,
@@ -28,6 +30,7 @@ from .localizers import (
     MultiScaleMaximum,
     OTMinimization,
     ProposalThreshold,
+    ScaleBoxNMS,
     SigmoidThreshold,
 )
 from .losses import (
@@ -44,6 +47,7 @@ from .losses import (
     GaussianMSELoss,
     GCFLoss,
     GeneralizedLoss,
+    GridWTALoss,
     HungarianMatcher,
     IIMLoss,
     KDMGLoss,
@@ -71,6 +75,7 @@ from .necks import (
     SeparableRefiner,
     SpatialEncoder,
     TopDownFusion,
+    TopDownModulation,
     UNet,
 )
 from .onnx_inference import OnnxInference
@@ -90,6 +95,7 @@ __all__ = [
     'CSRNet',
     'ChfLoss',
     'ConnectedComponents',
+    'CoreInference',
     'CountGuidedPeaks',
     'CrowdDataPreprocessor',
     'DETREncoder',
@@ -107,11 +113,13 @@ __all__ = [
     'GaussianL2Loss',
     'GaussianMSELoss',
     'GeneralizedLoss',
+    'GridWTALoss',
     'HRNetBilinear',
     'HungarianMatcher',
     'IIMHead',
     'IIMLoss',
     'KDMGLoss',
+    'LSCHead',
     'LocalAttentionLoss',
     'LocalMaximum',
     'LogitHead',
@@ -140,6 +148,7 @@ __all__ = [
     'RegressionHead',
     'ResizeConcat',
     'STEERERHead',
+    'ScaleBoxNMS',
     'SeparableRefiner',
     'SigmoidThreshold',
     'SlideInference',
@@ -147,11 +156,13 @@ __all__ = [
     'TileInference',
     'TopBayesianLoss',
     'TopDownFusion',
+    'TopDownModulation',
     'TopoCountLoss',
     'TorchDefaultInit',
     'UNet',
     'UOTLoss',
     'VGGFeatures',
+    'VGGSideBranches',
     'ZIPHead',
     'ZIPLoss',
 ]

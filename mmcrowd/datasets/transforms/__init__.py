@@ -1,4 +1,5 @@
 from .annotation_noise import AnnotationNoise
+from .box_kinds import BoxKinds
 from .box_mask import BoxMask, PseudoBoxes, SeparateBoxes
 from .dot_boxes import DotBoxes
 from .formatting import PackCrowdInputs
@@ -19,6 +20,7 @@ from .visible_crop import VisibleCrop
 
 __all__ = [
     'AnnotationNoise',
+    'BoxKinds',
     'BoxMask',
     'DotBoxes',
     'LoadCrowdImage',

@@ -3,5 +3,13 @@ from .efficientnet_lite import EfficientNetLite0
 from .hrnet import HRNetBilinear
 from .mcnn import MCNN
 from .vgg import VGGFeatures
+from .vgg_side_branches import VGGSideBranches
 
-__all__ = ['MCNN', 'CSRNet', 'EfficientNetLite0', 'HRNetBilinear', 'VGGFeatures']
+__all__ = [
+    'MCNN',
+    'CSRNet',
+    'EfficientNetLite0',
+    'HRNetBilinear',
+    'VGGFeatures',
+    'VGGSideBranches',
+]

@@ -3,6 +3,7 @@ from .density_head import DensityHead
 from .ebc_head import EBCHead
 from .iim_head import IIMHead
 from .logit_head import LogitHead
+from .lsc_head import LSCHead
 from .map_head import MapHead
 from .per_pixel_head import PerPixelHead
 from .pet_head import PETHead
@@ -17,6 +18,7 @@ __all__ = [
     'DensityHead',
     'EBCHead',
     'IIMHead',
+    'LSCHead',
     'LogitHead',
     'MapHead',
     'PETHead',

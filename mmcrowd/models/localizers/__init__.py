@@ -16,6 +16,7 @@ from .local_maximum import LocalMaximum
 from .multi_scale_maximum import MultiScaleMaximum
 from .ot_minimization import OTMinimization
 from .proposal_threshold import ProposalThreshold
+from .scale_box_nms import ScaleBoxNMS
 from .sigmoid_threshold import SigmoidThreshold
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     'MultiScaleMaximum',
     'OTMinimization',
     'ProposalThreshold',
+    'ScaleBoxNMS',
     'SigmoidThreshold',
 ]

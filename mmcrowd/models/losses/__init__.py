@@ -10,6 +10,7 @@ from .gaussian_l2_loss import GaussianL2Loss, adaptive_sigma, gaussian_target
 from .gaussian_mse_loss import GaussianMSELoss, truncated_gaussian_target
 from .gcf_loss import GCFLoss, gaussian_noise_variance, gcf_loss
 from .generalized_loss import GeneralizedLoss, generalized_loss
+from .grid_wta_loss import GridWTALoss
 from .hungarian_matcher import HungarianMatcher, matching_cost
 from .iim_loss import IIMLoss
 from .kdmg_loss import KDMGLoss, KernelGenerator, cosine_loss
@@ -49,6 +50,7 @@ __all__ = [
     'GaussianL2Loss',
     'GaussianMSELoss',
     'GeneralizedLoss',
+    'GridWTALoss',
     'HungarianMatcher',
     'IIMLoss',
     'KDMGLoss',

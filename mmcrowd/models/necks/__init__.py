@@ -6,6 +6,7 @@ from .resize_concat import ResizeConcat
 from .separable_refiner import SeparableRefiner
 from .spatial_encoder import SpatialEncoder
 from .top_down_fusion import TopDownFusion
+from .top_down_modulation import TopDownModulation
 from .unet import UNet
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     'SeparableRefiner',
     'SpatialEncoder',
     'TopDownFusion',
+    'TopDownModulation',
     'UNet',
 ]
