@@ -1,13 +1,16 @@
 from mmcrowd.fileio.checkpoint_schemes import register_safe_readers
 
-from .backbones import MCNN, CSRNet, EfficientNetLite0, HRNetBilinear, VGGFeatures
-from .counters import BaseCounter, DensityCounter, PointCounter
+from .backbones import MCNN, CSRNet, EfficientNetLite0, HRNetBilinear, Identity, VGGFeatures
+from .counters import BaseCounter, DensityCounter, PointCounter, TwoStageCounter
 from .data_preprocessor import CrowdDataPreprocessor
 from .heads import (
     CLTRHead,
+    D2CHead,
     DensityHead,
     EBCHead,
     IIMHead,
+    IKNNHead,
+    MapCountHead,
     MapHead,
     PerPixelHead,
     PETHead,
@@ -34,6 +37,7 @@ from .losses import (
     CHFLoss,
     ChfLoss,
     CLTRLoss,
+    D2CLoss,
     DensityLoss,
     DMCountLoss,
     DotCrossEntropyLoss,
@@ -45,6 +49,7 @@ from .losses import (
     GeneralizedLoss,
     HungarianMatcher,
     IIMLoss,
+    IKNNLoss,
     KDMGLoss,
     LocalAttentionLoss,
     MSILoss,
@@ -56,11 +61,13 @@ from .losses import (
     PMLKLLoss,
     PMLL2Loss,
     PMLLoss,
+    TargetMapLoss,
     TopBayesianLoss,
     UOTLoss,
     ZIPLoss,
 )
 from .necks import (
+    D2CDecoder,
     DETREncoder,
     FeaturePyramid,
     PyramidConcat,
@@ -72,6 +79,7 @@ from .necks import (
 )
 from .onnx_inference import OnnxInference
 from .overlap_inference import OverlapInference
+from .patch_inference import PatchInference
 from .slide_inference import SlideInference
 from .tile_inference import TileInference
 
@@ -89,6 +97,9 @@ __all__ = [
     'ConnectedComponents',
     'CountGuidedPeaks',
     'CrowdDataPreprocessor',
+    'D2CDecoder',
+    'D2CHead',
+    'D2CLoss',
     'DETREncoder',
     'DMCountLoss',
     'DensityCounter',
@@ -108,10 +119,14 @@ __all__ = [
     'HungarianMatcher',
     'IIMHead',
     'IIMLoss',
+    'IKNNHead',
+    'IKNNLoss',
+    'Identity',
     'KDMGLoss',
     'LocalAttentionLoss',
     'LocalMaximum',
     'MSILoss',
+    'MapCountHead',
     'MapHead',
     'MultiScaleMaximum',
     'NoiseCCLoss',
@@ -126,6 +141,7 @@ __all__ = [
     'PMLKLLoss',
     'PMLL2Loss',
     'PMLLoss',
+    'PatchInference',
     'PerPixelHead',
     'PointCounter',
     'PointHead',
@@ -140,10 +156,12 @@ __all__ = [
     'SigmoidThreshold',
     'SlideInference',
     'SpatialEncoder',
+    'TargetMapLoss',
     'TileInference',
     'TopBayesianLoss',
     'TopDownFusion',
     'TorchDefaultInit',
+    'TwoStageCounter',
     'UOTLoss',
     'VGGFeatures',
     'ZIPHead',

@@ -1,8 +1,10 @@
 from .annotation_noise import AnnotationNoise
 from .box_mask import BoxMask, PseudoBoxes, SeparateBoxes
 from .formatting import PackCrowdInputs
+from .inverse_neighbour_map import InverseNeighbourMap
 from .loading import LoadCrowdImage
 from .partition import PartitionByNearestPoint
+from .probability_map import DrawnMap, ProbabilityMap
 from .processing import (
     Pad,
     PhotoMetricDistortion,
@@ -15,15 +17,20 @@ from .processing import (
 )
 from .random_gamma import RandomGamma
 from .visible_crop import VisibleCrop
+from .whole_points import KeepWholePoints
 
 __all__ = [
     'AnnotationNoise',
     'BoxMask',
+    'DrawnMap',
+    'InverseNeighbourMap',
+    'KeepWholePoints',
     'LoadCrowdImage',
     'PackCrowdInputs',
     'Pad',
     'PartitionByNearestPoint',
     'PhotoMetricDistortion',
+    'ProbabilityMap',
     'PseudoBoxes',
     'RandomFlip',
     'RandomGamma',

@@ -1,7 +1,8 @@
 from .csrnet import CSRNet
 from .efficientnet_lite import EfficientNetLite0
 from .hrnet import HRNetBilinear
+from .identity import Identity
 from .mcnn import MCNN
 from .vgg import VGGFeatures
 
-__all__ = ['MCNN', 'CSRNet', 'EfficientNetLite0', 'HRNetBilinear', 'VGGFeatures']
+__all__ = ['MCNN', 'CSRNet', 'EfficientNetLite0', 'HRNetBilinear', 'Identity', 'VGGFeatures']

@@ -1,7 +1,9 @@
 from .cltr_head import CLTRHead
+from .d2c_head import D2CHead, MapCountHead
 from .density_head import DensityHead
 from .ebc_head import EBCHead
 from .iim_head import IIMHead
+from .iknn_head import IKNNHead
 from .map_head import MapHead
 from .per_pixel_head import PerPixelHead
 from .pet_head import PETHead
@@ -13,9 +15,12 @@ from .zip_head import ZIPHead
 
 __all__ = [
     'CLTRHead',
+    'D2CHead',
     'DensityHead',
     'EBCHead',
     'IIMHead',
+    'IKNNHead',
+    'MapCountHead',
     'MapHead',
     'PETHead',
     'PerPixelHead',

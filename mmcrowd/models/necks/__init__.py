@@ -1,3 +1,4 @@
+from .d2c_decoder import D2CDecoder
 from .detr_encoder import DETREncoder
 from .feature_pyramid import FeaturePyramid
 from .pyramid_concat import PyramidConcat
@@ -8,6 +9,7 @@ from .spatial_encoder import SpatialEncoder
 from .top_down_fusion import TopDownFusion
 
 __all__ = [
+    'D2CDecoder',
     'DETREncoder',
     'FeaturePyramid',
     'PyramidConcat',
