@@ -14,8 +14,8 @@ from mmcrowd.registry import MODELS
 class MapModule(BaseModule):
     """A map of a patch by one transposed convolution, and the count of the patch from that map.
 
-    Three 2x2 convolutions halve the map, one over all of it and a 1x1 convolution give the count,
-    with a leaky ReLU between them.
+    Three 2x2 convolutions halve the map, one over all of it and a 1x1 convolution give the count.
+    All layers but the last have a leaky ReLU.
 
     Args:
         in_channels: Channels of the features.
@@ -39,7 +39,7 @@ class MapModule(BaseModule):
 
     def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """``(N, C, h, w)`` to the map ``(N, 1, P, P)`` and the count ``(N, 1, 1, 1)``."""
-        maps = x = self.to_map(features)
+        maps = x = F.leaky_relu(self.to_map(features))
         for conv in (*self.shrink, self.mix):
             x = F.leaky_relu(conv(x))
         return maps, self.predict(x)
@@ -62,7 +62,7 @@ class IKNNHead(BaseModule):
 
     Attributes:
         out_stride: Input pixels per cell of the maps.
-        size_divisor: Sides of the input must be multiples of it.
+        patch_size: Side of the input, which has this size only.
 
     Raises:
         ValueError: ``patch_size`` is no multiple of 8 and of the strides.
@@ -83,7 +83,7 @@ class IKNNHead(BaseModule):
                 f'IKNNHead: patch_size={patch_size!r}, expected a multiple of 8 and of the '
                 f'strides {tuple(strides)}'
             )
-        self.size_divisor = patch_size
+        self.patch_size = patch_size
         self.taps = nn.ModuleList(
             MapModule(channels, stride, patch_size)
             for channels, stride in zip(in_channels[:-1], strides[:-1], strict=True)
@@ -105,10 +105,10 @@ class IKNNHead(BaseModule):
             ValueError: The patches are not of the size that the layers are made for.
         """
         size = tuple(side * self.taps[0].to_map.stride[0] for side in levels[0].shape[2:])
-        if size != (self.size_divisor, self.size_divisor):
+        if size != (self.patch_size, self.patch_size):
             raise ValueError(
-                f'IKNNHead: patches of {size} pixels (h, w), expected {self.size_divisor} x '
-                f'{self.size_divisor}; larger images need inference=dict(type="PatchInference")'
+                f'IKNNHead: patches of {size} pixels (h, w), expected {self.patch_size} x '
+                f'{self.patch_size}; larger images need inference=dict(type="PatchInference")'
             )
         results = [tap(x) for tap, x in zip(self.taps, levels[:-1], strict=True)]
         pooled = levels[-1].mean((2, 3), keepdim=True)
@@ -117,5 +117,5 @@ class IKNNHead(BaseModule):
             count = count + part
         return dict(
             maps=torch.cat([maps for maps, _ in results], 1),
-            density=(count / self.size_divisor**2).expand(-1, -1, *size),
+            density=(count / self.patch_size**2).expand(-1, -1, *size),
         )
