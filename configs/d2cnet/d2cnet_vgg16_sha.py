@@ -5,8 +5,8 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-# For 0, 1, 2 ... heads in a cell: one minus the share, among the cells of part A that have heads, of
-# those with one head more.
+# For 0, 1, 2 ... heads in a cell: one minus the share, among the cells of part A that have heads,
+# of those with one head more.
 weights = [0.56, 0.8, 0.89, 0.93, 0.96, 0.97, 0.98, 0.98] + [1.0] * 30
 
 train_pipeline = [

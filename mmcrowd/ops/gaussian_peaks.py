@@ -74,9 +74,8 @@ def gaussian_peaks(
         kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
         rows, row = _cut(kernel, y - reach, size[0])
         columns, column = _cut(kernel, x - reach, size[1])
-        np.maximum(
-            peaks[rows, columns], np.outer(row, column), out=peaks[rows, columns]
-        )  # which is a view
+        window = peaks[rows, columns]
+        np.maximum(window, np.outer(row, column), out=window)
         share = kernel / kernel.sum()
         first_row, first_column, shares = y - reach, x - reach, [share, share]
         if frame is not None and all(a <= c < b for c, (a, b) in zip((y, x), frame, strict=True)):

@@ -86,7 +86,8 @@ def test_converter_files(load_tool, monkeypatch, tmp_path, state_dict):
 
 
 @pytest.mark.parametrize(
-    'k, points, name', [(1, '', 'i1nn'), (2, '', 'i2nn'), (3, '', 'i3nn'), (3, 'few_', 'i3nn_of_few')]
+    'k, points, name',
+    [(1, '', 'i1nn'), (2, '', 'i2nn'), (3, '', 'i3nn'), (3, 'few_', 'i3nn_of_few')],
 )
 def test_target(published, k, points, name):
     results = dict(

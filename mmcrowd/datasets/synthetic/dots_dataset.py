@@ -13,16 +13,18 @@ from .drawn_dataset import DrawnDataset
 class SyntheticDotsDataset(DrawnDataset):
     """Drawn maps of heads as pictures, for a network that counts from such maps alone.
 
-    The heads are those of :func:`~mmcrowd.ops.dots.draw_dots`. A picture is the map of their Gaussians of peak 1, see
-    :func:`~mmcrowd.ops.gaussian_peaks.gaussian_peaks`, white at a head and black far from all of
-    them, in 256 grey levels. D2CNet trains its regressor on a thousand of 512 x 512.
+    The heads are those of :func:`~mmcrowd.ops.dots.draw_dots`. A picture is the map of their
+    Gaussians of peak 1, see :func:`~mmcrowd.ops.gaussian_peaks.gaussian_peaks`, white at a head and
+    black far from all of them, in 256 grey levels. D2CNet trains its regressor on a thousand of 512
+    x 512.
 
     Args:
         num_images: Number of images.
         split: ``'train'``, ``'val'`` or ``'test'``.
         seed: Non-negative seed of the whole dataset.
         img_size: Width and height in pixels, multiples of 32.
-        weights: See :func:`~mmcrowd.ops.dots.draw_dots`. Defaults to all numbers of heads from 0 to 37 alike.
+        weights: See :func:`~mmcrowd.ops.dots.draw_dots`. Defaults to all numbers of heads from 0 to
+            37 alike.
         spacing: See :func:`~mmcrowd.ops.dots.draw_dots`.
         sigma: Standard deviation of the Gaussians in pixels; None for one by the distances to the
             neighbours.

@@ -37,7 +37,9 @@ class InverseNeighbourMap(BaseTransform):
 
     def __init__(self, k: int = 1, stride: int = 1):
         if k < 1 or stride < 1:
-            raise ValueError(f'InverseNeighbourMap: k={k!r}, stride={stride!r}, expected at least 1')
+            raise ValueError(
+                f'InverseNeighbourMap: k={k!r}, stride={stride!r}, expected at least 1'
+            )
         self.k = k
         self.stride = stride
 

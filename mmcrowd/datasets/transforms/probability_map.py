@@ -1,5 +1,5 @@
-"""Targets of D2CNet (Cheng et al.: *Decoupled Two-Stage Crowd Counting and Beyond*, IEEE Transactions
-on Image Processing 2021)."""
+"""Targets of D2CNet (Cheng et al.: *Decoupled Two-Stage Crowd Counting and Beyond*, IEEE
+Transactions on Image Processing 2021)."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -83,12 +83,12 @@ def image_frame(results: dict) -> tuple[tuple[int, int], tuple[int, int]]:
 
 @TRANSFORMS.register_module()
 class DrawnMap(BaseTransform):
-    """Add the maps of a drawn crowd, of the size of the image, for training the regressor of D2CNet.
+    """Add the maps of a drawn crowd, of the size of the image, for the regressor of D2CNet.
 
-    The crowd has as many heads in each cell of 32 x 32 pixels as :func:`~mmcrowd.ops.dots.
-    draw_dots` says, and the maps are those of :class:`ProbabilityMap`, cut out at a random place.
-    Required key: ``img``. Added key: ``gt_maps`` with ``drawn_probability`` and ``drawn_density``
-    float32 (1, h, w).
+    The crowd has as many heads in each cell of 32 x 32 pixels as
+    :func:`~mmcrowd.ops.dots.draw_dots` says, and the maps are those of :class:`ProbabilityMap`, cut
+    out at a random place. Required key: ``img``. Added key: ``gt_maps`` with ``drawn_probability``
+    and ``drawn_density`` float32 (1, h, w).
 
     Args:
         weights: See :func:`~mmcrowd.ops.dots.draw_dots`.

@@ -35,7 +35,7 @@ NAMES = [
         if start <= place < end
     ),
     *(
-        (f'decode{4 - stage}.{i}.conv.', f'neck.stages.{stage}.{i}.')
+        (f'decode{4 - stage}.{i}.conv.', f'neck.stages.{stage}.{2 * i}.')
         for stage in range(4)
         for i in range(2)
     ),

@@ -35,11 +35,16 @@ class TwoStageCounter(BaseCounter):
         super().__init__(*args, **kwargs)
         self.copy_backbone = copy_backbone
 
+    @property
+    def regressor(self) -> Any:
+        """The second stage, from a map of heads to counts."""
+        return self.head.regressor
+
     def init_weights(self) -> None:
         """Initialise all parts, and then the regressor from the backbone."""
         super().init_weights()
         if self.copy_backbone:
-            self.head.regressor.start_from(self.backbone)
+            self.regressor.start_from(self.backbone)
 
     def loss(self, inputs: Tensor, data_samples: list[CrowdDataSample]) -> dict[str, Tensor]:
         """Losses of a training batch; keys start with ``loss_``.
@@ -52,5 +57,5 @@ class TwoStageCounter(BaseCounter):
         for name, transform, result in TRUE_MAPS[: 1 + drawn]:
             maps = stack_maps(data_samples, name, outputs['probability'], transform)
             with self._precision_context(inputs):
-                outputs[result] = self.head.regressor(maps)
+                outputs[result] = self.regressor(maps)
         return self.loss_module.loss(outputs, data_samples, self.stride)

@@ -1,5 +1,5 @@
-"""Heads of D2CNet (Cheng et al.: *Decoupled Two-Stage Crowd Counting and Beyond*, IEEE Transactions
-on Image Processing 2021)."""
+"""Heads of D2CNet (Cheng et al.: *Decoupled Two-Stage Crowd Counting and Beyond*, IEEE
+Transactions on Image Processing 2021)."""
 
 from collections.abc import Sequence
 

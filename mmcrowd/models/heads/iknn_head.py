@@ -2,6 +2,7 @@
 Networks using Inverse k-Nearest Neighbor Maps and Multiscale Upsampling*, arXiv 1902.05379)."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -31,8 +32,7 @@ class MapModule(BaseModule):
         self.to_map = nn.ConvTranspose2d(in_channels, 1, stride, stride)
         channels = (1, 8, 16, 32)
         self.shrink = nn.ModuleList(
-            nn.Conv2d(c_in, c_out, 2, 2)
-            for c_in, c_out in zip(channels[:-1], channels[1:], strict=True)
+            nn.Conv2d(c_in, c_out, 2, 2) for c_in, c_out in pairwise(channels)
         )
         self.mix = nn.Conv2d(channels[-1], 20, patch_size // 8)
         self.predict = nn.Conv2d(20, 1, 1)
@@ -84,6 +84,7 @@ class IKNNHead(BaseModule):
                 f'strides {tuple(strides)}'
             )
         self.patch_size = patch_size
+        self.strides = tuple(strides)
         self.taps = nn.ModuleList(
             MapModule(channels, stride, patch_size)
             for channels, stride in zip(in_channels[:-1], strides[:-1], strict=True)
@@ -104,7 +105,7 @@ class IKNNHead(BaseModule):
         Raises:
             ValueError: The patches are not of the size that the layers are made for.
         """
-        size = tuple(side * self.taps[0].to_map.stride[0] for side in levels[0].shape[2:])
+        size = tuple(side * self.strides[0] for side in levels[0].shape[2:])
         if size != (self.patch_size, self.patch_size):
             raise ValueError(
                 f'IKNNHead: patches of {size} pixels (h, w), expected {self.patch_size} x '

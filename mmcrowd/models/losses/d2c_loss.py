@@ -1,5 +1,5 @@
-"""Loss of D2CNet (Cheng et al.: *Decoupled Two-Stage Crowd Counting and Beyond*, IEEE Transactions on
-Image Processing 2021)."""
+"""Loss of D2CNet (Cheng et al.: *Decoupled Two-Stage Crowd Counting and Beyond*, IEEE
+Transactions on Image Processing 2021)."""
 
 import torch
 import torch.nn.functional as F

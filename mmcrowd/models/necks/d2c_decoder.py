@@ -1,5 +1,5 @@
-"""Decoder of D2CNet (Cheng et al.: *Decoupled Two-Stage Crowd Counting and Beyond*, IEEE Transactions
-on Image Processing 2021)."""
+"""Decoder of D2CNet (Cheng et al.: *Decoupled Two-Stage Crowd Counting and Beyond*, IEEE
+Transactions on Image Processing 2021)."""
 
 from collections.abc import Sequence
 
@@ -44,12 +44,12 @@ class D2CDecoder(BaseModule):
         channels = in_channels[-1]
         for level in reversed(range(len(in_channels) - 1)):
             skip = in_channels[level]
-            convs = [nn.Conv2d(skip + channels, skip, 3, padding=1)]
+            layers = [nn.Conv2d(skip + channels, skip, 3, padding=1), nn.ReLU(inplace=True)]
             channels = skip
             if level:
                 channels = in_channels[level - 1]
-                convs.append(nn.Conv2d(skip, channels, 3, padding=1))
-            self.stages.append(nn.ModuleList(convs))
+                layers += [nn.Conv2d(skip, channels, 3, padding=1), nn.ReLU(inplace=True)]
+            self.stages.append(nn.Sequential(*layers))
         self.out_channels = channels
 
     def forward(self, levels: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -62,9 +62,7 @@ class D2CDecoder(BaseModule):
             ``(N, C, h_0, w_0)``.
         """
         x = levels[-1]
-        for skip, convs in zip(reversed(levels[:-1]), self.stages, strict=True):
+        for skip, mix in zip(reversed(levels[:-1]), self.stages, strict=True):
             x = F.interpolate(x, scale_factor=2, mode='bilinear', align_corners=True)
-            x = torch.cat([skip, x], 1)
-            for conv in convs:
-                x = F.relu(conv(x))
+            x = mix(torch.cat([skip, x], 1))
         return x
