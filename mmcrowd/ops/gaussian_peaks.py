@@ -61,10 +61,10 @@ def gaussian_peaks(
     Examples:
         >>> points, sigma = np.array([[0.0, 0.0], [2.0, 0.0]]), np.array([0.5, 0.5])
         >>> peaks, density = gaussian_peaks(points, sigma, (1, 4))
-        >>> peaks.round(3).tolist(), round(density.sum(), 3)
+        >>> peaks.round(3).tolist(), round(float(density.sum()), 3)
         ([[1.0, 0.135, 1.0, 0.135]], 1.489)
         >>> peaks, density = gaussian_peaks(points, sigma, (1, 4), frame=((0, 1), (0, 4)))
-        >>> round(density.sum(), 3)
+        >>> round(float(density.sum()), 3)
         2.0
     """
     peaks, density = np.zeros(tuple(size)), np.zeros(tuple(size))

@@ -36,7 +36,7 @@ class SyntheticDotsDataset(DrawnDataset):
 
     Examples:
         >>> info = SyntheticDotsDataset(num_images=1, img_size=(64, 32)).get_data_info(0)
-        >>> info['img'].shape, info['img'].max(), int(info['points'][:, 0].max()) < 64
+        >>> info['img'].shape, int(info['img'].max()), int(info['points'][:, 0].max()) < 64
         ((32, 64, 3), 255, True)
     """
 

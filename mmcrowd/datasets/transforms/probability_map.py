@@ -36,7 +36,7 @@ class ProbabilityMap(BaseTransform):
     Examples:
         >>> results = dict(img=np.zeros((9, 9, 3), np.uint8), points=np.float32([[4, 4]]))
         >>> maps = ProbabilityMap(sigma=1.0)(results)['gt_maps']
-        >>> maps['probability'].max(), round(float(maps['density'].sum()), 3)
+        >>> float(maps['probability'].max()), round(float(maps['density'].sum()), 3)
         (1.0, 1.0)
     """
 

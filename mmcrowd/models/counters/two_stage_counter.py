@@ -31,8 +31,8 @@ class TwoStageCounter(BaseCounter):
         **kwargs: Arguments of :class:`BaseCounter`.
     """
 
-    def __init__(self, *args: Any, copy_backbone: bool = True, **kwargs: Any):
-        super().__init__(*args, **kwargs)
+    def __init__(self, copy_backbone: bool = True, **kwargs: Any):
+        super().__init__(**kwargs)
         self.copy_backbone = copy_backbone
 
     @property
@@ -58,4 +58,5 @@ class TwoStageCounter(BaseCounter):
             maps = stack_maps(data_samples, name, outputs['probability'], transform)
             with self._precision_context(inputs):
                 outputs[result] = self.regressor(maps)
-        return self.loss_module.loss(outputs, data_samples, self.stride)
+        loss: Any = self.loss_module
+        return loss.loss(outputs, data_samples, self.stride)
