@@ -48,7 +48,19 @@ def only_dataset(loader):
 
 LONGEST = dict(qnrf=1536, jhu=2048, nwpu=2048)
 # Folders of systems that are published with others.
-OWN_LIMITS = ('c3', 'ebc', 'fidtm', 'iim', 'man', 'p2pnet', 'sfcn', 'steerer', 'topocount', 'zip')
+OWN_LIMITS = (
+    'c3',
+    'd2cnet',
+    'ebc',
+    'fidtm',
+    'iim',
+    'man',
+    'p2pnet',
+    'sfcn',
+    'steerer',
+    'topocount',
+    'zip',
+)
 
 
 @pytest.mark.parametrize('name', [name for name in NAMES if name[:-3].split('_')[-1] in LONGEST])

@@ -5,7 +5,7 @@ from .jhu_crowd import JHUCrowdDataset
 from .nwpu_crowd import NWPUCrowdDataset
 from .sample_seed import SeededSamples
 from .shanghaitech import ShanghaiTechDataset
-from .synthetic import SyntheticCrowdDataset, SyntheticSurfaceDataset
+from .synthetic import SyntheticCrowdDataset, SyntheticDotsDataset, SyntheticSurfaceDataset
 from .ucf_cc_50 import UCFCC50Dataset
 from .ucf_qnrf import UCFQNRFDataset
 
@@ -18,6 +18,7 @@ __all__ = [
     'SeededSamples',
     'ShanghaiTechDataset',
     'SyntheticCrowdDataset',
+    'SyntheticDotsDataset',
     'SyntheticSurfaceDataset',
     'UCFCC50Dataset',
     'UCFQNRFDataset',

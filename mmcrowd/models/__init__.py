@@ -1,16 +1,27 @@
 from mmcrowd.fileio.checkpoint_schemes import register_safe_readers
 
-from .backbones import MCNN, CSRNet, EfficientNetLite0, HRNetBilinear, VGGFeatures, VGGSideBranches
+from .backbones import (
+    MCNN,
+    CSRNet,
+    EfficientNetLite0,
+    HRNetBilinear,
+    Identity,
+    VGGFeatures,
+    VGGSideBranches,
+)
 from .core_inference import CoreInference
-from .counters import BaseCounter, DensityCounter, PointCounter
+from .counters import BaseCounter, DensityCounter, PointCounter, TwoStageCounter
 from .data_preprocessor import CrowdDataPreprocessor
 from .heads import (
     CLTRHead,
+    D2CHead,
     DensityHead,
     EBCHead,
     IIMHead,
+    IKNNHead,
     LogitHead,
     LSCHead,
+    MapCountHead,
     MapHead,
     PerPixelHead,
     PETHead,
@@ -38,6 +49,7 @@ from .losses import (
     CHFLoss,
     ChfLoss,
     CLTRLoss,
+    D2CLoss,
     DensityLoss,
     DMCountLoss,
     DotCrossEntropyLoss,
@@ -50,6 +62,7 @@ from .losses import (
     GridWTALoss,
     HungarianMatcher,
     IIMLoss,
+    IKNNLoss,
     KDMGLoss,
     LocalAttentionLoss,
     MSILoss,
@@ -61,12 +74,14 @@ from .losses import (
     PMLKLLoss,
     PMLL2Loss,
     PMLLoss,
+    TargetMapLoss,
     TopBayesianLoss,
     TopoCountLoss,
     UOTLoss,
     ZIPLoss,
 )
 from .necks import (
+    D2CDecoder,
     DETREncoder,
     FeaturePyramid,
     PyramidConcat,
@@ -80,6 +95,7 @@ from .necks import (
 )
 from .onnx_inference import OnnxInference
 from .overlap_inference import OverlapInference
+from .patch_inference import PatchInference
 from .slide_inference import SlideInference
 from .tile_inference import TileInference
 
@@ -98,6 +114,9 @@ __all__ = [
     'CoreInference',
     'CountGuidedPeaks',
     'CrowdDataPreprocessor',
+    'D2CDecoder',
+    'D2CHead',
+    'D2CLoss',
     'DETREncoder',
     'DMCountLoss',
     'DensityCounter',
@@ -118,12 +137,16 @@ __all__ = [
     'HungarianMatcher',
     'IIMHead',
     'IIMLoss',
+    'IKNNHead',
+    'IKNNLoss',
+    'Identity',
     'KDMGLoss',
     'LSCHead',
     'LocalAttentionLoss',
     'LocalMaximum',
     'LogitHead',
     'MSILoss',
+    'MapCountHead',
     'MapHead',
     'MultiScaleMaximum',
     'NoiseCCLoss',
@@ -138,6 +161,7 @@ __all__ = [
     'PMLKLLoss',
     'PMLL2Loss',
     'PMLLoss',
+    'PatchInference',
     'PerPixelHead',
     'PointCounter',
     'PointHead',
@@ -153,12 +177,14 @@ __all__ = [
     'SigmoidThreshold',
     'SlideInference',
     'SpatialEncoder',
+    'TargetMapLoss',
     'TileInference',
     'TopBayesianLoss',
     'TopDownFusion',
     'TopDownModulation',
     'TopoCountLoss',
     'TorchDefaultInit',
+    'TwoStageCounter',
     'UNet',
     'UOTLoss',
     'VGGFeatures',

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmcrowd.ops.neighbours import (
+    mean_cell_distances,
     nearest_neighbour_distances,
     nearest_points,
     neighbour_distances,
@@ -44,3 +45,19 @@ def test_nearest_of_no_points():
     assert nearest_points(np.zeros((0, 2)), np.zeros((1, 2))).shape == (0,)
     with pytest.raises(ValueError, match='at least one point, but got 0'):
         nearest_points(np.zeros((1, 2)), np.zeros((0, 2)))
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    m=st.integers(0, 12),
+    number=st.integers(1, 5),
+    stride=st.sampled_from([1, 4]),
+)
+def test_cells_against_all_distances(seed, m, number, stride):
+    points = np.random.default_rng(seed).integers(-3, 30, (m, 2)) / 2  # some coincide
+    found = mean_cell_distances(points, (4, 5), stride, number)
+    assert found.shape == (4, 5)
+    for i, j in np.ndindex(4, 5):
+        centre = np.array([j, i]) * stride + (stride - 1) / 2
+        nearest = np.sort(np.hypot(*(points - centre).T))[:number]
+        assert found[i, j] == pytest.approx(nearest.mean() if m else np.inf)

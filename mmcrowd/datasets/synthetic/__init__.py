@@ -1,4 +1,5 @@
 from .crowd_dataset import SyntheticCrowdDataset
+from .dots_dataset import SyntheticDotsDataset
 from .painter import render_scene
 from .scene import CrowdScene, layout_scene
 from .surface_dataset import SyntheticSurfaceDataset
@@ -7,6 +8,7 @@ from .surfaces import draw_surface
 __all__ = [
     'CrowdScene',
     'SyntheticCrowdDataset',
+    'SyntheticDotsDataset',
     'SyntheticSurfaceDataset',
     'draw_surface',
     'layout_scene',

@@ -3,8 +3,10 @@ from .box_kinds import BoxKinds
 from .box_mask import BoxMask, PseudoBoxes, SeparateBoxes
 from .dot_boxes import DotBoxes
 from .formatting import PackCrowdInputs
+from .inverse_neighbour_map import InverseNeighbourMap
 from .loading import LoadCrowdImage
 from .partition import PartitionByNearestPoint
+from .probability_map import DrawnMap, ProbabilityMap
 from .processing import (
     Pad,
     PhotoMetricDistortion,
@@ -17,17 +19,22 @@ from .processing import (
 )
 from .random_gamma import RandomGamma
 from .visible_crop import VisibleCrop
+from .whole_points import KeepWholePoints
 
 __all__ = [
     'AnnotationNoise',
     'BoxKinds',
     'BoxMask',
     'DotBoxes',
+    'DrawnMap',
+    'InverseNeighbourMap',
+    'KeepWholePoints',
     'LoadCrowdImage',
     'PackCrowdInputs',
     'Pad',
     'PartitionByNearestPoint',
     'PhotoMetricDistortion',
+    'ProbabilityMap',
     'PseudoBoxes',
     'RandomFlip',
     'RandomGamma',

@@ -1,6 +1,7 @@
 from .csrnet import CSRNet
 from .efficientnet_lite import EfficientNetLite0
 from .hrnet import HRNetBilinear
+from .identity import Identity
 from .mcnn import MCNN
 from .vgg import VGGFeatures
 from .vgg_side_branches import VGGSideBranches
@@ -10,6 +11,7 @@ __all__ = [
     'CSRNet',
     'EfficientNetLite0',
     'HRNetBilinear',
+    'Identity',
     'VGGFeatures',
     'VGGSideBranches',
 ]

@@ -1,7 +1,9 @@
 from .cltr_head import CLTRHead
+from .d2c_head import D2CHead, MapCountHead
 from .density_head import DensityHead
 from .ebc_head import EBCHead
 from .iim_head import IIMHead
+from .iknn_head import IKNNHead
 from .logit_head import LogitHead
 from .lsc_head import LSCHead
 from .map_head import MapHead
@@ -15,11 +17,14 @@ from .zip_head import ZIPHead
 
 __all__ = [
     'CLTRHead',
+    'D2CHead',
     'DensityHead',
     'EBCHead',
     'IIMHead',
+    'IKNNHead',
     'LSCHead',
     'LogitHead',
+    'MapCountHead',
     'MapHead',
     'PETHead',
     'PerPixelHead',

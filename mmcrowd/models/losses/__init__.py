@@ -1,6 +1,7 @@
 from .bayesian_loss import BayesianLoss, bayesian_loss
 from .chf_loss import CHFLoss, ChfLoss, characteristic_error, chf_dense, chf_moduli, chf_sparse
 from .cltr_loss import CLTRLoss
+from .d2c_loss import D2CLoss
 from .density_loss import DensityLoss
 from .dm_count_loss import DMCountLoss, dm_count_loss
 from .dot_cross_entropy_loss import DotCrossEntropyLoss
@@ -13,6 +14,7 @@ from .generalized_loss import GeneralizedLoss, generalized_loss
 from .grid_wta_loss import GridWTALoss
 from .hungarian_matcher import HungarianMatcher, matching_cost
 from .iim_loss import IIMLoss
+from .iknn_loss import IKNNLoss
 from .kdmg_loss import KDMGLoss, KernelGenerator, cosine_loss
 from .local_attention_loss import LocalAttentionLoss, region_inconsistency
 from .msi_loss import MSILoss, dot_map, gaussian_blur
@@ -31,6 +33,7 @@ from .pml_loss import (
     pml_l2,
 )
 from .point_cases import PointCases
+from .target_map_loss import TargetMapLoss
 from .top_bayesian_loss import TopBayesianLoss, top_bayesian_loss
 from .topo_count_loss import TopoCountLoss, critical_points, dice_loss
 from .uot_loss import UOTLoss, uot_loss
@@ -41,6 +44,7 @@ __all__ = [
     'CHFLoss',
     'CLTRLoss',
     'ChfLoss',
+    'D2CLoss',
     'DMCountLoss',
     'DensityLoss',
     'DotCrossEntropyLoss',
@@ -53,6 +57,7 @@ __all__ = [
     'GridWTALoss',
     'HungarianMatcher',
     'IIMLoss',
+    'IKNNLoss',
     'KDMGLoss',
     'KernelGenerator',
     'LocalAttentionLoss',
@@ -66,6 +71,7 @@ __all__ = [
     'PMLL2Loss',
     'PMLLoss',
     'PointCases',
+    'TargetMapLoss',
     'TopBayesianLoss',
     'TopoCountLoss',
     'UOTLoss',

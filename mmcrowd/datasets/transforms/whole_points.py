@@ -1,0 +1,45 @@
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmcrowd.registry import TRANSFORMS
+from mmcrowd.structures import to_input_frame
+
+
+@TRANSFORMS.register_module()
+class KeepWholePoints(BaseTransform):
+    """Remember all points of the image for targets that heads outside of a crop matter to.
+
+    Place it before the first crop. :class:`ProbabilityMap` and :class:`InverseNeighbourMap` then
+    draw crops of the maps of the whole image. Required keys: those of :class:`LoadCrowdImage`.
+    Added key: ``whole_points`` float32 (m, 2), in the original frame.
+
+    Examples:
+        >>> from mmcrowd.datasets.transforms import LoadCrowdImage, RandomScaleCrop
+        >>> results = dict(img=np.zeros((64, 64, 3), np.uint8), points=np.float32([[9, 9]]))
+        >>> results = KeepWholePoints()(LoadCrowdImage()(results))
+        >>> results = RandomScaleCrop(16, scale_range=(1, 1))(results)
+        >>> results['whole_points'].tolist()
+        [[9.0, 9.0]]
+    """
+
+    def transform(self, results: dict) -> dict:
+        results['whole_points'] = results['gt_original']['points'].copy()
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}()'
+
+
+def target_points(results: dict) -> np.ndarray:
+    """Points that a target is made of: those of :class:`KeepWholePoints` if it has run, or else
+    those that there are.
+
+    Args:
+        results: Results of a pipeline.
+
+    Returns:
+        ``(m, 2)`` float64 positions ``(x, y)`` in pixels of the image as it is here.
+    """
+    if 'whole_points' in results:
+        return to_input_frame(results['whole_points'].astype(np.float64), results)
+    return np.asarray(results['points'], np.float64).reshape(-1, 2)
