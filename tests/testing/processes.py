@@ -86,6 +86,16 @@ class Levels(nn.Module):
         return tuple(layer(F.avg_pool2d(inputs, stride)).tanh() for layer, stride in pairs)
 
 
+class MapAndCounts(nn.Module):
+    """Head: a probability, and counts from it."""
+
+    out_stride = 1
+
+    def forward(self, features: tuple[Tensor]) -> dict[str, Tensor]:
+        probability = features[0].mean(1, keepdim=True).square()
+        return dict(probability=probability, count=F.avg_pool2d(probability, 8) * 40)
+
+
 def _density(loss: dict) -> dict:
     head = dict(type='DensityHead', in_channels=8, mid_channels=(), activation='softplus')
     model = dict(
@@ -121,6 +131,11 @@ _PET = _system(
     neck=dict(type='FeaturePyramid', in_channels=[8, 8], out_channels=16),
 )
 
+
+def _mask(mask: Tensor) -> dict[str, Tensor]:
+    return dict(mask=mask)
+
+
 # Every loss, some of them in several forms; ``epoch`` is one in which the form is used.
 CASES: dict[str, dict] = {name: _density(loss) for name, loss in LOSSES.items()} | {
     'top_bayesian': _density(dict(type='TopBayesianLoss')),
@@ -148,6 +163,28 @@ CASES: dict[str, dict] = {name: _density(loss) for name, loss in LOSSES.items()}
         dict(type='LogitHead', in_channels=8),
         dict(type='TopoCountLoss'),
         strides=(1,),
+    ),
+    'lsc_cnn': _system(
+        'DensityCounter',
+        dict(type='LSCHead', in_channels=(8, 8, 8), mid_channels=(4,)),
+        dict(type='GridWTALoss', class_weights=[[2.0, 3.0, 4.0, 1.0]] * 3),
+        strides=(2, 4, 8),
+    )
+    | dict(maps=lambda mask: dict(box_kind=(9 * mask[:, ::2, ::2]).byte())),
+    'd2cnet': _system('DensityCounter', dict(type=MapAndCounts), dict(type='D2CLoss'), (1,))
+    | dict(maps=lambda mask: dict(probability=mask, density=mask / 50)),
+    'iknn': _system(
+        'DensityCounter',
+        dict(type='IKNNHead', in_channels=(8, 8), strides=(8, 64), patch_size=64),
+        dict(type='IKNNLoss'),
+        strides=(8, 64),
+    )
+    | dict(maps=lambda mask: dict(iknn=mask)),
+    'target_map': _system(
+        'DensityCounter',
+        dict(type='MapHead', **_MAP),
+        dict(type='TargetMapLoss', target='mask'),
+        strides=(4,),
     ),
     'man': _system(
         'DensityCounter',
@@ -193,7 +230,8 @@ def batch_of(name: str, images: list[int]) -> tuple[Tensor, list[CrowdDataSample
     inputs = torch.rand(len(POINTS), 3, size, size, generator=generator, dtype=torch.float64)
     samples = [make_sample(torch.tensor(POINTS[i]) * size / SIZE, (size, size)) for i in images]
     for i, sample in zip(images, samples, strict=True):
-        sample.gt_maps = PixelData(mask=(inputs[i, :1] > 0.9 - i / 2).float())
+        mask = (inputs[i, :1] > 0.9 - i / 2).float()
+        sample.gt_maps = PixelData(**CASES[name].get('maps', _mask)(mask))
     return inputs[images], samples
 
 

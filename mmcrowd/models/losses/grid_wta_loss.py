@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 import torch
+from mmengine.dist import all_reduce
 from torch import Tensor
 
 from mmcrowd.ops.box_kinds import scale_classes
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample, stack_maps
 
+from .batch_ratio import batch_ratio
 from .output_loss import OutputLoss
 
 
@@ -24,8 +26,8 @@ class GridWTALoss(OutputLoss):
     The maps of the coarsest scale are one part, those of the next are cut into 2 x 2 parts, then 4
     x 4, and so on. The loss of a part is the mean over its cells, weighted with the weights of
     their classes, in all images of the batch together; only the part with the largest loss counts
-    (grid winner-take-all). As published, the winner is that of the whole batch. With several
-    processes each has its own.
+    (grid winner-take-all). As published, the winner is that of the whole batch, of all processes
+    together.
 
     Args:
         class_weights: For each scale, the finest first, positive weights of its boxes and of the
@@ -112,6 +114,9 @@ def largest_part(logits: Tensor, target: Tensor, weight: Tensor, parts: int) -> 
     cell_weight = weight[target]
     cut = (number, parts, height // parts, parts, width // parts)
     total, mass = (x.reshape(cut).sum((0, 2, 4)) for x in (error * cell_weight, cell_weight))
-    values = (total / mass).flatten()
+    # The smallest mass is that of a part of one cell.
+    means = batch_ratio(total, mass, floor=torch.finfo(mass.dtype).tiny).flatten()
+    values = means.detach().clone()
+    all_reduce(values)
     # The first of equal ones: their mean, the gradient of max(), would train them all.
-    return values.take(values.detach().argmax())
+    return means.take(values.argmax())
