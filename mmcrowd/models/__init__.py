@@ -1,8 +1,9 @@
 from mmcrowd.fileio.checkpoint_schemes import register_safe_readers
 
-from .backbones import MCNN, CSRNet, EfficientNetLite0, HRNetBilinear, VGGFeatures
+from .backbones import MCNN, CSRNet, EfficientNetLite0, HRNetBilinear, SwitchMCNN, VGGFeatures
 from .counters import BaseCounter, DensityCounter, PointCounter
 from .data_preprocessor import CrowdDataPreprocessor
+from .grid_inference import GridInference
 from .heads import (
     CLTRHead,
     DensityHead,
@@ -15,6 +16,7 @@ from .heads import (
     RAZHead,
     RegressionHead,
     STEERERHead,
+    SwitchHead,
     ZIPHead,
 )
 from .initializers import TorchDefaultInit
@@ -56,6 +58,9 @@ from .losses import (
     PMLKLLoss,
     PMLL2Loss,
     PMLLoss,
+    SwitchCoupledLoss,
+    SwitchDifferentialLoss,
+    SwitchPretrainLoss,
     TopBayesianLoss,
     UOTLoss,
     ZIPLoss,
@@ -104,6 +109,7 @@ __all__ = [
     'GaussianL2Loss',
     'GaussianMSELoss',
     'GeneralizedLoss',
+    'GridInference',
     'HRNetBilinear',
     'HungarianMatcher',
     'IIMHead',
@@ -140,6 +146,11 @@ __all__ = [
     'SigmoidThreshold',
     'SlideInference',
     'SpatialEncoder',
+    'SwitchCoupledLoss',
+    'SwitchDifferentialLoss',
+    'SwitchHead',
+    'SwitchMCNN',
+    'SwitchPretrainLoss',
     'TileInference',
     'TopBayesianLoss',
     'TopDownFusion',

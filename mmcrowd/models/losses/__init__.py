@@ -30,6 +30,13 @@ from .pml_loss import (
     pml_l2,
 )
 from .point_cases import PointCases
+from .switch_loss import (
+    SwitchCoupledLoss,
+    SwitchDifferentialLoss,
+    SwitchLoss,
+    SwitchPretrainLoss,
+    best_columns,
+)
 from .top_bayesian_loss import TopBayesianLoss, top_bayesian_loss
 from .uot_loss import UOTLoss, uot_loss
 from .zip_loss import ZIPLoss, zip_nll
@@ -63,11 +70,16 @@ __all__ = [
     'PMLL2Loss',
     'PMLLoss',
     'PointCases',
+    'SwitchCoupledLoss',
+    'SwitchDifferentialLoss',
+    'SwitchLoss',
+    'SwitchPretrainLoss',
     'TopBayesianLoss',
     'UOTLoss',
     'ZIPLoss',
     'adaptive_sigma',
     'bayesian_loss',
+    'best_columns',
     'characteristic_error',
     'chf_dense',
     'chf_moduli',
