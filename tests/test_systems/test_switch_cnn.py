@@ -15,6 +15,7 @@ from mmengine.structures import InstanceData
 from mmcrowd.models import (
     MCNN,
     DensityHead,
+    DensityLoss,
     GaussianL2Loss,
     GridInference,
     SwitchCoupledLoss,
@@ -136,13 +137,13 @@ def plain_routing(model, image, size):
 @pytest.mark.parametrize('size', [(48, 60), (49, 62), (41, 35), (130, 64), (7, 90), (1, 1)])
 @torch.no_grad()
 def test_routing_is_that_of_a_loop(counter, size):
-    image = 100 * torch.rand(1, *size, dtype=torch.float64)
+    image = 100 * torch.rand(1, *size)
     batch = dict(inputs=[image], data_samples=[make_sample([], size)])
     data = counter.data_preprocessor(batch)
     # Beside a larger image the prediction is the same.
     inputs = F.pad(data['inputs'].double(), (0, 8, 0, 4))
     (predicted,) = counter.predict(inputs, data['data_samples'])
-    expected, _ = plain_routing(counter, image, size)
+    expected, _ = plain_routing(counter, image.double(), size)
     torch.testing.assert_close(predicted.pred_density.density[0], expected)
     assert predicted.pred_count == pytest.approx(expected.sum().item(), rel=1e-12)
 
@@ -191,7 +192,7 @@ POINTS = (20.0 * torch.rand(7, 2), torch.zeros(0, 2), torch.rand(2, 2), torch.ra
 
 def make_densities(seed=0):
     torch.manual_seed(seed)
-    scale = torch.tensor([0.2, 0.0, 0.1, 1.0]).view(4, 1, 1, 1)
+    scale = torch.tensor([0.2, 0.05, 0.1, 1.0]).view(4, 1, 1, 1)
     return [
         (scale * torch.rand(4, 1, 6, 7, dtype=torch.float64) * factor).requires_grad_()
         for factor in (0.5, 1, 2)
@@ -277,34 +278,39 @@ def test_weights_make_the_columns_equally_heavy():
     torch.testing.assert_close(loss.switch_loss(logits, best), expected, rtol=2e-3, atol=0)
 
 
+class RelativeCountLoss(DensityLoss):
+    """Squared relative error of the count."""
+
+    def batch_loss(self, density, points, stride, partition, sides):
+        count = density.new_tensor([len(each) for each in points])
+        return dict(loss_count=(density.sum((1, 2, 3)) / count - 1).square())
+
+
 def test_columns_specialise():
     """Densities that are a rate times the number of visible heads: dense patches hide a half.
 
-    One rate for all patches cannot fit both; in the second stage each column finds one kind.
+    One rate cannot fit all patches; in the second stage one column finds each kind.
     """
-    torch.manual_seed(0)
-    people = torch.cat([torch.randint(4, 12, (24,)), torch.randint(60, 100, (24,))])
-    visible = torch.where(people < 30, people, people / 2.0)
-    frames = [sample(torch.rand(n, 2) * 24) for n in people.tolist()]
-    maps = torch.stack([visible / 36] * 36, 1).view(-1, 1, 6, 6).double()
+    people = torch.tensor([4, 5, 8, 11, 60, 75, 80, 99])
+    visible = torch.where(people < 30, people, people / 2.0).double()
+    frames = [sample(torch.zeros(n, 2)) for n in people.tolist()]
 
-    def errors(stage, steps=300):
+    def train(stage, steps=40):
         rates = torch.tensor([1.2, 1.5, 1.8], dtype=torch.float64, requires_grad=True)
-        optimizer = torch.optim.SGD([rates], lr=2e-3)
-        loss = stage(dict(type='GaussianL2Loss', sigma=60.0, scale=1.0))
+        optimizer = torch.optim.SGD([rates], lr=0.8)
+        loss = stage(dict(type=RelativeCountLoss))
         for _ in range(steps):
             optimizer.zero_grad()
-            densities = [rate * maps for rate in rates]
+            densities = [(rate * visible).view(-1, 1, 1, 1) for rate in rates]
             sum(loss.loss(dict(densities=densities), frames, 4).values()).backward()
             optimizer.step()
-        counts = rates.detach() * visible[:, None]
-        return (counts - people[:, None]).abs().min(1).values.mean(), rates
+        rates = rates.detach()
+        return rates, (rates * visible[:, None] - people[:, None]).abs().min(1).values.mean()
 
-    together, _ = errors(SwitchPretrainLoss)
-    apart, rates = errors(SwitchDifferentialLoss)
-    assert apart < 0.2 * together
-    assert rates.min() == pytest.approx(1, abs=0.05)
-    assert rates.max() == pytest.approx(2, abs=0.05)
+    _, together = train(SwitchPretrainLoss)
+    rates, apart = train(SwitchDifferentialLoss)
+    assert apart < 0.01 * together
+    assert rates.tolist() == pytest.approx([1, 1.5, 2], abs=0.01)
 
 
 @pytest.mark.parametrize('epoch', [0, 1])
@@ -426,7 +432,7 @@ def test_what_is_wrong_is_named():
 def test_trains_on_real_images(data_root):
     cfg = Config.fromfile(CONFIGS / 'switch_cnn_sha_differential.py')
     cfg.train_dataloader.dataset = cfg.train_dataloader.dataset.dataset
-    start = dict(type='Kaiming', layer='Conv2d', mode='fan_in')
+    start = dict(_delete_=True, type='Kaiming', layer='Conv2d', mode='fan_in')
     small = dict(data_preprocessor=dict(std=[255.0]), backbone=dict(init_cfg=start))
-    _, losses, _ = train_steps(cfg, small, crop_size=128, steps=5, lr=1e-3)
+    _, losses, _ = train_steps(cfg, small, crop_size=64, steps=5, lr=1e-3)
     assert np.isfinite(losses).all() and losses[-1] < losses[0]

@@ -5,6 +5,7 @@ The program keeps each network in a pickle of its arrays, in the order of the la
 without running any code that a pickle may hold.
 """
 
+import codecs
 import pickle
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ class ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module in ('numpy.core.multiarray', 'numpy._core.multiarray') and name == '_reconstruct':
             return np.zeros(0).__reduce__()[0]  # type: ignore[misc]
+        if module == '_codecs' and name == 'encode':  # bytes, by Python 3
+            return codecs.encode
         if module == 'numpy' and name in ('ndarray', 'dtype'):
             return getattr(np, name)
         raise pickle.UnpicklingError(f'holds {module}.{name}, expected arrays only')

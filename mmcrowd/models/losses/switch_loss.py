@@ -200,7 +200,9 @@ class SwitchCoupledLoss(SwitchLoss):
         weight = self.seen.sum() / (len(self.seen) * self.seen)
         with torch.autocast(logits.device.type, enabled=False):
             logits = at_least_float32(logits)
-            return (weight.to(logits)[best] * F.cross_entropy(logits, best, reduction='none')).mean()
+            return (
+                weight.to(logits)[best] * F.cross_entropy(logits, best, reduction='none')
+            ).mean()
 
 
 def true_counts(data_samples: Sequence[CrowdDataSample]) -> list[int]:
