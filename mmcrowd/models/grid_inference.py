@@ -130,7 +130,7 @@ def _are_maps(maps: Any, cells: tuple[int, int]) -> bool:
     return isinstance(maps, Tensor) and maps.ndim == 4 and tuple(maps.shape[2:]) == cells
 
 
-def _empty(maps: Any, number: int, size: tuple[int, int]) -> Any:
+def _empty(maps: Any, number: int, size: Sequence[int]) -> Any:
     if isinstance(maps, list | tuple):
         return [_empty(each, number, size) for each in maps]
     return maps.new_zeros((number, maps.shape[1], *size))

@@ -1,5 +1,6 @@
 """Switch-CNN: network, routing, the three stages, weights of the published program."""
 
+import itertools
 import pickle
 from pathlib import Path
 
@@ -353,7 +354,7 @@ def published(tmp_path_factory):
             arrays[name] += [weight.astype('f4'), rng.normal(0, 0.1, c_out).astype('f4')]
     widths = (3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
     switch = arrays['deep_patch_classifier'] = []
-    for c_in, c_out in zip(widths[:-1], widths[1:], strict=True):
+    for c_in, c_out in itertools.pairwise(widths):
         weight = rng.standard_normal((c_out, c_in, 3, 3), np.float32)
         switch += [weight * (2 / (9 * c_in)) ** 0.5, np.full(c_out, 0.01, 'f4')]
     for c_in, c_out in ((512, 512), (512, 3)):

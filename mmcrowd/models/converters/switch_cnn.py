@@ -83,7 +83,7 @@ def convert(folder: str | Path) -> dict[str, torch.Tensor]:
         if len(found) != 1:
             names = [path.name for path in found]
             raise FileNotFoundError(f'{folder}: expected one file *{kernel}*.pkl, found {names}')
-        parts = {
+        parts: dict[str, Any] = {
             f'backbone.column{number}': getattr(backbone, f'column{number}'),
             f'head.predict{number}': getattr(head, f'predict{number}'),
         }

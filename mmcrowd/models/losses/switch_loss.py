@@ -172,6 +172,7 @@ class SwitchCoupledLoss(SwitchLoss):
         super().__init__(loss)
         check_at_least(self, 1, window=window, num_columns=num_columns)
         self.window = window
+        self.seen: Tensor
         self.register_buffer('seen', torch.ones(num_columns))
 
     def loss(
