@@ -6,12 +6,14 @@ from .backbones import (
     EfficientNetLite0,
     HRNetBilinear,
     Identity,
+    SwitchMCNN,
     VGGFeatures,
     VGGSideBranches,
 )
 from .core_inference import CoreInference
 from .counters import BaseCounter, DensityCounter, PointCounter, TwoStageCounter
 from .data_preprocessor import CrowdDataPreprocessor
+from .grid_inference import GridInference
 from .heads import (
     CLTRHead,
     D2CHead,
@@ -29,6 +31,7 @@ from .heads import (
     RAZHead,
     RegressionHead,
     STEERERHead,
+    SwitchHead,
     ZIPHead,
 )
 from .initializers import TorchDefaultInit
@@ -74,6 +77,9 @@ from .losses import (
     PMLKLLoss,
     PMLL2Loss,
     PMLLoss,
+    SwitchCoupledLoss,
+    SwitchDifferentialLoss,
+    SwitchPretrainLoss,
     TargetMapLoss,
     TopBayesianLoss,
     TopoCountLoss,
@@ -132,6 +138,7 @@ __all__ = [
     'GaussianL2Loss',
     'GaussianMSELoss',
     'GeneralizedLoss',
+    'GridInference',
     'GridWTALoss',
     'HRNetBilinear',
     'HungarianMatcher',
@@ -177,6 +184,11 @@ __all__ = [
     'SigmoidThreshold',
     'SlideInference',
     'SpatialEncoder',
+    'SwitchCoupledLoss',
+    'SwitchDifferentialLoss',
+    'SwitchHead',
+    'SwitchMCNN',
+    'SwitchPretrainLoss',
     'TargetMapLoss',
     'TileInference',
     'TopBayesianLoss',

@@ -3,6 +3,7 @@ from .efficientnet_lite import EfficientNetLite0
 from .hrnet import HRNetBilinear
 from .identity import Identity
 from .mcnn import MCNN
+from .switch_mcnn import SwitchMCNN
 from .vgg import VGGFeatures
 from .vgg_side_branches import VGGSideBranches
 
@@ -12,6 +13,7 @@ __all__ = [
     'EfficientNetLite0',
     'HRNetBilinear',
     'Identity',
+    'SwitchMCNN',
     'VGGFeatures',
     'VGGSideBranches',
 ]

@@ -47,8 +47,8 @@ class MCNN(BaseModule):
         self.column1, self.column2, self.column3 = (
             self._make_column(in_channels, *column, norm_cfg) for column in self.COLUMNS
         )
-        self.out_channels = (sum(widths[-1] for _, widths in self.COLUMNS),)
-        self.out_strides = (4,)
+        self.out_channels: tuple[int, ...] = (sum(widths[-1] for _, widths in self.COLUMNS),)
+        self.out_strides: tuple[int, ...] = (4,)
 
     @staticmethod
     def _make_column(
@@ -64,7 +64,7 @@ class MCNN(BaseModule):
         ]
         return nn.Sequential(convs[0], nn.MaxPool2d(2), convs[1], nn.MaxPool2d(2), *convs[2:])
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor]:
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Feature map.
 
         Args:

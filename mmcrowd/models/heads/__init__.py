@@ -13,6 +13,7 @@ from .point_head import PointHead
 from .raz_head import RAZHead
 from .regression_head import RegressionHead
 from .steerer_head import STEERERHead
+from .switch_head import SwitchHead
 from .zip_head import ZIPHead
 
 __all__ = [
@@ -32,5 +33,6 @@ __all__ = [
     'RAZHead',
     'RegressionHead',
     'STEERERHead',
+    'SwitchHead',
     'ZIPHead',
 ]

@@ -33,6 +33,13 @@ from .pml_loss import (
     pml_l2,
 )
 from .point_cases import PointCases
+from .switch_loss import (
+    SwitchCoupledLoss,
+    SwitchDifferentialLoss,
+    SwitchLoss,
+    SwitchPretrainLoss,
+    best_columns,
+)
 from .target_map_loss import TargetMapLoss
 from .top_bayesian_loss import TopBayesianLoss, top_bayesian_loss
 from .topo_count_loss import TopoCountLoss, critical_points, dice_loss
@@ -71,6 +78,10 @@ __all__ = [
     'PMLL2Loss',
     'PMLLoss',
     'PointCases',
+    'SwitchCoupledLoss',
+    'SwitchDifferentialLoss',
+    'SwitchLoss',
+    'SwitchPretrainLoss',
     'TargetMapLoss',
     'TopBayesianLoss',
     'TopoCountLoss',
@@ -78,6 +89,7 @@ __all__ = [
     'ZIPLoss',
     'adaptive_sigma',
     'bayesian_loss',
+    'best_columns',
     'characteristic_error',
     'chf_dense',
     'chf_moduli',
