@@ -96,6 +96,25 @@ class MapAndCounts(nn.Module):
         return dict(probability=probability, count=F.avg_pool2d(probability, 8) * 40)
 
 
+class Columns(nn.Module):
+    """Head: a density for each of three maps, and which of them counts the image."""
+
+    out_stride = 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.switch = nn.Linear(8, 3)
+
+    def forward(self, features: tuple[Tensor, ...]) -> dict:
+        densities = [(map_ + k).square().mean(1, keepdim=True) for k, map_ in enumerate(features)]
+        return dict(densities=densities, logits=self.switch(features[0].mean((2, 3))))
+
+
+def _switch(loss: str, epoch: int = 0) -> dict:
+    head = dict(type=Columns)
+    return _system('DensityCounter', head, dict(type=loss), (4, 4, 4)) | dict(epoch=epoch)
+
+
 def _density(loss: dict) -> dict:
     head = dict(type='DensityHead', in_channels=8, mid_channels=(), activation='softplus')
     model = dict(
@@ -186,6 +205,10 @@ CASES: dict[str, dict] = {name: _density(loss) for name, loss in LOSSES.items()}
         dict(type='TargetMapLoss', target='mask'),
         strides=(4,),
     ),
+    'switch_pretrain': _switch('SwitchPretrainLoss'),
+    'switch_differential': _switch('SwitchDifferentialLoss'),
+    'switch': _switch('SwitchCoupledLoss'),
+    'switched': _switch('SwitchCoupledLoss', epoch=1),
     'man': _system(
         'DensityCounter',
         dict(type='DensityHead', in_channels=8, mid_channels=(), out_stride=8),
@@ -245,7 +268,10 @@ def gradient_of(name: str, images: list[int], parallel: bool = False) -> dict[st
     """
     model = counter = build_counter(name)
     if parallel:
-        model = MMDistributedDataParallel(counter, device_ids=None, broadcast_buffers=False)
+        # A column that no image of a process is learnt by has no gradient there.
+        model = MMDistributedDataParallel(
+            counter, device_ids=None, broadcast_buffers=False, find_unused_parameters=True
+        )
     losses = model(*batch_of(name, images), mode='loss')
     sum(losses.values()).backward()
     return {name: p.grad for name, p in counter.named_parameters() if p.grad is not None}

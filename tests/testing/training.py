@@ -1,5 +1,7 @@
 """A few steps of training on real images."""
 
+import random
+
 import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
@@ -27,8 +29,9 @@ def train_steps(
         The counter, its loss in every step, and the batch as the pipeline gives it.
     """
     init_default_scope(cfg.default_scope)
-    torch.manual_seed(0)
+    random.seed(0)
     np.random.seed(0)
+    torch.manual_seed(0)
     merged = ConfigDict(Config._merge_a_into_b(model, cfg.model))
     counter = MODELS.build(merged).train()
     counter.init_weights()

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmengine.dist import all_reduce
 from mmengine.logging import MessageHub
 from torch import Tensor
 
@@ -197,7 +198,8 @@ class SwitchCoupledLoss(SwitchLoss):
             The mean over the patches.
         """
         new = best.bincount(minlength=len(self.seen))
-        self.seen.mul_((1 - 1 / self.window) ** len(best)).add_(new)
+        all_reduce(new)  # the patches of all processes
+        self.seen.mul_((1 - 1 / self.window) ** new.sum()).add_(new)
         weight = self.seen.sum() / (len(self.seen) * self.seen)
         with torch.autocast(logits.device.type, enabled=False):
             logits = at_least_float32(logits)
