@@ -109,6 +109,16 @@ class SwitchPretrainLoss(SwitchLoss):
     """First stage of Switch-CNN: every column learns from every patch, see :class:`SwitchLoss`.
 
     The columns share nothing, so this is as if each was trained by itself.
+
+    Examples:
+        >>> from mmengine.structures import InstanceData
+        >>> points = InstanceData(points=torch.full((1, 2), 8.0))
+        >>> sample = CrowdDataSample(gt_instances=points, metainfo=dict(img_shape=(16, 16)))
+        >>> ones = torch.ones(1, 1, 4, 4)
+        >>> outputs = dict(densities=[ones / 4, ones / 16, ones])
+        >>> loss = dict(type='GaussianL2Loss', sigma=4.0, scale=1.0)
+        >>> SwitchPretrainLoss(loss).loss(outputs, [sample], stride=4)
+        {'loss_density': tensor(14.71...)}
     """
 
     def loss(
@@ -125,6 +135,16 @@ class SwitchDifferentialLoss(SwitchLoss):
     """Second stage of Switch-CNN: each patch is learnt by the column that counts it best.
 
     See :class:`SwitchLoss`.
+
+    Examples:
+        >>> from mmengine.structures import InstanceData
+        >>> points = InstanceData(points=torch.full((1, 2), 8.0))
+        >>> sample = CrowdDataSample(gt_instances=points, metainfo=dict(img_shape=(16, 16)))
+        >>> ones = torch.ones(1, 1, 4, 4)
+        >>> outputs = dict(densities=[ones / 4, ones / 16, ones])
+        >>> loss = dict(type='GaussianL2Loss', sigma=4.0, scale=1.0)
+        >>> SwitchDifferentialLoss(loss).loss(outputs, [sample], stride=4)
+        {'loss_density': tensor(0.030...)}
     """
 
     def loss(
@@ -162,6 +182,15 @@ class SwitchCoupledLoss(SwitchLoss):
 
     Raises:
         ValueError: ``window`` or ``num_columns`` is below 1.
+
+    Examples:
+        >>> from mmengine.structures import InstanceData
+        >>> points = InstanceData(points=torch.full((1, 2), 8.0))
+        >>> sample = CrowdDataSample(gt_instances=points, metainfo=dict(img_shape=(16, 16)))
+        >>> ones = torch.ones(1, 1, 4, 4)
+        >>> outputs = dict(densities=[ones / 4, ones / 16, ones], logits=torch.zeros(1, 3))
+        >>> SwitchCoupledLoss().loss(outputs, [sample], stride=4)
+        {'loss_switch': tensor(0.732...)}
     """
 
     def __init__(
