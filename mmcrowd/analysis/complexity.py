@@ -36,7 +36,9 @@ def network_complexity(counter: BaseCounter, size: tuple[int, int], depth: int =
     Backbone, neck and head are counted, for one image: what ``mode='tensor'`` runs. Localizer and
     loss are no part of it, and an ``inference`` in tiles does more, for the halos. Operations are
     those of convolutions, linear layers, matrix products, normalisations, bilinear and nearest
-    upsampling; activations and sums are left out.
+    upsampling; activations and sums are left out. Where the work depends on the image, as in PET,
+    which decodes the queries of the regions that it chooses, it is that for a black image, and
+    varies with the weights.
 
     Args:
         counter: The counter; it is set to evaluation.

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmcrowd.analysis.complexity import network_complexity
 from mmcrowd.registry import MODELS
-from tests.testing.networks import COUNTERS
+from tests.testing.networks import COUNTERS, TRANSFORMERS
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +48,16 @@ def test_heads_of_several_outputs(name):
     assert found.parameters == sum(each.numel() for each in counter.parameters())
     for part in ('backbone', 'head'):
         assert f'|  {part}' in found.table
+
+
+@pytest.mark.parametrize('name', ['pet', 'cltr'])
+def test_attention(name):
+    counter = MODELS.build(TRANSFORMERS[name]).eval()
+    images = counter.data_preprocessor(dict(inputs=[torch.zeros(3, 256, 256)]))['inputs']
+    found = network_complexity(counter, (256, 256))
+    with FlopCounterMode(display=False) as mode:
+        counter(images)
+    assert found.flops == pytest.approx(mode.get_total_flops() / 2, rel=0.05)
 
 
 class Masked(BaseModule):

@@ -201,14 +201,16 @@ class PETHead(BaseModule):
         query_padding = to_windows(padded_cells(padding_mask, size)[:, None], grid.window)[..., 0]
         is_padding = memory_padding.all(1)
         region_of_query = _enlarge(region, size)
-        chosen = to_windows(region_of_query[:, None], grid.window)[:, 0, 0] > 0.5
-        chosen = (chosen | self.training) & ~is_padding
+        chosen = ~is_padding
+        if not self.training:
+            region_of_window = to_windows(region_of_query[:, None], grid.window)[:, 0, 0]
+            chosen = chosen & (region_of_window > 0.5)
 
         tokens = [to_windows(maps, grid.window) for maps in (features, encoding)]
         seen = [to_windows(maps, grid.memory_window) for maps in (memory, position)]
         # Queries that none looks at.
-        unseen = usable_mask(query_padding & (not self.keep_padding))
-        inputs = [*tokens, *seen, unseen, usable_mask(memory_padding)]
+        unseen = torch.zeros_like(query_padding) if self.keep_padding else query_padding
+        inputs = [*tokens, *seen, usable_mask(unseen), usable_mask(memory_padding)]
         if self.training:
             # All windows, whatever they hold: the host need not wait to know which.
             decoded = self._decode(*inputs)
