@@ -1,12 +1,14 @@
 """``mmcrowd export``: a model for ONNX Runtime or ``torch.export``, checked."""
 
 import argparse
+import tempfile
 from pathlib import Path
 
 from mmcrowd.apis import CrowdInferencer
 from mmcrowd.apis.agreement import compare, require_agreement
 from mmcrowd.apis.export import export_onnx, export_program
 from mmcrowd.apis.quantization import calibration_crops, quantize_onnx
+from mmcrowd.fileio.files import write_atomic
 from mmcrowd.models.localizers.local_maximum import THRESHOLDS
 
 from .arguments import add_model
@@ -50,13 +52,15 @@ def run(args: argparse.Namespace) -> None:
     inferencer = CrowdInferencer(args.model, args.weights, device='cpu', show_progress=False)
     counter, entry = inferencer.model, inferencer.weights_entry
     name = inferencer.weights_name if entry is None else entry.name
-    if path.suffix == '.pt2':
-        export_program(counter, path, name, args.peaks)
-    else:
-        export_onnx(counter, path, name, args.peaks)
-    agreement = compare(counter, path)
+    write = export_program if path.suffix == '.pt2' else export_onnx
+    # A file that does not answer as its model is never seen under its name.
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder, path.name)
+        write(counter, draft, name, args.peaks)
+        agreement = compare(counter, draft)
+        require_agreement(agreement, path)
+        write_atomic(path, draft.read_bytes())
     print(f'{path}: {size(path)}; {agreement}')
-    require_agreement(agreement, path)
     if args.int8:
         quantized = path.with_name(f'{path.stem}_int8.onnx')
         crops = calibration_crops(args.int8, args.crops, args.crop_size)

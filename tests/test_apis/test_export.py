@@ -261,6 +261,16 @@ def test_a_program_of_torch_export(counter, folder):
     require_agreement(compare(counter, path, [drawn(45, 70)]), path)
 
 
+def test_a_file_that_answers_otherwise_is_not_written(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr('mmcrowd.apis.agreement.COUNT_TOLERANCE', -1.0)
+    path = tmp_path / 'counter.pt2'
+    path.write_bytes(b'before')
+    with pytest.raises(ValueError, match=r'counter\.pt2: not the answers of the counter'):
+        command(path, '--model', folder / 'config.py', '--weights', folder / 'counter.pth')
+    assert [each.name for each in tmp_path.iterdir()] == ['counter.pt2']
+    assert path.read_bytes() == b'before'
+
+
 def test_a_counter_runs_an_exported_network(counter, plain, tmp_path):
     with DefaultScope.overwrite_default_scope('mmcrowd'):
         inference = dict(type='OnnxInference', path=str(plain), threads=1)
