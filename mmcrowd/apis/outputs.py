@@ -3,7 +3,7 @@
 import csv
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -15,14 +15,15 @@ from mmcrowd.evaluation.formats import nwpu
 from mmcrowd.fileio.files import file_name, printable, write_atomic
 
 FORMATS = ('json', 'csv', 'nwpu')
-COLUMNS = ('name', 'img_path', 'width', 'height', 'count', 'points', 'notes')
+COLUMNS = ('name', 'img_path', 'width', 'height', 'count', 'points', 'notes', 'zones')
 
 
 class PredictionWriter:
     """Write predictions to a folder as they come, in constant memory.
 
     - ``'json'``: a file ``NAME.json`` for each image, the whole prediction.
-    - ``'csv'``: ``counts.csv``, a row for each image: count, number of points, notes.
+    - ``'csv'``: ``counts.csv``, a row for each image: count, number of points, notes, and the
+      zones of its prediction as JSON.
     - ``'nwpu'``: ``count.txt`` and ``loc.txt`` as the NWPU-Crowd benchmark takes them. The ids are
       the names as :func:`~mmcrowd.fileio.files.file_name` writes them.
 
@@ -95,7 +96,15 @@ def csv_row(prediction: dict[str, Any]) -> list[Any]:
         prediction['count'],
         len(prediction['points']),
         printable('; '.join(prediction['notes'])),
+        zones_text(prediction),
     ]
+
+
+def zones_text(prediction: Mapping[str, Any]) -> str:
+    """The zones of a prediction as JSON in one cell of a table; empty without zones."""
+    if 'zones' not in prediction:
+        return ''
+    return printable(json.dumps(prediction['zones'], ensure_ascii=False))
 
 
 def output_path(folder: str | os.PathLike | None, name: str, ending: str) -> Path:

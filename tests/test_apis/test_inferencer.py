@@ -72,6 +72,9 @@ def test_zones(counter, photo, tmp_path):
     assert (left['name'], right['name']) == ('left', 'right')
     assert left['count'] + right['count'] == pytest.approx(prediction['count'], abs=1e-6)
     assert left['num_points'] + right['num_points'] == len(prediction['points'])
+    counter(photo, zones=halves, pred_out_dir=tmp_path, pred_formats='csv')
+    (row,) = csv.DictReader((tmp_path / 'counts.csv').open(encoding='utf-8'))
+    assert json.loads(row['zones']) == prediction['zones']
     path = tmp_path / 'zones.json'
     path.write_text(json.dumps(halves))
     assert counter(photo, zones=path)['predictions'][0]['zones'] == prediction['zones']

@@ -63,7 +63,7 @@ def test_count_prints_json_or_csv(mmcrowd, photo, tmp_path):
     predictions = [json.loads(line) for line in lines]
     assert [p['name'] for p in predictions] == ['photo', 'second']
     header, *rows = mmcrowd('count', f'{tmp_path}/*.png', '--csv').splitlines()
-    assert header == 'name,img_path,width,height,count,points,notes'
+    assert header == 'name,img_path,width,height,count,points,notes,zones'
     assert [row.split(',')[4] for row in rows] == [str(p['count']) for p in predictions]
 
 

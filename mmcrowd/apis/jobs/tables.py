@@ -9,13 +9,17 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from mmcrowd.apis.outputs import zones_text
 from mmcrowd.fileio.files import printable, write_atomic
 
 from .keys import KeySet
 from .parts import ERRORS, RECORDS, SUCCESS, finished_count, records_of
 
 FORMATS = ('csv', 'parquet')
-COLUMNS = ('path', 'member', 'size', 'mtime_ns', 'width', 'height', 'count', 'points', 'notes')
+COLUMNS = (
+    *('path', 'member', 'size', 'mtime_ns', 'width', 'height'),
+    *('count', 'points', 'notes', 'zones'),
+)
 _ROWS = 5_000  # of a Parquet file that are in memory
 
 
@@ -25,7 +29,8 @@ def write_tables(
     """Write what all shards have counted as ``counts.csv`` and ``counts.parquet``.
 
     Each file appears whole, or not at all; then ``_SUCCESS`` appears, with the summary as JSON. A
-    shard that starts again removes it. The CSV has the number of points, Parquet their places.
+    shard that starts again removes it. The CSV has the number of points, Parquet their
+    places; the zones are JSON in both.
 
     An image that was counted twice, by shards that could not see each other's locks, is in the
     table once. An image that was changed and counted again is in it twice, with two times of
@@ -117,7 +122,9 @@ def _csv_writer(folder: Path):
 
         def write(record: dict[str, Any]) -> None:
             number = len(record['points']) if 'points' in record else None
-            row = dict(record, points=number, notes='; '.join(record['notes']))
+            row = dict(
+                record, points=number, notes='; '.join(record['notes']), zones=zones_text(record)
+            )
             values = (row[name] for name in COLUMNS)
             table.writerow([printable(v) if isinstance(v, str) else v for v in values])
 
@@ -171,7 +178,7 @@ def _parquet_row(record: dict[str, Any]) -> dict[str, Any]:
     if 'points' in record:
         pairs = zip(record['points'], record['scores'], strict=True)
         points = [dict(x=x, y=y, score=score) for (x, y), score in pairs]
-    zones = json.dumps(record['zones'], ensure_ascii=False) if 'zones' in record else None
+    zones = zones_text(record) or None
     texts = {key: printable(v) for key, v in record.items() if isinstance(v, str)}
     return dict(record, points=points, zones=zones) | texts
 

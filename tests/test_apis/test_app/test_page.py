@@ -1,5 +1,6 @@
 """The page of ``mmcrowd app`` in a browser, with the default model."""
 
+import csv
 import json
 import os
 import re
@@ -220,7 +221,10 @@ def test_several_pictures(visitor, photos, truth):
     assert visitor.text('.total') == shown(sum(expected))
     _, content = visitor.save('csv')
     lines = content.decode().splitlines()
-    assert lines[0].startswith('name,img_path,width,height,count,points,notes')
+    assert lines[0].startswith('name,img_path,width,height,count,points,notes,zones')
+    gate, *others = csv.DictReader(lines)
+    assert [zone['name'] for zone in json.loads(gate['zones'])] == ['Left half']
+    assert [row['zones'] for row in others] == ['', '']
     assert [line.split(',')[0] for line in lines[1:]] == names
     assert [float(line.split(',')[4]) for line in lines[1:]] == expected
 

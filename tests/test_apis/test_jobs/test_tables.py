@@ -47,9 +47,10 @@ def test_csv(job):
     assert write_tables(job, ['csv']) == EXPECTED
     assert json.loads((job / '_SUCCESS').read_text()) == EXPECTED
     header, *rows = csv.reader((job / 'counts.csv').open(encoding='utf-8', newline=''))
-    assert ','.join(header) == 'path,member,size,mtime_ns,width,height,count,points,notes'
+    assert ','.join(header) == 'path,member,size,mtime_ns,width,height,count,points,notes,zones'
     assert [row[0] for row in rows] == ['0.jpg', 'a,"b"\\udce9.jpg', '5.jpg', '6.jpg', 'x']
-    assert rows[1][2:] == ['3', str(10**18 + 3), '4', '3', '0.75', '0', 'one; two']
+    assert rows[1][2:9] == ['3', str(10**18 + 3), '4', '3', '0.75', '0', 'one; two']
+    assert json.loads(rows[1][9]) == [dict(name='é', count=1.0)] and rows[0][9] == ''
     assert rows[3][1:4] == ['m.png', '6', '']
     assert not list(job.glob('*.partial'))
 
