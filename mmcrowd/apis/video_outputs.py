@@ -35,7 +35,8 @@ class VideoWriter:
       of each zone with the count in it; and, if the ground is known, ``NAME per m2``.
     - ``NAME.mp4``: the frames with densities, points, zones, count and time drawn in; they follow
       each other as the samples do. While it grows it is ``NAME.mp4.partial``.
-    - ``NAME.png``: the table as a graph, drawn at the end.
+    - ``NAME.png``: the table as a graph, drawn at the end, when its numbers, 8 bytes each, are read
+      once.
 
     Leaving the context finishes all of them, whatever it is left for.
 
@@ -133,17 +134,20 @@ class VideoWriter:
         self.paths.append(self._encoder.path)
 
     def _draw(self) -> None:
-        """The graph, from the table, so that nothing has to be remembered."""
+        """The graph, from the table: until then nothing is remembered, and then numbers only."""
         path = self._path('.csv')
-        with path.open(encoding='utf-8', newline='') as file:
-            names, *rows = csv.reader(file)
-        if not rows:
-            return
+        names = self._columns
         count = names.index('count')
         has_area = self._zones is not None and self._zones.ground is not None
         # Each zone has a second column then, which is no count.
         shown = [count, *range(count + 1, len(names), 2 if has_area else 1)]
-        values = np.array([[row[0], *(row[n] for n in shown)] for row in rows], np.float64)
+        with path.open(encoding='utf-8', newline='') as file:
+            rows = csv.reader(file)
+            next(rows)
+            numbers = (tuple(float(row[n]) for n in (0, *shown)) for row in rows)
+            values = np.fromiter(numbers, np.dtype((np.float64, 1 + len(shown))))
+        if not len(values):
+            return
         series = {names[n]: values[:, k] for k, n in enumerate(shown, 1)}
         draw_time_series(values[:, 0], series, self._path('.png'), self._name)
         self.paths.append(self._path('.png'))
