@@ -26,7 +26,8 @@ def run(main: Callable[[], None]) -> None:
     The sentence goes to stderr, and the exit status is 1. Any other error keeps its traceback, and
     all of them do in Python's development mode: ``python -X dev tools/train.py ...``. An error that
     is raised in a worker process of a data loader ends it alike. Where the reader of stdout has
-    gone, the status is 1 without a word.
+    gone, the status is 1 without a word. Ctrl-C is no error: the process ends by the signal, as a
+    shell expects of it, with a word and without a traceback.
 
     Args:
         main: Function of the tool's script.
@@ -38,6 +39,10 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
         print(end='', flush=True)
+    except KeyboardInterrupt:
+        if not sys.flags.dev_mode:
+            sys.excepthook = lambda *_: print(f'{_name()}: stopped by Ctrl-C', file=sys.stderr)
+        raise
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _has_no_reader(sys.stdout):
             # `| head` has seen enough. The rest goes nowhere, or Python would complain at its end.
@@ -49,10 +54,14 @@ def run(main: Callable[[], None]) -> None:
         on_purpose = is_own and line.startswith('raise')
         if sys.flags.dev_mode or not (on_purpose or _is_about_given_file(error)):
             raise
-        script = Path(sys.argv[0])
-        # That of `python -m PACKAGE` is called __main__.py.
-        name = script.parent.name if script.stem == '__main__' else script.name
-        sys.exit(f'{name}: error: {message}')
+        sys.exit(f'{_name()}: error: {message}')
+
+
+def _name() -> str:
+    """Of the program that runs."""
+    script = Path(sys.argv[0])
+    # That of `python -m PACKAGE` is called __main__.py.
+    return script.parent.name if script.stem == '__main__' else script.name
 
 
 def _has_no_reader(stream: TextIO) -> bool:

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import signal
 import subprocess
 import sys
 from functools import partial
@@ -45,6 +46,28 @@ def test_the_name_of_a_package(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, 'argv', ['folder/mmcrowd/__main__.py'])
     with pytest.raises(SystemExit, match='^mmcrowd: error: '):
         command_line.run(lambda: read_json(tmp_path / 'a.json'))
+
+
+@pytest.mark.skipif(os.name == 'nt', reason='signals as on POSIX systems')
+@pytest.mark.parametrize('as_module', [False, True])
+def test_ctrl_c(as_module, tmp_path):
+    """No traceback, and the shell sees that it was the signal."""
+    (tmp_path / 'waiting.py').write_text(
+        'import sys, time\n'
+        'from mmcrowd import command_line\n'
+        'def main():\n    print(1, flush=True)\n    time.sleep(100)\n'
+        "if __name__ == '__main__':\n    command_line.run(main)\n"
+    )
+    words = ['-m', 'waiting'] if as_module else [str(tmp_path / 'waiting.py')]
+    pipe = subprocess.PIPE
+    environment = dict(os.environ, PYTHONPATH=f'{TOOLS.parent}{os.pathsep}{tmp_path}')
+    with subprocess.Popen(
+        [sys.executable, *words], stdout=pipe, stderr=pipe, env=environment
+    ) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read().decode() == 'waiting.py: stopped by Ctrl-C\n'
+    assert process.returncode == -signal.SIGINT
 
 
 @pytest.mark.parametrize('lines', [1, 10_000])
