@@ -20,7 +20,7 @@ from mmengine.structures import InstanceData
 from mmcrowd.datasets.transforms import LoadCrowdImage, PackCrowdInputs
 from mmcrowd.datasets.wrappers import unwrap
 from mmcrowd.engine.config import no_notices, read_config, without_pretraining
-from mmcrowd.fileio.bands import ImageBands, open_bands
+from mmcrowd.fileio.bands import DamagedBandError, ImageBands, open_bands
 from mmcrowd.fileio.checkpoints import (
     download_checkpoint,
     parameters_of,
@@ -250,23 +250,35 @@ class CrowdInferencer(BaseInferencer):
             writer,
             return_datasamples,
             _zones(post.get('zones')),
+            pre.get('on_error', 'raise'),
         )
         total = number_of_photos(inputs)
         return track(results, total) if self.show_progress and total != 1 else results
 
-    def _run(self, batches, forward, visualize, writer, return_datasamples, zones):
+    def _run(self, batches, forward, visualize, writer, return_datasamples, zones, on_error):
         with writer:
             for batch in batches:
-                for loaded, sample in self._predict(batch, forward):
+                for loaded, sample in self._predict(batch, forward, on_error):
                     pictures = self.visualize([loaded], [sample], **visualize)
                     sample = self._finish(loaded, sample, zones)
                     yield self.postprocess([sample], pictures, return_datasamples, writer=writer)
                 # No pixels are kept while the next batch is read.
-                del batch, loaded
+                batch = loaded = None
 
-    def _predict(self, batch, forward):
-        data = self.collate_fn([loaded.packed for loaded in batch])
-        yield from zip(batch, self.forward(data, **forward), strict=True)
+    def _predict(self, batch, forward, on_error):
+        while batch:
+            data = self.collate_fn([loaded.packed for loaded in batch])
+            try:
+                samples = self.forward(data, **forward)
+            except DamagedBandError as error:  # of a file that is read while it is counted
+                if on_error == 'raise':
+                    raise
+                (damaged,) = (loaded.photo for loaded in batch if loaded.img is error.image)
+                self._leave_out(damaged.name, damaged.path, error)
+                batch = [loaded for loaded in batch if loaded.img is not error.image]
+                continue
+            yield from zip(batch, samples, strict=True)
+            return
 
     def preprocess(  # type: ignore[override]
         self,

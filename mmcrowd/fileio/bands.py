@@ -61,6 +61,18 @@ def open_bands(path: str | Path, least: int, most: int) -> 'ImageBands | None':
     return ImageBands(path) if (pages, orientation) == (1, 1) else None
 
 
+class DamagedBandError(ValueError):
+    """A band of an image file cannot be read, which shows when it is asked for.
+
+    Attributes:
+        image: The image.
+    """
+
+    def __init__(self, image: 'ImageBands', reason: object):
+        super().__init__(f'{image.path}: not a readable image ({reason})')
+        self.image = image
+
+
 class ImageBands:
     """An image file of which a band of rows is in memory, in its full width.
 
@@ -103,7 +115,7 @@ class ImageBands:
             ``(h, w, 3)`` uint8 BGR, a copy.
 
         Raises:
-            ValueError: The file is damaged.
+            DamagedBandError: The file is damaged.
         """
         top, bottom, _ = rows.indices(self.shape[0])
         if top < self._first:
@@ -136,7 +148,7 @@ class ImageBands:
         try:
             buffer = self._region.fetch(0, top, width, height)
         except pyvips.Error as error:
-            raise ValueError(f'{self.path}: not a readable image ({error})') from error
+            raise DamagedBandError(self, error) from error
         return _bgr(buffer, self._image, height)
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:

@@ -129,6 +129,33 @@ def test_the_smallest_photos(counter, photo, size):
     assert 0 <= prediction['count'] < 5
 
 
+@pytest.mark.parametrize('batch_size', [1, 2])
+def test_a_file_whose_damage_shows_while_it_is_counted(
+    counter, photo, tmp_path, monkeypatch, batch_size
+):
+    pytest.importorskip('pyvips')
+    large = np.tile(photo, (2, 2, 1))
+    paths = [tmp_path / f'{name}.tif' for name in 'abc']
+    for path in paths:
+        Image.fromarray(large).save(path)
+    content = paths[1].read_bytes()
+    paths[1].write_bytes(content[: len(content) - large.size // 2])
+    for name, value in dict(min_pixels=0, crop_size=(96, 96), halo=32).items():
+        monkeypatch.setattr(counter.model.inference, name, value)
+    monkeypatch.setattr(counter.model, 'localizer', LocalMaximum())
+    monkeypatch.setattr(inferencer, 'MAX_PIXELS', 192 * 160 - 1)
+    with pytest.raises(ValueError, match=r'b\.tif: not a readable image'):
+        counter(paths, batch_size=batch_size)
+    with pytest.warns(UserWarning, match='1 images could not be read'):
+        answer = counter(paths, batch_size=batch_size, on_error='skip')
+    assert [each['name'] for each in answer['predictions']] == ['a', 'c']
+    (error,) = answer['errors']
+    assert error['name'] == 'b' and error['img_path'] == str(paths[1])
+    assert 'not a readable image' in error['error']
+    with pytest.warns(UserWarning, match='1 images could not be read'):
+        assert counter(paths[1:2], on_error='skip')['predictions'] == []
+
+
 def test_a_file_that_is_read_in_bands_counts_as_the_whole(counter, photo, tmp_path, monkeypatch):
     pytest.importorskip('pyvips')
     path = tmp_path / 'photo.jpg'
