@@ -20,7 +20,9 @@ class CrowdVisualizationHook(Hook):
     Validation draws the same images every time, filed under the epoch (or iteration), so that one
     can watch the density sharpen. The picture shown is the network's own input, ``data_batch
     ['inputs']`` without its padding: it is there for every dataset, rendered ones too, is not
-    decoded a second time, and truth and density lie in its frame.
+    decoded a second time, and truth and density lie in its frame. A picture of a validation that
+    cannot be written, since the disk is full for example, is one error in the log, and the training
+    goes on; that of a test is an error.
 
     Args:
         enable: Whether to draw at all. Defaults to False.
@@ -67,6 +69,7 @@ class CrowdVisualizationHook(Hook):
         self.show = show
         self.wait_time = wait_time
         self._num_seen = 0
+        self._is_told = False
 
     def before_run(self, runner: Runner) -> None:
         if self.enable and not isinstance(runner.visualizer, CrowdVisualizer):
@@ -87,7 +90,12 @@ class CrowdVisualizationHook(Hook):
         # Not runner.train_loop, which would build the training dataset where there is no training.
         loop = runner._train_loop
         step = getattr(loop, 'iter' if isinstance(loop, IterBasedTrainLoop) else 'epoch', 0)
-        self._draw_batch(runner, data_batch, outputs, 'val', step)
+        try:
+            self._draw_batch(runner, data_batch, outputs, 'val', step)
+        except OSError as error:
+            if not self._is_told:
+                runner.logger.error(f'pictures could not be written ({error}); the training goes on')
+            self._is_told = True
 
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[CrowdDataSample]

@@ -1,3 +1,4 @@
+import errno
 from types import SimpleNamespace
 
 import cv2
@@ -96,6 +97,24 @@ def test_out_dir_and_limit(tmp_path):
     assert names(tmp_path) == names(out_dir) == [f'val_IMG_{i}_0.png' for i in range(3)]
     # Validation alone must not have built the training loop.
     assert isinstance(runner._train_loop, dict)
+
+
+def test_pictures_that_cannot_be_written(tmp_path, monkeypatch):
+    """As on a disk that is full, told once; but a test is there for its pictures."""
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(visualizer_module.mmcv, 'imwrite', full)
+    runner = make_runner(tmp_path, enable=True, interval=2, out_dir=str(tmp_path / 'out'))
+    told = []
+    monkeypatch.setattr(runner.logger, 'error', told.append)
+    runner.train()
+    assert runner.epoch == 2
+    (line,) = told
+    assert 'No space left' in line and line.endswith('the training goes on')
+    with pytest.raises(OSError, match='No space left'):
+        runner.test()
 
 
 def test_disabled_by_default(tmp_path):
