@@ -46,7 +46,9 @@ CANDIDATES: tuple[dict, ...] = (
     ),
     dict(
         type='BoxNMS',
-        grid=dict(sizes=(8.0, 12.0, 16.0, 24.0), threshold=(0.02, 0.03, 0.05, 0.07, 0.1)),
+        grid=dict(
+            sizes=(8.0, 12.0, 16.0, 24.0), threshold=(0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3)
+        ),
     ),
     dict(type='CountGuidedPeaks', grid=dict(cell=(8, 16, 32, 64))),
     dict(type='OTMinimization'),
