@@ -7,8 +7,14 @@ model = dict(
         type='SpatialEncoder',
         in_channels=40,
         mid_channels=(96, 96, 96, 64, 48, 32),
-        # At these widths the published start, 0.01, leaves nothing of the features.
-        init_cfg=dict(type='Kaiming', layer='Conv2d', mode='fan_in'),
+        # At these widths the published start, 0.01, leaves nothing of the features. The sweeps keep
+        # it: they add up over 64 cells, and a larger start grows beyond all bounds.
+        init_cfg=dict(
+            type='Kaiming',
+            layer='Conv2d',
+            mode='fan_in',
+            override=[dict(type='Normal', name=name, std=0.01) for name in ('rows', 'columns')],
+        ),
     ),
     head=dict(
         type='PerPixelHead',
