@@ -10,10 +10,15 @@ model = dict(
         mid_channels=(96, 48),
         in_stride=16,
         out_stride=16,
+        # Without it the Bayesian loss takes all density away before the tokens differ.
+        norm_cfg=dict(type='BN'),
         activation='softplus',
     ),
     loss=dict(type='LocalAttentionLoss', loss=dict(type='TopBayesianLoss')),
 )
+
+# At the rate of the others all tokens of the encoder become alike.
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(neck=dict(lr_mult=0.2))))
 
 load, crop, *rest = _base_.train_pipeline
 train_dataloader = dict(dataset=dict(pipeline=[load, dict(crop, type='VisibleCrop'), *rest]))

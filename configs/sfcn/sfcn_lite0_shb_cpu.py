@@ -21,8 +21,19 @@ model = dict(
         in_channels=32,
         in_stride=8,
         out_stride=1,
-        # Above zero everywhere, or the ReLU at the end may be dead from the start.
+        # At rates for a few hundred steps a ReLU at the end is soon dead.
+        activation='none',
         init_cfg=dict(type='Normal', layer='Conv2d', std=0.001, bias=0.01),
     ),
     loss=dict(type='GaussianMSELoss'),
+)
+optim_wrapper = dict(
+    paramwise_cfg=dict(
+        custom_keys={
+            'neck': dict(lr_mult=0.2),
+            'neck.rows': dict(lr_mult=0.02),
+            'neck.columns': dict(lr_mult=0.02),
+            'head': dict(lr_mult=0.2),
+        }
+    )
 )
