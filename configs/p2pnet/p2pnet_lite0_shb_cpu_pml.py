@@ -10,6 +10,8 @@ model = dict(
         mid_channels=(96, 96),
         in_stride=8,
         out_stride=4,
+        # Without it PML takes all density away before the features say where nobody is.
+        norm_cfg=dict(type='BN'),
     ),
     loss=dict(_base_.loss, _delete_=True),
 )
