@@ -14,8 +14,8 @@ model = dict(
         norm_cfg=dict(type='BN'),
         activation='softplus',
     ),
-    # Added up over 256 tokens and 2 layers, the published 0.1 makes all tokens alike.
-    loss=dict(type='LocalAttentionLoss', loss=dict(type='TopBayesianLoss'), weight=0.01),
+    # Added up over the tokens of 512 px and the layers, the published 1.0 makes all tokens alike.
+    loss=dict(type='LocalAttentionLoss', loss=dict(type='TopBayesianLoss'), weight=0.1),
 )
 
 # At the rate of the others all tokens of the encoder become alike.
