@@ -94,7 +94,9 @@ class CrowdVisualizationHook(Hook):
             self._draw_batch(runner, data_batch, outputs, 'val', step)
         except OSError as error:
             if not self._is_told:
-                runner.logger.error(f'pictures could not be written ({error}); the training goes on')
+                runner.logger.error(
+                    f'pictures could not be written ({error}); the training goes on'
+                )
             self._is_told = True
 
     def after_test_iter(

@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 
 import torch
+from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from torch import nn
 from torch.nn import functional as F
@@ -24,6 +25,7 @@ class EBCHead(BaseModule):
         in_channels: Channels of the features. Defaults to 512.
         mid_channels: Channels of the 3x3 convolutions. Defaults to (256, 128).
         out_stride: Side of a block in input pixels, half the stride of the features. Defaults to 8.
+        norm_cfg: Normalisation behind the 3x3 convolutions. Defaults to None, as published.
         init_cfg: Defaults to Kaiming by the outputs of each convolution, as published.
 
     Attributes:
@@ -41,6 +43,7 @@ class EBCHead(BaseModule):
         in_channels: int = 512,
         mid_channels: Sequence[int] = (256, 128),
         out_stride: int = 8,
+        norm_cfg: dict | None = None,
         init_cfg=dict(type='Kaiming', layer='Conv2d', mode='fan_out'),  # noqa: B006
     ):
         super().__init__(init_cfg)
@@ -55,6 +58,10 @@ class EBCHead(BaseModule):
         self.convs = nn.ModuleList(
             nn.Conv2d(c_in, c_out, 3, padding=1)
             for c_in, c_out in zip(channels[:-1], mid_channels, strict=True)
+        )
+        self.norms = nn.ModuleList(
+            nn.Identity() if norm_cfg is None else build_norm_layer(norm_cfg, width)[1]
+            for width in mid_channels
         )
         self.predict = nn.Conv2d(channels[-1], len(centres), 1)
         values = torch.tensor(centres, dtype=torch.float32)
@@ -74,8 +81,8 @@ class EBCHead(BaseModule):
         if not isinstance(features, torch.Tensor):
             features = features[0]
         x = F.interpolate(features, scale_factor=2, mode='bilinear', align_corners=False)
-        for conv in self.convs:
-            x = F.relu(conv(x))
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = F.relu(norm(conv(x)))
         logits = at_least_float32(self.predict(x))
         with torch.autocast(logits.device.type, enabled=False):
             centres = self.bin_centres.to(logits.dtype).view(-1, 1, 1)

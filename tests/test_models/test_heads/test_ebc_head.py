@@ -25,6 +25,20 @@ def test_precision_and_levels():
     assert {value.dtype for value in head.double()(features.double()).values()} == {torch.float64}
 
 
+def test_normalisation():
+    """Between each 3x3 convolution and its ReLU; none is in a published checkpoint."""
+    head = EBCHead([0, 1, 2], in_channels=2, mid_channels=(3, 4), norm_cfg=dict(type='BN'))
+    assert [norm.num_features for norm in head.norms] == [3, 4]
+    assert not [key for key in EBCHead([0, 1]).state_dict() if key.startswith('norms')]
+    seen = []
+    head.predict.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    for shift in (0.0, 100.0):
+        for conv in head.convs:
+            conv.bias.data.fill_(shift)
+        head.train()(torch.ones(1, 2, 4, 4).cumsum(2))
+    torch.testing.assert_close(*seen, atol=1e-3, rtol=1e-3)  # what all cells have is taken away
+
+
 @pytest.mark.parametrize('centres', [[], [0.0], [1.0, 2.0], [0.0, 3.0, 3.0]])
 def test_wrong_centres(centres):
     with pytest.raises(ValueError, match='bin_centres must be 0 and ascend'):
