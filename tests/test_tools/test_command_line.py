@@ -53,8 +53,10 @@ def test_the_name_of_a_package(monkeypatch, tmp_path):
 def test_ctrl_c(as_module, tmp_path):
     """No traceback, and the shell sees that it was the signal."""
     (tmp_path / 'waiting.py').write_text(
-        'import sys, time\n'
+        'import signal, time\n'
         'from mmcrowd import command_line\n'
+        # As in a terminal; what a script starts in the background ignores it.
+        'signal.signal(signal.SIGINT, signal.default_int_handler)\n'
         'def main():\n    print(1, flush=True)\n    time.sleep(100)\n'
         "if __name__ == '__main__':\n    command_line.run(main)\n"
     )
