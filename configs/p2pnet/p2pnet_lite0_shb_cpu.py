@@ -10,6 +10,12 @@ model = dict(
         upsample='nearest',
         act_cfg=None,
     ),
-    head=dict(type='PointHead', in_channels=96, mid_channels=(96, 96), reference_shift=0.5),
+    head=dict(
+        type='PointHead',
+        in_channels=96,
+        mid_channels=(96, 96),
+        reference_shift=0.5,
+        norm_cfg=dict(type='BN'),
+    ),
     loss=dict(type='P2PLoss'),
 )

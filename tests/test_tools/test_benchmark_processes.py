@@ -3,7 +3,7 @@ from mmcrowd.analysis.benchmarks import processes
 
 def test_table(load_tool, capsys):
     load_tool('benchmarks/processes.py').main(
-        ['mmcrowd::pml_mcnn_shb', '--size', '32', '--points', '3', '--steps', '1', '--rounds', '2']
+        ['mmcrowd::pml_mcnn_shb', '--size', '32', '--steps', '1', '--rounds', '2']
     )
     head, one, two, ratio = capsys.readouterr().out.splitlines()[-4:]
     assert head == 'mmcrowd::pml_mcnn_shb: 1 x 32 x 32, fp32'

@@ -2,7 +2,7 @@
 
 One process builds the model of a config twice, in float32 with contiguous memory and with
 ``precision='bf16'`` (autocast, channels-last), and runs their steps in turn: forward, loss,
-backward and optimizer, on the same random images and points. ::
+backward and optimizer, on the same drawn crowds. ::
 
     python tools/analysis_tools/benchmark_train_step.py configs/pml_vgg19_shb.py
 """
@@ -24,7 +24,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('--size', type=int, default=512, help='side of the images; default: 512')
     parser.add_argument('--batch-size', type=int, default=1, help='images per step; default: 1')
-    parser.add_argument('--points', type=int, default=400, help='points per image; default: 400')
     parser.add_argument('--steps', type=int, default=5, help='timed steps of each; default: 5')
     return parser.parse_args()
 
@@ -33,7 +32,7 @@ def main() -> None:
     args = parse_args()
     cfg = read_config(args.config)
     init_default_scope(cfg.default_scope)
-    work = args.batch_size, args.size, args.points
+    work = args.batch_size, args.size
     steps = {precision: make_step(cfg, precision, *work) for precision in ('fp32', 'bf16')}
     for step in steps.values():
         step()  # the first one allocates and chooses kernels

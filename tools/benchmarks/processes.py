@@ -27,7 +27,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--batch-size', type=int, default=1, help='images in a step of a process; default: 1'
     )
-    parser.add_argument('--points', type=int, default=100, help='points per image; default: 100')
     parser.add_argument('--steps', type=int, default=3, help='steps of a round; default: 3')
     parser.add_argument('--rounds', type=int, default=5, help='default: 5')
     parser.add_argument('--precision', choices=['fp32', 'bf16'], default='fp32')
@@ -40,7 +39,6 @@ def main(argv: list[str] | None = None) -> None:
         read_config(args.config),
         args.batch_size,
         args.size,
-        args.points,
         args.steps,
         args.rounds,
         args.processes,

@@ -17,6 +17,7 @@ from mmengine.optim import build_optim_wrapper
 from rich.table import Table
 from torch import Tensor
 
+from mmcrowd.engine.config import without_pretraining
 from mmcrowd.models.counters.base_counter import BaseCounter
 from mmcrowd.models.losses.reference import dense_pml
 from mmcrowd.ops.partition import Partition, partition_batch
@@ -29,12 +30,29 @@ COUNTERS = (
     'pml_vgg16_shb.py',
     'pml_hrnet_shb.py',
     'pml_vgg19_shb.py',
+    'pml_vgg16bn_shb.py',
     'pml_csrnet_shb.py',
     'pml_mcnn_shb.py',
     'pml_hrnet_w18_shb.py',
+    'pml_efficientnet_lite0_default.py',
+    'bl/bl_vgg19_official_shb.py',
+    'sfcn/sfcn_resnet101_shb.py',
+    'man/man_vgg19_sha.py',
+    'steerer/steerer_hrnet_w48_shb.py',
+    'ebc/ebc_vgg19_shb.py',
     'zip/zip_n_shb.py',
-    'fidtm/fidtm_hrnet_w48_shb.py',
+    'zip/zip_p_shb.py',
     'p2pnet/p2pnet_vgg16bn_sha.py',
+    'pet/pet_vgg16bn_sha.py',
+    'cltr/cltr_r50_sha.py',
+    'fidtm/fidtm_hrnet_w48_shb.py',
+    'iim/iim_hrnet_w48_sha.py',
+    'raz/raz_vgg16_nwpu.py',
+    'topocount/topocount_vgg16_shb.py',
+    'lsc_cnn/lsc_cnn_vgg16_shb.py',
+    'd2cnet/d2cnet_vgg16_shb.py',
+    'iknn/iknn_densenet201_sha.py',
+    'switch_cnn/switch_cnn_sha_coupled.py',
 )
 # GL takes this many times as long as PML on an RTX 3090 Ti (Lin, Wan and Chan, ICLR 2025).
 PUBLISHED_RATIO = 3.46
@@ -244,19 +262,15 @@ def measure_counter(
 
 def build_counter(cfg: Config, variant: str, device: torch.device) -> BaseCounter:
     """Build the counter of a config in one of ``VARIANTS``, without pretrained weights."""
-    backbone = dict(cfg.model.backbone, init_cfg=None)
-    if 'pretrained' in backbone:
-        backbone['pretrained'] = False
     precision = 'bf16' if variant in ('bf16', 'compiled') else 'fp32'
-    model = MODELS.build(dict(cfg.model, backbone=backbone, precision=precision)).to(device)
+    model = MODELS.build(dict(without_pretraining(cfg.model), precision=precision)).to(device)
     if variant == 'channels_last':
         model.to(memory_format=torch.channels_last)
     return model
 
 
-def _device_batch(model: BaseCounter, sizes: tuple[int, int], device: torch.device) -> dict:
-    batch_size, size = sizes
-    batch = make_batch(batch_size, size, 200, model)
+def _device_batch(cfg: Config, sizes: tuple[int, int], device: torch.device) -> dict:
+    batch = make_batch(cfg, *sizes)
     return dict(
         inputs=[image.to(device) for image in batch['inputs']],
         data_samples=[sample.to(device) for sample in batch['data_samples']],
@@ -267,7 +281,7 @@ def _prepare_step(
     cfg: Config, variant: str, sizes: tuple[int, int], device: torch.device
 ) -> Callable[[], object]:
     model = build_counter(cfg, variant, device).train()
-    batch = _device_batch(model, sizes, device)
+    batch = _device_batch(cfg, sizes, device)
     wrapper = dict(cfg.optim_wrapper)
     if variant == 'fp16':
         wrapper.update(type='AmpOptimWrapper', dtype='float16')
@@ -281,7 +295,7 @@ def _prepare_inference(
     cfg: Config, variant: str, sizes: tuple[int, int], device: torch.device
 ) -> Callable[[], object]:
     model = build_counter(cfg, variant, device).eval()
-    inputs = model.data_preprocessor(_device_batch(model, sizes, device))['inputs']
+    inputs = model.data_preprocessor(_device_batch(cfg, sizes, device))['inputs']
     network = torch.compile(model) if variant == 'compiled' else model
 
     def call() -> object:

@@ -166,7 +166,12 @@ def time_forms(
 
 
 def build_dataset(
-    infos: Sequence[dict], steps: list, entries: int, points: int, folder: Path
+    infos: Sequence[dict],
+    steps: list,
+    entries: int,
+    points: int,
+    folder: Path,
+    partition_stride: int | None = None,
 ) -> CrowdDataset:
     """A dataset with many entries that share a few photos.
 
@@ -176,6 +181,7 @@ def build_dataset(
         entries: Number of training images.
         points: Points of each.
         folder: Where its annotations are written.
+        partition_stride: See :class:`~mmcrowd.datasets.BaseCrowdDataset`. Defaults to None.
     """
     rng = np.random.default_rng(0)
     size = load_image(infos[0]['img_path']).shape[:2]
@@ -192,7 +198,34 @@ def build_dataset(
     data_list.append(dict(img_path=infos[0]['img_path'], img_id='val', points=[], split='val'))
     path = folder / 'annotations.json'
     path.write_text(json.dumps(dict(data_list=data_list)), encoding='utf-8')
-    return CrowdDataset(ann_file=str(path), pipeline=steps, cache=False)
+    return CrowdDataset(
+        ann_file=str(path), pipeline=steps, cache=False, partition_stride=partition_stride
+    )
+
+
+def build_photos(
+    cfg: Config,
+    sources: Sequence[Path],
+    size: tuple[int, int],
+    bits: float,
+    entries: int,
+    folder: Path,
+) -> CrowdDataset:
+    """Large photos in the place of the training images of a config, whose pipeline stays.
+
+    Args:
+        cfg: Config with ``train_dataloader``; its pipeline begins with ``LoadCrowdImage``.
+        sources: See :func:`write_photos`, as size and bits.
+        size: See there.
+        bits: See there.
+        entries: See :func:`build_dataset`.
+        folder: Where photos and annotations are written.
+    """
+    of = cfg.train_dataloader.dataset
+    infos = write_photos(sources, size, 6, bits, folder)
+    return build_dataset(
+        infos, list(of.pipeline), entries, POINTS, folder, of.get('partition_stride')
+    )
 
 
 def measure_memory(

@@ -38,7 +38,6 @@ def measure(
     cfg: Config,
     batch_size: int = 1,
     size: int = 256,
-    num_points: int = 100,
     steps: int = 3,
     rounds: int = 5,
     number: int = 2,
@@ -50,16 +49,15 @@ def measure(
     gradients in each step, by gloo.
 
     Args:
-        cfg: Config with ``model`` and ``optim_wrapper``. Its pretrained weights are left away.
+        cfg: See :func:`~mmcrowd.analysis.benchmarks.train_step.make_step`.
         batch_size: Images in a step of a process. Defaults to 1.
         size: Their side in pixels. Defaults to 256.
-        num_points: Points of each image. Defaults to 100.
         steps: Steps of a round, for each of the two. Defaults to 3.
         rounds: Defaults to 5.
         number: Of processes. Defaults to 2.
         precision: See :class:`~mmcrowd.models.BaseCounter`. Defaults to ``'fp32'``.
     """
-    work = cfg, precision, batch_size, size, num_points
+    work = cfg, precision, batch_size, size
     with tempfile.TemporaryDirectory() as folder:
         seconds = torch.zeros(rounds, 2).share_memory_()
         torch.multiprocessing.start_processes(
@@ -76,7 +74,7 @@ def _run(
     rank: int,
     number: int,
     store: str,
-    work: tuple[Config, str, int, int, int],
+    work: tuple[Config, str, int, int],
     steps: int,
     seconds: torch.Tensor,
 ) -> None:

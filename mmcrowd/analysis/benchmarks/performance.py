@@ -1,0 +1,297 @@
+"""What each part costs on one machine: the tables of docs/performance.md.
+
+Every function makes one table in Markdown, from measurements that other modules of this package
+make. Times are medians by the clock with all threads of torch, unless a table says otherwise.
+"""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch.utils.data import Dataset
+
+from mmcrowd.engine.config import read_config, set_data_root
+from mmcrowd.evaluation.functional.counting import count_errors, density_by_region, game
+from mmcrowd.evaluation.functional.localization import match_points, match_points_at_radii
+from mmcrowd.fileio.files import is_hidden
+from mmcrowd.registry import DATASETS, MODELS, TASK_UTILS
+
+from .gpu import build_counter, measure_counter, measure_losses
+from .loader import POINTS, build_photos
+from .loader_profile import one_thread, profile_loader, profile_table
+from .localizers import make_crowd
+from .memory import peak_of_torch
+from .processes import Rates, measure
+from .train_step import make_batch, make_step
+
+CPU = torch.device('cpu')
+LOCALIZERS: tuple[dict, ...] = (
+    dict(type='LocalMaximum'),
+    dict(type='MultiScaleMaximum'),
+    dict(type='ConnectedComponents'),
+    dict(type='BoxNMS'),
+    dict(type='CountGuidedPeaks'),
+    dict(type='OTMinimization'),
+)
+
+
+def performance_page(
+    data: Path, counters: Sequence[str], size: int, seconds: float, num_images: int, quick: bool
+) -> Iterator[str]:
+    """Measure everything.
+
+    Args:
+        data: Folder of ShanghaiTech, with ``part_A`` and ``part_B``.
+        counters: Configs of the package.
+        size: Side of the images of the counters in pixels.
+        seconds: For each measurement.
+        num_images: Of the loader.
+        quick: Whether a trial with small sizes will do.
+
+    Yields:
+        The parts of the page in Markdown, each as soon as it has been measured.
+
+    Raises:
+        FileNotFoundError: There are no images of part A.
+    """
+    folder = data / 'part_A' / 'train_data' / 'images'
+    sources = sorted(path for path in folder.glob('*.jpg') if not is_hidden(path.name))
+    if not sources:
+        raise FileNotFoundError(f'no *.jpg in {folder}')
+    cells, points, people = (64, [9], [20]) if quick else (256, [54, 400, 1250], [300, 2000])
+    yield f"""# Performance
+
+Written by `python tools/benchmarks/performance.py data/ShanghaiTech --out docs/performance.md`, on
+{describe_machine()}.
+
+Times are medians by the clock with all threads unless a table says otherwise; on another machine
+expect the ratios rather than the milliseconds. [speed.md](speed.md) says what makes the difference,
+[scale.md](scale.md) what to expect of many machines."""
+    yield f"""## Counters
+
+Milliseconds for one image of {size} x {size} pixels: a training step (forward, loss, backward,
+optimizer) and inference (the network alone). Memory is what a call allocates and gives back, in
+float32; parameters and the moments of the optimizer come on top. `iknn_densenet201_sha` pads the
+images to the 224 pixels that its network takes.
+
+{counters_table(counters, size, seconds)}"""
+    yield f"""## Losses
+
+Forward and backward on {cells} x {cells} cells at stride 2. "Partition given" is the usual case:
+loader workers make it.
+
+{losses_table(points, cells, seconds)}"""
+    yield f"""## Localizers
+
+One search in the density of a crowd on {cells} x {cells} cells at stride 2, default settings.
+
+{localizers_table(people, cells)}"""
+    yield f"""## Metrics
+
+Uniform points in an image of 1000 x 1000 pixels, as many predicted as true; one thread.
+
+{metrics_table([*people, 5 * people[-1]])}"""
+    rates = measure(
+        read_config('mmcrowd::pml_vgg16_shb'),
+        size=size,
+        steps=1 if quick else 3,
+        rounds=2 if quick else 7,
+    )
+    yield f"""## Two processes
+
+Training steps of the VGG-16 counter by gloo, an image of {size} x {size} pixels in a process, in
+turn with steps of one process while the other waits: {processes_text(rates)}"""
+    with one_thread():
+        cfg = read_config('mmcrowd::pml_vgg16_shb')
+        set_data_root(cfg, str(data / 'part_B'))
+        yield f"""## Loader
+
+Processor milliseconds for an image in each step, one thread; all but the last are the work of a
+loader worker.
+
+ShanghaiTech B, `pml_vgg16_shb`:
+
+{loader_table(cfg, DATASETS.build(cfg.train_dataloader.dataset), num_images)}"""
+        cfg = read_config('mmcrowd::pml_hrnet_qnrf')
+        with TemporaryDirectory() as temporary:
+            photos = build_photos(cfg, sources, (3000, 2000), 2.5, num_images, Path(temporary))
+            yield f"""Photos of 3000 x 2000 pixels, {POINTS} people each, `pml_hrnet_qnrf`. It loads
+lazily: they are decoded in `RandomScaleCrop`, as far as the crop needs them.
+
+{loader_table(cfg, photos, num_images)}"""
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table in Markdown.
+
+    Examples:
+        >>> print(table(['a', 'ms'], [('x', 1.5)]))
+        | a | ms |
+        |---|---|
+        | x | 1.5 |
+    """
+    lines = [head, ['---'] * len(head), *rows]
+    text = ['| ' + ' | '.join(map(str, line)) + ' |' for line in lines]
+    return '\n'.join(text).replace('| --- ', '|---').replace('--- |', '---|')
+
+
+def describe_machine() -> str:
+    """Processor, cores and versions, in a line."""
+    name = platform.processor() or platform.machine()
+    info = Path('/proc/cpuinfo')
+    if info.exists():
+        lines = info.read_text(encoding='utf-8').splitlines()
+        name = next((s.split(':')[1].strip() for s in lines if s.startswith('model name')), name)
+    return (
+        f'{name}, {os.cpu_count()} cores ({torch.backends.cpu.get_cpu_capability()}), '
+        f'{torch.get_num_threads()} threads, torch {torch.__version__}, OpenCV {cv2.__version__}, '
+        f'Python {platform.python_version()}'
+    )
+
+
+def counters_table(names: Sequence[str], size: int, seconds: float) -> str:
+    """Training step and inference of counters, one image at a time, and the memory of both.
+
+    Memory is what a call allocates and gives back: for a step without parameters and the
+    optimizer's moments, which are the number of parameters times 4 to 16 bytes.
+
+    Args:
+        names: Configs of the package.
+        size: Side of the images in pixels.
+        seconds: For each measurement.
+    """
+    rows = []
+    for name in names:
+        cfg = read_config(f'mmcrowd::{name}')
+        found = list(measure_counter(name, cfg, ('fp32', 'bf16'), (1, size), CPU, seconds))
+        times = ['-' if m.milliseconds is None else f'{m.milliseconds:.0f}' for m in found]
+        network = build_counter(cfg, 'fp32', CPU)
+        parameters = sum(p.numel() for p in network.parameters()) / 1e6
+        memory = [f'{m:.0f}' for m in _memory(cfg, size)]
+        rows.append((f'`{name.removesuffix(".py")}`', f'{parameters:.2f} M', *times, *memory))
+    head = ['', 'parameters', 'step, fp32', 'inference', 'step, bf16', 'inference']
+    return table([*head, 'MiB, step', 'inference'], rows)
+
+
+def _memory(cfg: Config, size: int) -> tuple[float, float]:
+    step = make_step(cfg, 'fp32', 1, size)
+    step()  # the moments of the optimizer
+    counter = build_counter(cfg, 'fp32', CPU).eval()
+    inputs = counter.data_preprocessor(make_batch(cfg, 1, size))['inputs']
+    of_step = peak_of_torch(step)
+    with torch.no_grad():
+        return of_step, peak_of_torch(lambda: counter(inputs))
+
+
+def losses_table(numbers: Sequence[int], size: int, seconds: float) -> str:
+    """Forward and backward of PML, its dense form, DM-Count and GL.
+
+    Args:
+        numbers: Of points.
+        size: Side of the map in cells, at stride 2.
+        seconds: For each measurement.
+    """
+    found = list(measure_losses(numbers, size, 2, CPU, seconds))
+    names = list(dict.fromkeys(m.name for m in found))
+    times = {(m.name, m.variant): m.milliseconds for m in found}
+    points = list(dict.fromkeys(m.variant for m in found))
+    rows = [(name, *(_number(times[name, column]) for column in points)) for name in names]
+    return table(['ms', *points], rows)
+
+
+def localizers_table(people: Sequence[int], size: int) -> str:
+    """One search of each localizer in a drawn density.
+
+    Args:
+        people: Of each density.
+        size: Side of the map in cells, at stride 2.
+    """
+    densities = [make_crowd(number, size, 2, 0)[1] for number in people]
+    rows = []
+    for cfg in LOCALIZERS:
+        localizer = TASK_UTILS.build(cfg)
+        rows.append(
+            (cfg['type'], *(_number(_milliseconds(partial(localizer, d, 2))) for d in densities))
+        )
+    return table(['ms', *(f'{number} people' for number in people)], rows)
+
+
+def metrics_table(numbers: Sequence[int]) -> str:
+    """The evaluation of an image with as many predicted as true points.
+
+    Args:
+        numbers: Of points.
+    """
+    columns = []
+    for number in numbers:
+        rng = np.random.default_rng(0)
+        pred, true = rng.random((2, number, 2)) * 1000
+        radii = list(map(float, range(1, 101)))
+        density = rng.random((500, 500))
+        columns.append(
+            [
+                _milliseconds(partial(match_points, pred, true, 8.0)),
+                _milliseconds(partial(match_points_at_radii, pred, true, radii)),
+                _milliseconds(
+                    lambda d=density: game(*2 * [[density_by_region(d, (1000, 1000), 2, 3)]])
+                ),
+                _milliseconds(partial(count_errors, rng.random(number), rng.random(number) + 1)),
+            ]
+        )
+    names = (
+        'points within 8 px',
+        'points within 1 to 100 px',
+        'GAME(3) of two densities of 500 x 500 cells',
+        'MAE, RMSE, NAE of as many images',
+    )
+    rows = [(name, *(f'{column[k]:.3f}' for column in columns)) for k, name in enumerate(names)]
+    return table(['ms', *(f'{number} points' for number in numbers)], rows)
+
+
+def loader_table(cfg: Config, dataset: Dataset, num_images: int) -> str:
+    """Where the loader of a config spends its time; see :mod:`.loader_profile`.
+
+    Args:
+        cfg: Config with the counter and the batch size.
+        dataset: The training images.
+        num_images: How many of them.
+    """
+    model = MODELS.build(cfg.model)
+    batch_size = cfg.train_dataloader.batch_size
+    batches = -(-num_images // batch_size)
+    return profile_table(profile_loader(dataset, model.data_preprocessor, batch_size, batches))
+
+
+def processes_text(rates: Rates) -> str:
+    """One process against two; see :mod:`.processes`."""
+    one, two = statistics.median(rates.one), statistics.median(rates.together)
+    return (
+        f'{one:.2f} images a second in one process of one thread, {two:.2f} in two: '
+        f'**{rates.ratio:.2f}x**, the median of {len(rates.one)} rounds.'
+    )
+
+
+def _number(milliseconds: float | None) -> str:
+    if milliseconds is None:
+        return '-'
+    return f'{milliseconds:.0f}' if milliseconds >= 100 else f'{milliseconds:.2f}'
+
+
+def _milliseconds(call: Callable[[], object], repeats: int = 3) -> float:
+    """Median of a few calls, after one that is not timed."""
+    call()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(times)

@@ -1,0 +1,47 @@
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+
+from mmcrowd.analysis.benchmarks.gpu import COUNTERS
+from mmcrowd.analysis.benchmarks.train_step import make_batch
+from mmcrowd.engine.config import read_config
+
+
+@pytest.mark.parametrize('name', COUNTERS)
+def test_batches_of_drawn_crowds(name):
+    """Every counter that is timed gets images of the wanted size, with people."""
+    cfg = read_config(f'mmcrowd::{name}')
+    init_default_scope(cfg.default_scope)
+    batch, again = (make_batch(cfg, 2, 96) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(batch['inputs'], again['inputs'], strict=True))
+    # DenseNet takes images of one size only, to which its pipeline pads.
+    size = (224, 224) if name.startswith('iknn/') else (96, 96)
+    assert all(image.shape[1:] == size for image in batch['inputs'])
+    assert sum(len(sample.gt_instances) for sample in batch['data_samples'])
+
+
+def test_page(load_tool, data_root, tmp_path, capsys):
+    out = tmp_path / 'performance.md'
+    argv = [str(data_root / 'ShanghaiTech'), '--quick', '--out', str(out)]
+    load_tool('benchmarks/performance.py').main(argv)
+    page = out.read_text(encoding='utf-8')
+    heads = [line for line in page.splitlines() if line.startswith('#')]
+    assert heads == [
+        '# Performance',
+        '## Counters',
+        '## Losses',
+        '## Localizers',
+        '## Metrics',
+        '## Two processes',
+        '## Loader',
+    ]
+    row = next(line for line in page.splitlines() if line.startswith('| `pml_mcnn_shb`'))
+    assert ' | 0.13 M | ' in row and ' - ' not in row
+    assert 'images a second in one process of one thread' in page
+    assert page.count('A worker makes ') == 2
+    assert page.split('\n\n')[-1].strip() in capsys.readouterr().out
+
+
+def test_no_images(load_tool, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'no \*\.jpg in .*part_A'):
+        load_tool('benchmarks/performance.py').main([str(tmp_path), '--quick'])
