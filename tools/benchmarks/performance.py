@@ -24,7 +24,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('data', help='folder of ShanghaiTech, with part_A and part_B')
     parser.add_argument('--out', help='page in Markdown; default: printed only')
     parser.add_argument('--counters', nargs='*', default=COUNTERS, help='default: all kinds')
-    parser.add_argument('--size', type=int, default=256, help='side of the images; default: 256')
+    parser.add_argument(
+        '--size',
+        type=int,
+        default=224,
+        help='side of the images; default: 224, which all counters can take',
+    )
     parser.add_argument(
         '--seconds',
         type=float,

@@ -80,8 +80,7 @@ expect the ratios rather than the milliseconds. [speed.md](speed.md) says what m
 
 Milliseconds for one image of {size} x {size} pixels: a training step (forward, loss, backward,
 optimizer) and inference (the network alone). Memory is what a call allocates and gives back, in
-float32; parameters and the moments of the optimizer come on top. `iknn_densenet201_sha` pads the
-images to the 224 pixels that its network takes.
+float32; parameters and the moments of the optimizer come on top.
 
 {counters_table(counters, size, seconds)}"""
     yield f"""## Losses
@@ -176,7 +175,8 @@ def counters_table(names: Sequence[str], size: int, seconds: float) -> str:
         times = ['-' if m.milliseconds is None else f'{m.milliseconds:.0f}' for m in found]
         network = build_counter(cfg, 'fp32', CPU)
         parameters = sum(p.numel() for p in network.parameters()) / 1e6
-        memory = [f'{m:.0f}' for m in _memory(cfg, size)]
+        ran = all(m.milliseconds is not None for m in found)
+        memory = [f'{m:.0f}' for m in _memory(cfg, size)] if ran else ['-', '-']
         rows.append((f'`{name.removesuffix(".py")}`', f'{parameters:.2f} M', *times, *memory))
     head = ['', 'parameters', 'step, fp32', 'inference', 'step, bf16', 'inference']
     return table([*head, 'MiB, step', 'inference'], rows)
