@@ -99,7 +99,8 @@ def profile_loader(
     batches = list(_draw_batches(len(dataset), batch_size, num_batches, seed))  # type: ignore[arg-type]
     for batch in batches:
         samples(batch)
-    pipelines = [(leaf, leaf.pipeline) for leaf in unwrap(dataset)]  # type: ignore[attr-defined]
+    leaves: list[Any] = unwrap(dataset)  # datasets of MMEngine, with pipelines
+    pipelines = [(leaf, leaf.pipeline) for leaf in leaves]
     try:
         for leaf, pipeline in pipelines:
             leaf.pipeline = TimedPipeline(pipeline.transforms, watch)

@@ -241,9 +241,7 @@ def metrics_table(numbers: Sequence[int]) -> str:
             [
                 _milliseconds(partial(match_points, pred, true, 8.0)),
                 _milliseconds(partial(match_points_at_radii, pred, true, radii)),
-                _milliseconds(
-                    lambda d=density: game(*2 * [[density_by_region(d, (1000, 1000), 2, 3)]])
-                ),
+                _milliseconds(partial(_game, density)),
                 _milliseconds(partial(count_errors, rng.random(number), rng.random(number) + 1)),
             ]
         )
@@ -255,6 +253,12 @@ def metrics_table(numbers: Sequence[int]) -> str:
     )
     rows = [(name, *(f'{column[k]:.3f}' for column in columns)) for k, name in enumerate(names)]
     return table(['ms', *(f'{number} points' for number in numbers)], rows)
+
+
+def _game(density: np.ndarray) -> float:
+    size = 2 * density.shape[0], 2 * density.shape[1]
+    regions = [[density_by_region(density, size, 2, 3)] for _ in range(2)]
+    return game(*regions)
 
 
 def loader_table(cfg: Config, dataset: Dataset, num_images: int) -> str:
