@@ -25,7 +25,7 @@ def make_batch(cfg: Config, batch_size: int, size: int) -> dict:
     Args:
         cfg: Config with ``train_dataloader``. Its pipeline cuts crops of ``size`` out.
         batch_size: Number of images.
-        size: Their side in pixels.
+        size: Their side in pixels, a multiple of the stride of a partition.
 
     Returns:
         What a loader gives: ``inputs`` and ``data_samples``.
