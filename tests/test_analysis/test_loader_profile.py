@@ -73,5 +73,13 @@ def test_the_pipeline_comes_back_after_an_error():
     assert dataset.pipeline is pipeline
 
 
+@pytest.mark.parametrize('numbers', [(0, 1), (1, 0)])
+def test_nothing_to_profile(numbers):
+    with pytest.raises(ValueError, match='expected at least 1 of each'):
+        profile_loader(make_dataset(Burn(0)), lambda batch: None, *numbers)
+    with pytest.raises(ValueError, match='from a data set of 0 images'):
+        profile_loader([], lambda batch: None, 1, 1)
+
+
 def test_the_trainer_is_no_worker():
     assert worker_rate({'LoadCrowdImage': 6.0, COLLATE: 4.0, PREPROCESS: 90.0}) == 100

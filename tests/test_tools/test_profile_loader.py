@@ -43,5 +43,8 @@ def test_photos_need_sources(load_tool, monkeypatch, tmp_path, capsys):
     with pytest.raises(SystemExit):
         run(load_tool, monkeypatch, CONFIG, '--photos', '800x600')
     assert '--photos and --sources go together' in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run(load_tool, monkeypatch, CONFIG, '--photos', '3000', '--sources', tmp_path)
+    assert '--photos 3000, expected a size' in capsys.readouterr().err
     with pytest.raises(FileNotFoundError, match=r'no \*\.jpg'):
         run(load_tool, monkeypatch, CONFIG, '--photos', '800x600', '--sources', tmp_path)

@@ -13,6 +13,7 @@ of training on one batch, too, and says how many workers keep up with it. ::
 """
 
 import argparse
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -45,6 +46,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--data-root', help="folder of the data set, in place of the config's")
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='key=value overrides')
     args = parser.parse_args()
+    if args.photos and not re.fullmatch(r'[1-9]\d*x[1-9]\d*', args.photos):
+        parser.error(f'--photos {args.photos}, expected a size in pixels such as 3000x2000')
     if bool(args.photos) != bool(args.sources):
         parser.error('--photos and --sources go together')
     return args

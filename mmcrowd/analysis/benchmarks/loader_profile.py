@@ -93,7 +93,15 @@ def profile_loader(
 
     Returns:
         By step, in the order of the steps.
+
+    Raises:
+        ValueError: The data set is empty, or there is no batch or no image in it.
     """
+    if not len(dataset) or min(batch_size, num_batches) < 1:  # type: ignore[arg-type]
+        raise ValueError(
+            f'{num_batches} batches of {batch_size} from a data set of {len(dataset)} images, '  # type: ignore[arg-type]
+            'expected at least 1 of each'
+        )
     watch = Stopwatch()
     samples = SeededSamples(dataset, seed)
     batches = list(_draw_batches(len(dataset), batch_size, num_batches, seed))  # type: ignore[arg-type]
