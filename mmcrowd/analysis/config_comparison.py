@@ -13,7 +13,13 @@ from typing import Any
 from mmengine.config import Config
 
 from mmcrowd.engine.config import iter_loader_datasets, read_config
-from mmcrowd.engine.experiments import METRICS, RunOptions, train_and_test, write_config
+from mmcrowd.engine.experiments import (
+    METRICS,
+    RunOptions,
+    require_options,
+    train_and_test,
+    write_config,
+)
 from mmcrowd.fileio.files import read_json, write_atomic
 
 PML = '_pml'  # ends the name of a config whose sister has the loss of its authors
@@ -36,14 +42,18 @@ def compare_configs(
 
     Raises:
         ValueError: If two configs have one name, configs (those of earlier calls too) differ in
-            data or budget, or the work dir has another config of this name or other options.
+            data or budget, or the work dir has another config of this name or a run with other
+            options.
         CalledProcessError: If a training or test fails, which has said why.
     """
     work_dir = Path(work_dir)
     read = {Path(config).stem: options.read_config(config) for config in configs}
     if len(read) < len(configs):
         raise ValueError(f'the configs {list(map(str, configs))} need names that differ')
-    begun = {path.stem: read_config(path) for path in sorted(work_dir.glob('*.py'))}
+    paths = sorted(work_dir.glob('*.py'))
+    for path in paths:
+        require_options(path, options)
+    begun = {path.stem: read_config(path) for path in paths}
     require_same_budget({**begun, **read})
     for name, cfg in read.items():
         write_config(work_dir / f'{name}.py', cfg, {}, options, 'comparison')

@@ -94,13 +94,37 @@ def write_config(
     """
     settings = copy.deepcopy(cfg)
     settings.merge_from_dict(dict(changes))
-    text = f'# Options: {options}\n{settings.pretty_text}'
+    text = f'{_first_line(options)}{settings.pretty_text}'
     if path.exists() and path.read_text(encoding='utf-8') != text:
         raise ValueError(
             f'{path} is of another {what}: the options, {cfg.filename}, what it inherits or '
             'MMCROWD_DATA_ROOT have changed since it was begun; choose another --work-dir'
         )
     write_atomic(path, text)
+
+
+def require_options(path: Path, options: RunOptions) -> None:
+    """See that a run of an earlier call has the options of this one.
+
+    Args:
+        path: What :func:`write_config` wrote.
+        options: Those of all runs.
+
+    Raises:
+        ValueError: It has others; the message has both.
+    """
+    with path.open(encoding='utf-8') as file:
+        found, expected = file.readline(), _first_line(options)
+    if found != expected:
+        raise ValueError(
+            f'{path} begins with {found.strip()!r}, expected {expected.strip()!r}: all runs of a '
+            'work dir have the same options; choose another --work-dir'
+        )
+
+
+def _first_line(options: RunOptions) -> str:
+    """Of the config of a run."""
+    return f'# Options: {options}\n'
 
 
 def train_and_test(config: Path, folder: Path, options: RunOptions, **facts: Any) -> dict[str, Any]:

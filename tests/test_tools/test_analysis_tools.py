@@ -63,10 +63,10 @@ def test_train_step_benchmark_prints_a_ratio(load_tool, monkeypatch, capsys, nam
     assert 'bf16: median' in out and 'fp32 / bf16: ' in out
 
 
-def test_train_step_benchmark_takes_crops_of_whole_cells(load_tool, monkeypatch):
-    argv = ['benchmark', 'mmcrowd::pml_mcnn_shb', '--size', '50', '--steps', '1']
+def test_train_step_benchmark_takes_crops_that_are_not_padded(load_tool, monkeypatch):
+    argv = ['benchmark', 'mmcrowd::pml_vgg16_shb_cpu', '--size', '100', '--steps', '1']
     monkeypatch.setattr(sys, 'argv', argv)
-    with pytest.raises(ValueError, match='50x50 pixels .* is no multiple of stride 4'):
+    with pytest.raises(ValueError, match='size=100, expected a multiple of 32: .*pml_vgg16_shb'):
         load_tool('analysis_tools/benchmark_train_step.py').main()
 
 

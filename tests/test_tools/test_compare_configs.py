@@ -55,7 +55,7 @@ def test_the_small_counters_have_one_budget(compare):
     assert [float(row[1]) for row in rows] == list(range(1, 11))
 
 
-def test_other_data_or_budget_is_refused(compare):
+def test_other_data_or_budget_is_refused(compare, monkeypatch):
     assert compare(SMALL[:1]) == (['sfcn_lite0_shb_cpu'], [ROW])
     for other, message in (
         ('pml_efficientnet_lite0_shb_cpu.py', r'train_cfg\.max_epochs: 12 in .*but 4 in sfcn'),
@@ -63,8 +63,13 @@ def test_other_data_or_budget_is_refused(compare):
     ):
         with pytest.raises(ValueError, match=message):
             compare([REPO / 'configs' / other])
+    for again in (SMALL[:1], SMALL[1:2]):
+        with pytest.raises(ValueError, match=r'sfcn_lite0_shb_cpu\.py begins with .*lr=1'):
+            compare(again, 'optim_wrapper.optimizer.lr=1')
+    monkeypatch.setenv('MMCROWD_DATA_ROOT', 'elsewhere')
     with pytest.raises(ValueError, match=r'sfcn_lite0_shb_cpu\.py is of another comparison'):
-        compare(SMALL[:1], 'optim_wrapper.optimizer.lr=1')
+        compare(SMALL[:1])
+    monkeypatch.setenv('MMCROWD_DATA_ROOT', 'data')
     with pytest.raises(ValueError, match='names that differ'):
         compare([SMALL[0], SMALL[0]])
     assert compare(SMALL[1:2]) == (['sfcn_lite0_shb_cpu_pml'], [PML_ROW, ROW])

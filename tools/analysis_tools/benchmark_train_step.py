@@ -22,7 +22,12 @@ from mmcrowd.engine.config import read_config
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Time a training step in float32 and bfloat16')
     parser.add_argument('config', help='config file')
-    parser.add_argument('--size', type=int, default=512, help='side of the images; default: 512')
+    parser.add_argument(
+        '--size',
+        type=int,
+        default=512,
+        help='side of the images, a multiple of what the counter pads to; default: 512',
+    )
     parser.add_argument('--batch-size', type=int, default=1, help='images per step; default: 1')
     parser.add_argument('--steps', type=int, default=5, help='timed steps of each; default: 5')
     return parser.parse_args()
