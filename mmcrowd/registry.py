@@ -50,4 +50,4 @@ PARAM_SCHEDULERS = _child(root.PARAM_SCHEDULERS)
 
 INFERENCERS = _child(root.INFERENCERS, 'mmcrowd.apis')
 FUNCTIONS = _child(root.FUNCTIONS)
-STRATEGIES = _child(root.STRATEGIES)
+STRATEGIES = _child(root.STRATEGIES, 'mmcrowd.engine')

@@ -16,6 +16,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     augmentation_seed=dict(type='AugmentationSeedHook'),
     step_seed=dict(type='StepSeedHook'),
+    sync_norm=dict(type='SyncNormHook'),
     resume_epoch=dict(type='ResumeEpochHook'),
     resume_validation=dict(type='ResumeValidationHook'),
     non_finite_guard=dict(type='NonFiniteGuardHook', max_in_a_row=20),

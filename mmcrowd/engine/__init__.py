@@ -12,16 +12,19 @@ from .hooks import (
     ResumeValidationHook,
     StepSeedHook,
     StrictWeightsHook,
+    SyncNormHook,
     TimeLimitHook,
     TrainCountHook,
 )
 from .optim_wrappers import AmpOptimWrapper, OptimWrapper
+from .strategies import FSDPStrategy
 
 __all__ = [
     'AmpOptimWrapper',
     'AugmentationSeedHook',
     'CheckpointHook',
     'CrowdVisualizationHook',
+    'FSDPStrategy',
     'FreezeNormHook',
     'IterTimerHook',
     'LoggerHook',
@@ -31,6 +34,7 @@ __all__ = [
     'ResumeValidationHook',
     'StepSeedHook',
     'StrictWeightsHook',
+    'SyncNormHook',
     'TimeLimitHook',
     'TrainCountHook',
 ]

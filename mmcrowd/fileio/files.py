@@ -5,6 +5,7 @@ import json
 import os
 import re
 import uuid
+from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -112,17 +113,32 @@ def write_atomic(path: str | Path, content: str | bytes, sync: bool = False) -> 
     Args:
         path: The file.
         content: Bytes, or text to be written as UTF-8, see :func:`printable`.
-        sync: Whether the file is on the disk when this returns, so that it outlives a machine that
-            loses its power too. Defaults to False: only that the process may end at any moment.
+        sync: See :func:`replaced_whole`. Defaults to False.
+    """
+    with replaced_whole(path, sync) as partial:
+        partial.write_bytes(printable(content).encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def replaced_whole(path: str | Path, sync: bool = False) -> Iterator[Path]:
+    """Where to write a file that is put in its place when the block ends, and removed if it fails.
+
+    Args:
+        path: The file; its folder is made when needed.
+        sync: Whether the file is on the disk when the block has ended, so that it outlives a
+            machine that loses its power too. Defaults to False: only that the process may end at
+            any moment.
+
+    Yields:
+        Path of the file to be written, beside its place.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'{path.name}.{uuid.uuid4().hex}{PARTIAL}')
     try:
-        with partial.open('wb') as file:
-            file.write(printable(content).encode() if isinstance(content, str) else content)
-            if sync:
-                file.flush()
+        yield partial
+        if sync:
+            with partial.open('rb+') as file:
                 os.fsync(file.fileno())
         os.replace(partial, path)
     except BaseException:
@@ -138,7 +154,7 @@ def write_atomic(path: str | Path, content: str | bytes, sync: bool = False) -> 
 
 
 def remove_partial_files(folder: str | Path, pattern: str) -> None:
-    """Remove what :func:`write_atomic` left behind in a process that was killed.
+    """Remove what :func:`replaced_whole` left behind in a process that was killed.
 
     Args:
         folder: The folder of the files; not those below it.

@@ -1,7 +1,9 @@
 """What two processes do together is what one does with the images of both."""
 
 import math
+import os
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -84,8 +86,9 @@ def synchronise(folder: Path) -> str:
     return ''
 
 
-def train_in_shards(folder: Path) -> dict[str, Tensor] | None:
-    """Weights of the tiny training by ``FSDPStrategy``, in the process that writes them."""
+def train_in_shards(folder: Path) -> tuple[dict[str, Tensor], list[str]] | None:
+    """Weights of the tiny training by ``FSDPStrategy``, in the process that writes them, and the
+    files that it brought to the disk before it put them in their places."""
     rank = torch.distributed.get_rank()
     strategy = Path(__file__).parents[2] / 'configs' / '_base_' / 'strategies' / 'fsdp.py'
     folder.mkdir(exist_ok=True)
@@ -94,8 +97,20 @@ def train_in_shards(folder: Path) -> dict[str, Tensor] | None:
     path.write_text(f"_base_ = ['tiny{rank}.py', {str(strategy)!r}]\n", encoding='utf-8')
     cfg = read_config(path, {'train_dataloader.batch_size': 1, **CLIPPING})
     cfg.update(launcher='pytorch', work_dir=str(folder / 'run'))
-    launch.train(cfg)
-    return load_weights(folder) if rank == 0 else None
+    synced: set[int] = set()
+    put = []
+
+    def fsync(fd: int) -> None:
+        synced.add(os.fstat(fd).st_ino)
+
+    def replace(source: Path, target: Path) -> None:
+        if os.stat(source).st_ino in synced:
+            put.append(Path(target).name)
+        os.rename(source, target)
+
+    with mock.patch.object(os, 'fsync', fsync), mock.patch.object(os, 'replace', replace):
+        launch.train(cfg)
+    return (load_weights(folder), put) if rank == 0 else None
 
 
 def load_weights(folder: Path) -> dict[str, Tensor]:
@@ -205,8 +220,14 @@ def test_fully_sharded_training_is_that_of_one_process(results, tmp_path):
     cfg = read_config(path, CLIPPING)
     cfg.update(launcher='none', work_dir=str(tmp_path / 'run'))
     launch.train(cfg)
-    expected, actual = load_weights(tmp_path), results[0]['shards']
+    expected, (actual, _) = load_weights(tmp_path), results[0]['shards']
     torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6)
     # Not for lack of training: these begin at 0.
     biases = [value for name, value in expected.items() if name.endswith('conv.bias')]
     assert max(bias.abs().max() for bias in biases) > 1e-4
+
+
+def test_checkpoints_of_shards_are_written_whole(results, folder):
+    _, put = results[0]['shards']
+    assert put[:2] == ['epoch_1.pth', 'last_checkpoint']
+    assert not list((folder / 'shards' / 'run').glob('*.partial'))

@@ -113,12 +113,16 @@ def make_config(work_dir: Path, by_epoch: bool) -> Config:
                 ),
                 augmentation_seed=dict(type='AugmentationSeedHook'),
                 step_seed=dict(type='StepSeedHook'),
+                sync_norm=dict(type='SyncNormHook'),
                 resume_epoch=dict(type='ResumeEpochHook'),
                 resume_validation=dict(type='ResumeValidationHook'),
                 non_finite_guard=dict(type='NonFiniteGuardHook'),
                 train_count=dict(type='TrainCountHook'),
             ),
-            custom_hooks=[dict(type='EMAHook', momentum=0.1, update_buffers=True)],
+            custom_hooks=[
+                dict(type='EMAHook', momentum=0.1, update_buffers=True),
+                dict(type='FreezeNormHook', begin=2),
+            ],
             visualizer=dict(type='CrowdVisualizer', vis_backends=[dict(type='LocalVisBackend')]),
             log_processor=dict(by_epoch=True, window_size=3),
             log_level='ERROR',
@@ -303,7 +307,8 @@ def main() -> None:
             # Several kills of one run, until it comes to its end.
             while total < args.kills:
                 place = draw.choice(['step', 'val', 'file', 'file', 'time'])
-                count = draw.randint(1, milliseconds if place == 'time' else 12)
+                most = dict(time=milliseconds, val=2 * EPOCHS).get(place, 12)
+                count = draw.randint(1, most)
                 begin = time.monotonic()
                 code = run(killed, by_epoch, place, count)
                 total += code == -signal.SIGKILL

@@ -9,6 +9,7 @@ from .resume_epoch_hook import ResumeEpochHook
 from .resume_validation_hook import ResumeValidationHook
 from .step_seed_hook import StepSeedHook
 from .strict_weights_hook import StrictWeightsHook
+from .sync_norm_hook import SyncNormHook
 from .time_limit_hook import TimeLimitHook
 from .train_count_hook import TrainCountHook
 
@@ -24,6 +25,7 @@ __all__ = [
     'ResumeValidationHook',
     'StepSeedHook',
     'StrictWeightsHook',
+    'SyncNormHook',
     'TimeLimitHook',
     'TrainCountHook',
 ]

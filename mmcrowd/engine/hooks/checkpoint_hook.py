@@ -26,8 +26,8 @@ class CheckpointHook(hooks.CheckpointHook):
 
     The name is MMEngine's, so that ``type='CheckpointHook'``, and a config that names no hook of
     checkpoints, get this class wherever ``default_scope='mmcrowd'``. It takes the same arguments.
-    With files elsewhere than in folders (``backend_args``, ``out_dir='s3://...'``) their writer
-    decides whether they appear whole.
+    With files elsewhere than in folders (``backend_args``, ``out_dir='s3://...'``), or with
+    DeepSpeed's strategy, their writer decides whether they appear whole.
 
     Raises:
         OSError: In ``after_train``, if the last checkpoint cannot be saved.

@@ -15,8 +15,8 @@ class FreezeNormHook(Hook):
     it, and ``docs/looking_at_data.md`` has a pair of runs that it made no difference to.
 
     In the epoch before, the statistics are averaged evenly over all batches, in place of PyTorch's
-    average over the last few. Layers whose statistics are fixed already (``norm_eval`` or frozen
-    stages of a backbone) stay as they are.
+    average over the last few, also if a run resumes in the middle of that epoch. Layers whose
+    statistics are fixed already (``norm_eval`` or frozen stages of a backbone) stay as they are.
 
     Args:
         begin: First epoch with fixed statistics, counted from 0. Defaults to 1.
@@ -35,11 +35,16 @@ class FreezeNormHook(Hook):
         """Prepare the layers; the loops put the whole model into training mode again and again."""
         if runner.epoch < self.begin - 1:
             return
+        # Which a checkpoint in the middle of that epoch keeps.
+        hub = runner.message_hub
+        is_begun = hub.runtime_info.get('norm_averaged_in') == runner.epoch
+        hub.update_info('norm_averaged_in', runner.epoch)
         for layer in runner.model.modules():
             if not isinstance(layer, _BatchNorm) or not layer.training:
                 continue
             if runner.epoch >= self.begin:
                 layer.eval()
-            elif batch_idx == 0:
-                layer.reset_running_stats()
+            else:
                 layer.momentum = None  # an even average
+                if not is_begun:
+                    layer.reset_running_stats()
