@@ -138,7 +138,7 @@ def replaced_whole(path: str | Path, sync: bool = False) -> Iterator[Path]:
     try:
         yield partial
         if sync:
-            with partial.open('rb+') as file:
+            with partial.open('r+b') as file:
                 os.fsync(file.fileno())
         os.replace(partial, path)
     except BaseException:
