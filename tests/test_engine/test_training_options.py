@@ -53,6 +53,23 @@ def test_activation_checkpointing_changes_nothing(tmp_path, weights):
     torch.testing.assert_close(actual, weights)
 
 
+@pytest.mark.parametrize('name', ['MCNN', 'SwitchMCNN', 'Identity', 'mmpretrain.DenseNet'])
+def test_backbones_without_activation_checkpointing(tmp_path, name):
+    config = TINY_CONFIG.replace("type='VGGFeatures'", f'type={name!r}')
+    class_ = name.split('.')[-1]
+    with pytest.raises(ValueError, match=f'--activation-checkpointing: the backbone {class_} has'):
+        load(tmp_path, '--activation-checkpointing', config=config)
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['CSRNet', 'VGGSideBranches', 'HRNetBilinear', 'EfficientNetLite0', 'mmpretrain.ResNet'],
+)
+def test_backbones_with_activation_checkpointing(tmp_path, name):
+    config = TINY_CONFIG.replace("type='VGGFeatures'", f'type={name!r}')
+    assert load(tmp_path, '--activation-checkpointing', config=config).model.backbone.with_cp
+
+
 def test_options_that_do_not_disturb_each_other(tmp_path):
     torch.compiler.reset()
     counters.clear()
