@@ -6,12 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import RUNNERS
+from mmengine.optim import build_optim_wrapper
+from mmengine.optim.optimizer import amp_optimizer_wrapper
+from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import FlexibleRunner
+from torch import nn
 from torch._dynamo.utils import counters
 
 from mmcrowd.engine import launch, training_options
 from mmcrowd.engine.config import read_config
+from mmcrowd.engine.optim_wrappers import AmpOptimWrapper
 
 from ..testing.runs import TINY_CONFIG
 
@@ -96,6 +100,23 @@ def test_synchronised_normalisation_needs_gpus(tmp_path):
     cfg = load(tmp_path, '--sync-bn', '--launcher', 'pytorch')
     with pytest.raises(ValueError, match="sync_bn='torch' needs GPUs"):
         launch.train(cfg)
+
+
+@pytest.mark.filterwarnings('ignore:.*GradScaler')
+def test_float16_by_the_wrapper_with_a_loss_scale(tmp_path, monkeypatch):
+    monkeypatch.setattr(training_options, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
+    cfg = load(tmp_path, '--fp16', '--accumulate', '2')
+    chosen = {key: cfg.optim_wrapper[key] for key in ('type', 'dtype', 'loss_scale')}
+    assert chosen == dict(type='AmpOptimWrapper', dtype='float16', loss_scale='dynamic')
+    init_default_scope('mmcrowd')
+    wrapper = build_optim_wrapper(nn.Linear(1, 1), cfg.optim_wrapper)
+    assert type(wrapper) is AmpOptimWrapper
+    assert wrapper.cast_dtype is torch.float16
+    # Otherwise a scale that stays.
+    assert wrapper._scale_update_param is None
+    # The rest of the config is as it was.
+    assert wrapper.param_groups[0]['lr'] == 1.0 and wrapper._accumulative_counts == 2
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='asks for float16 without a GPU')
