@@ -97,9 +97,9 @@ def _require_checkpointing(backbone: str | type) -> None:
     if class_ is None:
         return  # building it says so
     for base in class_.__mro__:
-        if '__init__' not in vars(base):
+        if (constructor := vars(base).get('__init__')) is None:
             continue
-        parameters = inspect.signature(base.__init__).parameters
+        parameters = inspect.signature(constructor).parameters
         if 'with_cp' in parameters:
             return
         if all(each.kind is not each.VAR_KEYWORD for each in parameters.values()):
