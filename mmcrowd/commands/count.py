@@ -14,6 +14,7 @@ HELP = 'count the people in photos and mark them'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = 'Folders and archives of very many images are for mmcrowd infer.'
     parser.add_argument(
         'photos', nargs='+', metavar='PHOTO', help='file, folder, pattern ("photos/*.jpg") or URL'
     )

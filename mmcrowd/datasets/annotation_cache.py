@@ -55,9 +55,10 @@ class AnnotationCache:
     modification that they had then; otherwise :meth:`load` returns None. So it does for a file that
     is damaged or cannot be read, after a line in the log: a cache is never an error.
 
-    The file appears whole or not at all, so any number of processes may start at once: each of them
-    writes the same content. It holds plain arrays, no
-    pickled objects, and a checksum of itself.
+    The file appears whole or not at all, so any number of runs may start at once: each of them
+    writes the same content. Of a distributed run the first process of each machine writes, since a
+    machine may have a cache folder of its own. The file holds plain arrays, no pickled objects, and
+    a checksum of itself.
 
     Args:
         path: The file; its folder is made when needed.
@@ -97,6 +98,8 @@ class AnnotationCache:
 
         Where nothing can be written, a line in the log says so.
         """
+        if os.environ.get('LOCAL_RANK', '0') != '0':
+            return
         buffer = io.BytesIO()
         np.savez(buffer, **_pack(annotations))
         content = self._fingerprint + buffer.getvalue()

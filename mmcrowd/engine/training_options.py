@@ -1,9 +1,12 @@
 """Options of ``train.py`` for large trainings, each as a change of the config."""
 
 import argparse
+import inspect
 
 from mmengine.config import Config
 from mmengine.device import get_device
+
+from mmcrowd.registry import MODELS
 
 from .config import read_config
 
@@ -61,13 +64,15 @@ def apply(cfg: Config, args: argparse.Namespace) -> None:
         args: The parsed command line, with ``config``.
 
     Raises:
-        ValueError: A number is not positive, or float16 is asked for without a GPU.
+        ValueError: A number is not positive, the backbone cannot compute activations again, or
+            float16 is asked for without a GPU.
     """
     if args.accumulate is not None:
         if args.accumulate < 1:
             raise ValueError(f'--accumulate {args.accumulate}: expected at least 1')
         cfg.optim_wrapper.accumulative_counts = args.accumulate
     if args.activation_checkpointing:
+        _require_checkpointing(cfg.model.backbone.type)
         cfg.model.backbone.with_cp = True
     if args.ema is not None:
         _average(cfg, args.ema)
@@ -84,6 +89,25 @@ def apply(cfg: Config, args: argparse.Namespace) -> None:
         cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype='float16', loss_scale='dynamic')
     if args.compile:
         cfg.compile = cfg.get('compile') or True
+
+
+def _require_checkpointing(backbone: str | type) -> None:
+    """See that a backbone has the argument ``with_cp``, itself or by ``**kwargs`` of its base."""
+    class_ = MODELS.get(backbone) if isinstance(backbone, str) else backbone
+    if class_ is None:
+        return  # building it says so
+    for base in class_.__mro__:
+        if (constructor := vars(base).get('__init__')) is None:
+            continue
+        parameters = inspect.signature(constructor).parameters
+        if 'with_cp' in parameters:
+            return
+        if all(each.kind is not each.VAR_KEYWORD for each in parameters.values()):
+            break
+    raise ValueError(
+        f'--activation-checkpointing: the backbone {class_.__name__} has no argument with_cp; VGG, '
+        'CSRNet, HRNet, ResNet and EfficientNet have it'
+    )
 
 
 def _average(cfg: Config, momentum: float) -> None:

@@ -47,6 +47,12 @@ def test_commands_have_a_line_of_help(mmcrowd, capsys):
     assert "invalid choice: 'cuont'" in capsys.readouterr().err
 
 
+def test_help_of_count_points_to_archives(mmcrowd, capsys):
+    with pytest.raises(SystemExit, match='0'):
+        mmcrowd('count', '--help')
+    assert 'archives of very many images are for mmcrowd infer' in capsys.readouterr().out
+
+
 def test_count(mmcrowd, photo, tmp_path):
     out = mmcrowd('count', photo, '--out-dir', tmp_path / 'out', '--device', 'cpu')
     entry = find_entry('default')

@@ -131,6 +131,15 @@ def test_writers_at_once(tmp_path, sources):
         assert all(same(found, ANNOTATIONS) for found in pool.map(write_and_read, range(100)))
 
 
+def test_the_first_process_of_a_machine_writes(tmp_path, sources, monkeypatch):
+    monkeypatch.setenv('RANK', '2')
+    for rank in '1', '0':
+        monkeypatch.setenv('LOCAL_RANK', rank)
+        AnnotationCache(tmp_path / rank, sources).save(ANNOTATIONS)
+    assert same(AnnotationCache(tmp_path / '0', sources).load(), ANNOTATIONS)
+    assert not (tmp_path / '1').exists()
+
+
 def test_the_user_s_cache_folder(monkeypatch):
     monkeypatch.setenv('XDG_CACHE_HOME', '/somewhere')
     assert user_cache_dir() == Path('/somewhere/mmcrowd/annotations')

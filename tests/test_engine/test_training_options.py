@@ -6,12 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import RUNNERS
+from mmengine.optim import build_optim_wrapper
+from mmengine.optim.optimizer import amp_optimizer_wrapper
+from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import FlexibleRunner
+from torch import nn
 from torch._dynamo.utils import counters
 
 from mmcrowd.engine import launch, training_options
 from mmcrowd.engine.config import read_config
+from mmcrowd.engine.optim_wrappers import AmpOptimWrapper
 
 from ..testing.runs import TINY_CONFIG
 
@@ -53,6 +57,23 @@ def test_activation_checkpointing_changes_nothing(tmp_path, weights):
     torch.testing.assert_close(actual, weights)
 
 
+@pytest.mark.parametrize('name', ['MCNN', 'SwitchMCNN', 'Identity', 'mmpretrain.DenseNet'])
+def test_backbones_without_activation_checkpointing(tmp_path, name):
+    config = TINY_CONFIG.replace("type='VGGFeatures'", f'type={name!r}')
+    class_ = name.split('.')[-1]
+    with pytest.raises(ValueError, match=f'--activation-checkpointing: the backbone {class_} has'):
+        load(tmp_path, '--activation-checkpointing', config=config)
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['CSRNet', 'VGGSideBranches', 'HRNetBilinear', 'EfficientNetLite0', 'mmpretrain.ResNet'],
+)
+def test_backbones_with_activation_checkpointing(tmp_path, name):
+    config = TINY_CONFIG.replace("type='VGGFeatures'", f'type={name!r}')
+    assert load(tmp_path, '--activation-checkpointing', config=config).model.backbone.with_cp
+
+
 def test_options_that_do_not_disturb_each_other(tmp_path):
     torch.compiler.reset()
     counters.clear()
@@ -79,6 +100,23 @@ def test_synchronised_normalisation_needs_gpus(tmp_path):
     cfg = load(tmp_path, '--sync-bn', '--launcher', 'pytorch')
     with pytest.raises(ValueError, match="sync_bn='torch' needs GPUs"):
         launch.train(cfg)
+
+
+@pytest.mark.filterwarnings('ignore:.*GradScaler')
+def test_float16_by_the_wrapper_with_a_loss_scale(tmp_path, monkeypatch):
+    monkeypatch.setattr(training_options, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
+    cfg = load(tmp_path, '--fp16', '--accumulate', '2')
+    chosen = {key: cfg.optim_wrapper[key] for key in ('type', 'dtype', 'loss_scale')}
+    assert chosen == dict(type='AmpOptimWrapper', dtype='float16', loss_scale='dynamic')
+    init_default_scope('mmcrowd')
+    wrapper = build_optim_wrapper(nn.Linear(1, 1), cfg.optim_wrapper)
+    assert type(wrapper) is AmpOptimWrapper
+    assert wrapper.cast_dtype is torch.float16
+    # Otherwise a scale that stays.
+    assert wrapper._scale_update_param is None
+    # The rest of the config is as it was.
+    assert wrapper.param_groups[0]['lr'] == 1.0 and wrapper._accumulative_counts == 2
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='asks for float16 without a GPU')

@@ -1,6 +1,7 @@
 from .augmentation_seed_hook import AugmentationSeedHook
 from .checkpoint_hook import CheckpointHook
 from .crowd_visualization_hook import CrowdVisualizationHook
+from .ema_hook import EMAHook
 from .freeze_norm_hook import FreezeNormHook
 from .iter_timer_hook import IterTimerHook
 from .logger_hook import LoggerHook
@@ -17,6 +18,7 @@ __all__ = [
     'AugmentationSeedHook',
     'CheckpointHook',
     'CrowdVisualizationHook',
+    'EMAHook',
     'FreezeNormHook',
     'IterTimerHook',
     'LoggerHook',

@@ -1,5 +1,7 @@
+import logging
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ from mmengine.dist import is_main_process
 from mmengine.fileio import dump
 from mmengine.runner import Runner
 
-from mmcrowd.fileio.files import write_atomic
+from mmcrowd.fileio.files import printable, write_atomic
 from mmcrowd.registry import HOOKS
 
 
@@ -21,7 +23,8 @@ class LoggerHook(hooks.LoggerHook):
     process copies the logs, and with ``keep_local=False`` removes them while others still copy.
     Here the first process does both, and the metrics appear whole or not at all. Scalars that
     cannot be written, since the disk is full for example, are one error in the log, and the
-    training goes on.
+    training goes on. A log file that cannot be written is one line on stderr, see
+    :func:`tell_once`.
 
     The name is MMEngine's, so that ``type='LoggerHook'``, and a config that names no logger, get
     this class wherever ``default_scope='mmcrowd'``. It takes the same arguments.
@@ -30,6 +33,13 @@ class LoggerHook(hooks.LoggerHook):
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self._is_told = False
+
+    def before_run(self, runner: Runner) -> None:
+        """Prepare the folder of the logs and the log file."""
+        super().before_run(runner)
+        for handler in runner.logger.handlers:
+            if isinstance(handler, logging.FileHandler):
+                tell_once(handler)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
@@ -69,3 +79,28 @@ class LoggerHook(hooks.LoggerHook):
             super().after_run(runner)
         else:
             runner.visualizer.close()
+
+
+def tell_once(handler: logging.FileHandler) -> None:
+    """Let a log file that cannot be written be one line on stderr, in place.
+
+    Python prints a traceback for each line of the log that a handler cannot write. The lines
+    themselves are on the terminal too, and in the file as soon as there is room again.
+
+    Args:
+        handler: Handler of the file.
+    """
+    is_told = False
+
+    def handle_error(record: logging.LogRecord) -> None:
+        nonlocal is_told
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            type(handler).handleError(handler, record)
+        elif not is_told:
+            is_told = True
+            text = f'{handler.baseFilename}: the log cannot be written ({error}); the run goes on'
+            with suppress(OSError):  # stderr may be a file on the same disk
+                print(printable(text), file=sys.stderr)
+
+    handler.handleError = handle_error  # type: ignore[method-assign]

@@ -12,9 +12,12 @@ from mmcrowd.registry import HOOKS
 class TrainCountHook(Hook):
     """Log the predicted beside the true count of training images, means of each batch.
 
-    ``pred_count`` is the sum of the head's output that the counter counts from (``count_from``),
-    with what lies in the padding; ``gt_count`` is the number of points. Counters that count their
-    localizer's points have no such sum, and nothing is logged.
+    ``gt_count`` is the number of points. ``pred_count`` is what the counter's ``batch_counts``
+    makes of the results of its head: the sum of a density, the number of proposals that pass, or
+    the number of local maxima, with what lies in the padding. Counters whose points are searched on
+    the host (connected components, boxes, joined maxima) have no ``pred_count`` in training:
+    the search takes time, above all while there is much to find in the map of a network that has
+    learned little, and the count of one batch now and then says nothing beside means of all.
     """
 
     def __init__(self) -> None:
@@ -23,25 +26,23 @@ class TrainCountHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        name = getattr(model, 'count_from', None)
-        if name is None or name == 'points':
+        if not hasattr(model, 'batch_counts'):
             return
 
         def keep(head: nn.Module, inputs: Any, results: Any) -> None:
-            map_ = results.get(name) if isinstance(results, dict) else results
-            if head.training and isinstance(map_, Tensor):
-                self._predicted = map_.detach().sum() / len(map_)
+            if head.training and (counts := model.batch_counts(results)) is not None:
+                self._predicted = counts.sum() / len(counts)
 
         self._handle = model.head.register_forward_hook(keep)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
     ) -> None:
-        if self._predicted is None:
-            return
-        counts = [sample.gt_count for sample in data_batch['data_samples']]
-        runner.message_hub.update_scalar('train/pred_count', self._predicted)
-        runner.message_hub.update_scalar('train/gt_count', sum(counts) / len(counts))
+        samples = data_batch.get('data_samples', []) if isinstance(data_batch, dict) else []
+        if counts := [sample.gt_count for sample in samples if 'gt_count' in sample]:
+            runner.message_hub.update_scalar('train/gt_count', sum(counts) / len(counts))
+        if self._predicted is not None:
+            runner.message_hub.update_scalar('train/pred_count', self._predicted)
         self._predicted = None
 
     def after_train(self, runner: Runner) -> None:

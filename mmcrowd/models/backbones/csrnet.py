@@ -23,6 +23,7 @@ class CSRNet(VGGFeatures):
         frozen_stages: This many stages of the front end are not trained. Defaults to -1, none.
         norm_cfg: Normalisation after each convolution. Defaults to None, as in the paper.
         norm_eval: Keep the running statistics of BN as they are. Defaults to False.
+        with_cp: See :class:`VGGFeatures`; the back end is one stage. Defaults to False.
         init_cfg: Defaults to None: see above for the back end, :class:`VGGFeatures` for the front
             end.
 
@@ -37,6 +38,7 @@ class CSRNet(VGGFeatures):
         frozen_stages: int = -1,
         norm_cfg: dict | None = None,
         norm_eval: bool = False,
+        with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ):
         super().__init__(
@@ -45,6 +47,7 @@ class CSRNet(VGGFeatures):
             frozen_stages=frozen_stages,
             norm_cfg=norm_cfg,
             norm_eval=norm_eval,
+            with_cp=with_cp,
             init_cfg=init_cfg,
         )
         channels = (*self.out_channels, *self.BACK_END_CHANNELS)
@@ -69,4 +72,4 @@ class CSRNet(VGGFeatures):
             One map ``(N, 64, H // 8, W // 8)``.
         """
         (x,) = super().forward(x)
-        return (self.back_end(x),)
+        return (self._run(self.back_end, x),)

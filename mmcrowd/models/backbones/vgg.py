@@ -1,5 +1,5 @@
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from mmpretrain.models.backbones import VGG as MMPretrainVGG
@@ -110,7 +110,7 @@ class VGGFeatures(MMPretrainVGG):
             layers = []
         return (*outs, self._run(layers, x))
 
-    def _run(self, layers: Sequence[nn.Module], x: torch.Tensor) -> torch.Tensor:
+    def _run(self, layers: Iterable[nn.Module], x: torch.Tensor) -> torch.Tensor:
         if self.with_cp and torch.is_grad_enabled():
             return checkpoint(_through, layers, x, use_reentrant=False)
         return _through(layers, x)
@@ -121,7 +121,7 @@ class VGGFeatures(MMPretrainVGG):
         return self
 
 
-def _through(layers: Sequence[nn.Module], x: torch.Tensor) -> torch.Tensor:
+def _through(layers: Iterable[nn.Module], x: torch.Tensor) -> torch.Tensor:
     for layer in layers:
         x = layer(x)
     return x

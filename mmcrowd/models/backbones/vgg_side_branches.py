@@ -25,6 +25,7 @@ class VGGSideBranches(VGGFeatures):
     Args:
         depth: 11, 13, 16 or 19. Defaults to 16.
         norm_cfg: Normalisation after each convolution of VGG. Defaults to None.
+        with_cp: See :class:`VGGFeatures`; a branch is one stage. Defaults to False.
         init_cfg: As for :class:`VGGFeatures`. The last convolution of a branch starts as PyTorch
             makes it.
 
@@ -39,9 +40,12 @@ class VGGSideBranches(VGGFeatures):
         self,
         depth: int = 16,
         norm_cfg: dict | None = None,
+        with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ):
-        super().__init__(depth, (*self.STAGES, 4), norm_cfg=norm_cfg, init_cfg=init_cfg)
+        super().__init__(
+            depth, (*self.STAGES, 4), norm_cfg=norm_cfg, with_cp=with_cp, init_cfg=init_cfg
+        )
         self.out_strides = (2, 4, 8, 16)
         widths = self.out_channels[:-1]
         self.branches = nn.ModuleList(
@@ -70,7 +74,7 @@ class VGGSideBranches(VGGFeatures):
         """
         *fine, deepest = super().forward(x)
         branched = (
-            branch(F.max_pool2d(stage, 2))
+            self._run([branch], F.max_pool2d(stage, 2))
             for branch, stage in zip(self.branches, fine, strict=True)
         )
         return (*branched, deepest)

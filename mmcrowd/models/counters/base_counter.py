@@ -214,6 +214,30 @@ class BaseCounter(BaseModel):
             sample.pred_count = self._count(image, sample)
         return data_samples
 
+    @torch.no_grad()
+    def batch_counts(self, results: Any) -> Tensor | None:
+        """Counts of the images of a training batch by the rule ``count_from``, on the device.
+
+        The host does not wait for the device. What lies in the padding of the batch counts too, and
+        so does what a localizer of proposals leaves out since it is outside of the image.
+
+        Args:
+            results: What the head has returned for the batch.
+
+        Returns:
+            ``(N,)``; None if the head has no output ``count_from``, or points are counted that
+            are searched on the host: that is left to the validation, since a network that has
+            learned little may give very many of them.
+        """
+        outputs = _named(self.head, results)
+        if self.count_from == 'points':
+            count = getattr(self.localizer, 'batch_counts', None)
+            return count(without_half(outputs), self.stride) if count is not None else None
+        values = outputs.get(self.count_from)
+        if not isinstance(values, Tensor):
+            return None
+        return without_half(values).flatten(1).sum(1)
+
     def _count(self, image: Outputs, sample: CrowdDataSample) -> float:
         """Count of one image by the rule ``count_from``."""
         if self.count_from == 'points':

@@ -35,7 +35,7 @@ def map_tensors(function: Callable[[Tensor], Any], outputs: Any) -> Any:
     return outputs
 
 
-def without_half(outputs: Outputs) -> Outputs:
+def without_half(outputs: Any) -> Any:
     """The outputs with float32 in place of the half precision types."""
     half = (torch.float16, torch.bfloat16)
     return map_tensors(lambda x: x.float() if x.dtype in half else x, outputs)

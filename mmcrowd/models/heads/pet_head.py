@@ -138,7 +138,8 @@ class PETHead(BaseModule):
 
         Returns:
             ``points`` ``(N, R, 2)``, ``(x, y)`` in input pixels, and ``logits`` ``(N, R, 2)`` of
-            background and person, of the sparse queries row by row and then of the dense ones;
+            background and person, of the sparse queries row by row and then of the dense ones, in
+            training too with a person's probability of 0 in the regions of the other kind;
             ``split_map`` ``(N, H / 64, W / 128)``, probabilities that a region is crowded, NaN
             where it is padding; and dicts ``sparse`` and ``dense`` of parts of them: ``points`` and
             ``logits``, ``region`` ``(N, R')``, the probability that the region of the query is of
@@ -155,8 +156,16 @@ class PETHead(BaseModule):
         context = (memory, position, padded, padding_mask)
         sparse = self._propose(SPARSE, coarse, 1 - split_map, *context)
         dense = self._propose(DENSE, fine, split_map, *context)
-        both = {name: torch.cat((sparse[name], dense[name]), 1) for name in ('points', 'logits')}
-        return dict(both, split_map=split_map, sparse=sparse, dense=dense)
+        points, logits, region, present = (
+            torch.cat((sparse[name], dense[name]), 1)
+            for name in ('points', 'logits', 'region', 'present')
+        )
+        if self.training:
+            # What evaluation would give, to be counted; the loss goes by the two dicts.
+            background, person = logits.unbind(-1)
+            person = person.masked_fill(~(present & (region > 0.5)), -torch.inf)
+            logits = torch.stack((background, person), -1)
+        return dict(points=points, logits=logits, split_map=split_map, sparse=sparse, dense=dense)
 
     def _split(self, memory: Tensor, padded: Tensor) -> Tensor:
         """``(N, h, w)`` split map, NaN in regions that are padding."""

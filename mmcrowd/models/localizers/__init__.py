@@ -6,6 +6,10 @@ channel are ``(h, w)``, and ``img_shape`` is the (height, width) of the image in
 localizer of one map takes that map in their place, too, and has the name of the map as its
 ``source``. ``stride`` are the input pixels per cell of the network's main map. The points are
 ``(k, 2)`` ``(x, y)`` in input pixels, the scores ``(k,)``.
+
+A localizer that need not search on the host may have ``batch_counts(outputs, stride)``, too: from
+the named outputs of a batch, N first, to the numbers of points ``(N,)``, or None if its settings do
+not allow it. All of the batch is taken for image. These counts are logged in training.
 """
 
 from .block_maximum import BlockMaximum

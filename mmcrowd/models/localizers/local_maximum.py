@@ -140,20 +140,14 @@ class LocalMaximum:
         check_density(density, stride, self)
         if density.dtype in (torch.float16, torch.bfloat16):
             density = density.float()
-        largest = density.max()
-        if self.smooth > 1:
-            density = F.avg_pool2d(density[None], self.smooth, 1, self.smooth // 2)[0]
-        if self.blur > 0:
-            density = gaussian_blur(density, self.blur / stride)
-        peak = (density > 0) & (density == sliding_max(density, self.window))
+        density, peak, high = self._search(density, stride)
         # A step in a slope: the plateau goes on in a cell that sees a higher one.
         others = density.masked_fill(peak, -math.inf)
         peak_beside_equal = peak & (sliding_max(others, 3) == density)
         cells = peak.nonzero()
         index = tuple(cells.T)
         values, passes, step = (
-            array[index].cpu().numpy()
-            for array in (density, self._passes(density, largest, stride), peak_beside_equal)
+            array[index].cpu().numpy() for array in (density, high, peak_beside_equal)
         )
         cells = cells.cpu().numpy()
 
@@ -176,6 +170,29 @@ class LocalMaximum:
             torch.from_numpy(array[order]).to(density.device, torch.float32)
             for array in (points, scores)
         )
+
+    def batch_counts(self, outputs: Mapping[str, Tensor], stride: int) -> Tensor | None:
+        """How many points each image of a batch has, ``(N,)``; None with ``join``.
+
+        Args:
+            outputs: Outputs of the network for the batch; ``source`` is ``(N, 1, h, w)`` float32.
+            stride: Input pixels per cell.
+        """
+        if self.join:
+            return None
+        maps = take_source(outputs, self.source, self)[:, 0]
+        found = (self._search(density, stride) for density in maps)
+        return torch.stack([(peak & high).sum() for _, peak, high in found])
+
+    def _search(self, density: Tensor, stride: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The map that is searched, which cells are largest in their windows, and which pass."""
+        largest = density.max()
+        if self.smooth > 1:
+            density = F.avg_pool2d(density[None], self.smooth, 1, self.smooth // 2)[0]
+        if self.blur > 0:
+            density = gaussian_blur(density, self.blur / stride)
+        peak = (density > 0) & (density == sliding_max(density, self.window))
+        return density, peak, self._passes(density, largest, stride)
 
     def _passes(self, density: Tensor, largest: Tensor, stride: int) -> Tensor:
         """``(h, w)`` bool, where the value of a cell passes the threshold."""

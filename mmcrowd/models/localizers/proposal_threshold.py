@@ -70,8 +70,15 @@ class ProposalThreshold:
             KeyError: The outputs have no proposals or no logits of these names.
         """
         points = take_source(outputs, self.source, self)
-        scores = take_source(outputs, self.logits, self).softmax(-1)[:, 1]
+        scores = self._scores(outputs)
         accepted = scores > self.score_threshold
         if not self.keep_outside:
             accepted &= inside_image(points, outputs)
         return points[accepted], scores[accepted]
+
+    def batch_counts(self, outputs: Mapping[str, Tensor], stride: int) -> Tensor:
+        """How many proposals of each image of a batch pass, ``(N,)``, wherever they are."""
+        return (self._scores(outputs) > self.score_threshold).sum(1)
+
+    def _scores(self, outputs: Mapping[str, Tensor]) -> Tensor:
+        return take_source(outputs, self.logits, self).softmax(-1)[..., 1]

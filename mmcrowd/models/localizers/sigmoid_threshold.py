@@ -84,3 +84,10 @@ class SigmoidThreshold:
         if not self.keep_outside:
             accepted &= inside_image(points, outputs)
         return points[accepted], scores[accepted]
+
+    def batch_counts(self, outputs: Mapping[str, Tensor], stride: int) -> Tensor:
+        """How many points each image of a batch would have, ``(N,)``, wherever they are."""
+        passes = take_source(outputs, self.logits, self).sigmoid() >= self.score_threshold
+        if self.every_logit:
+            return passes.flatten(1).sum(1).clamp(max=passes.shape[1])
+        return passes[..., -1].sum(1)

@@ -1,11 +1,14 @@
 import errno
 import json
+import logging
+import sys
 from types import SimpleNamespace
 
 import mmengine.dist.utils
 import numpy as np
 import pytest
 from mmengine.hooks import LoggerHook as MMEngineLoggerHook
+from mmengine.logging import MMLogger
 from mmengine.registry import HOOKS, DefaultScope
 
 from mmcrowd.registry import HOOKS as OURS
@@ -97,3 +100,52 @@ def test_scalars_that_cannot_be_written(runner, capsys):
     assert told == [
         'scalars could not be logged ([Errno 28] No space left on device); the training goes on'
     ]
+
+
+class FullStream:
+    """A file on a disk that is full for its first two lines."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        self.number = 0
+
+    def write(self, text):
+        self.number += 1
+        if self.number <= 2:
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        self.stream.write(text)
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+
+def test_neither_the_log_nor_stderr_can_be_written(runner, tmp_path, monkeypatch):
+    runner.logger = MMLogger(tmp_path.name, log_file=str(tmp_path / 'run.log'))
+    build().before_run(runner)
+    (handler,) = (h for h in runner.logger.handlers if isinstance(h, logging.FileHandler))
+    handler.setStream(FullStream(handler.stream))
+    monkeypatch.setattr(sys, 'stderr', FullStream(sys.stderr))
+    runner.logger.info('line')
+    assert sys.stderr.number == 1
+    handler.close()
+
+
+def test_a_log_file_that_cannot_be_written(runner, tmp_path, capsys):
+    path = tmp_path / 'run.log'
+    runner.logger = MMLogger(tmp_path.name, log_file=str(path))
+    build().before_run(runner)
+    (handler,) = (h for h in runner.logger.handlers if isinstance(h, logging.FileHandler))
+    handler.setStream(FullStream(handler.stream))
+    for number in range(3):
+        runner.logger.info(f'line {number}')
+    out, err = capsys.readouterr()
+    assert [f'line {number}' in out for number in range(3)] == [True] * 3
+    assert err == (
+        f'{path}: the log cannot be written ([Errno 28] No space left on device); the run goes on\n'
+    )
+    # There is room again.
+    assert path.read_text().endswith('line 2\n') and 'line 1' not in path.read_text()
+    # Errors of the program are told as ever.
+    runner.logger.info('%d', 'no number')
+    assert 'TypeError: %d format' in capsys.readouterr().err
+    handler.close()

@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -6,7 +8,7 @@ from mmpretrain.models import backbones as mmpretrain_backbones
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmcrowd.models.backbones import VGGFeatures
+from mmcrowd.models.backbones import CSRNet, VGGFeatures, VGGSideBranches
 from mmcrowd.registry import MODELS
 
 BN = dict(type='BN')
@@ -143,6 +145,26 @@ def test_checkpointing_computes_twice_and_gives_the_same():
     with torch.no_grad():
         model(image)
     assert calls.count(ConvModule) == 2
+
+
+@pytest.mark.parametrize('build', [CSRNet, partial(VGGSideBranches, 11)])
+def test_checkpointing_of_what_stands_behind_the_stages(build):
+    """Dilated convolutions and branches: all are computed twice, and the gradients are the same."""
+    model, image = build(), torch.rand(1, 3, 32, 32)
+    convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+    calls = []
+    for layer in convolutions:
+        layer.register_forward_pre_hook(lambda module, _: calls.append(module))
+    results = []
+    for model.with_cp in (False, True):
+        calls.clear()
+        outs = model(image)
+        sum(out.square().sum() for out in outs).backward()
+        results.append([*outs, *(parameter.grad for parameter in model.parameters())])
+        model.zero_grad()
+    torch.testing.assert_close(results[1], results[0], rtol=0, atol=0)
+    assert all(calls.count(layer) == 2 for layer in convolutions)
+    assert build(with_cp=True).with_cp
 
 
 def test_norm_eval():
