@@ -8,6 +8,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 
+@torch.compiler.disable  # NumPy's parts are no work for it, and some of them it cannot follow
 @torch.no_grad()
 def assign(
     costs: Sequence[Tensor], allowed: Sequence[Tensor] | None = None

@@ -61,3 +61,15 @@ def test_spacing(monkeypatch, number):
     assert few.tolist() == pytest.approx([torch.dist(*points[:2]).item()] * 2)
     assert mean_neighbour_distance(points[:1], number).tolist() == [0]
     assert len(mean_neighbour_distance(points[:0], number)) == 0
+
+
+def test_a_compiled_step_passes_it_by():
+    def total(costs):
+        return sum(
+            cost[rows, columns].sum()
+            for cost, (rows, columns) in zip(costs, assign(costs), strict=True)
+        )
+
+    costs = [torch.rand(3, 5), torch.rand(2, 4)]
+    torch.compiler.reset()
+    assert torch.compile(total, backend='eager')(costs) == total(costs)
