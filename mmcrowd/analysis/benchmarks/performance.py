@@ -30,7 +30,7 @@ from .loader import POINTS, build_photos
 from .loader_profile import one_thread, profile_loader, profile_table
 from .localizers import make_crowd
 from .memory import peak_of_torch
-from .processes import Rates, measure
+from .processes import Rates, measure, summarize
 from .train_step import make_batch, make_step
 
 CPU = torch.device('cpu')
@@ -277,10 +277,11 @@ def loader_table(cfg: Config, dataset: Dataset, num_images: int) -> str:
 
 def processes_text(rates: Rates) -> str:
     """One process against two; see :mod:`.processes`."""
-    one, two = statistics.median(rates.one), statistics.median(rates.together)
     return (
-        f'{one:.2f} images a second in one process of one thread, {two:.2f} in two: '
-        f'**{rates.ratio:.2f}x**, the median of {len(rates.one)} rounds.'
+        f'{summarize(rates.one, " images a second")} in one process of one thread, '
+        f'{summarize(rates.together)} in two: **{rates.ratio:.3f}x** '
+        f'({min(rates.ratios):.3f} to {max(rates.ratios):.3f}), the median of {len(rates.one)} '
+        'rounds and their range.'
     )
 
 
