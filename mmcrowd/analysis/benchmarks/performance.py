@@ -28,7 +28,7 @@ from mmcrowd.registry import DATASETS, MODELS, TASK_UTILS
 from .gpu import build_counter, measure_counter, measure_losses
 from .loader import POINTS, build_photos
 from .loader_profile import one_thread, profile_loader, profile_table
-from .localizers import make_crowd
+from .localizers import make_crowd, make_outputs
 from .memory import peak_of_torch
 from .processes import Rates, measure, summarize
 from .train_step import make_batch, make_step
@@ -37,10 +37,14 @@ CPU = torch.device('cpu')
 LOCALIZERS: tuple[dict, ...] = (
     dict(type='LocalMaximum'),
     dict(type='MultiScaleMaximum'),
-    dict(type='ConnectedComponents'),
+    dict(type='ConnectedComponents', source='map'),
     dict(type='BoxNMS'),
     dict(type='CountGuidedPeaks'),
     dict(type='OTMinimization'),
+    dict(type='BlockMaximum'),
+    dict(type='ScaleBoxNMS'),
+    dict(type='ProposalThreshold'),
+    dict(type='SigmoidThreshold'),
 )
 
 
@@ -91,7 +95,10 @@ loader workers make it.
 {losses_table(points, cells, seconds)}"""
     yield f"""## Localizers
 
-One search in the density of a crowd on {cells} x {cells} cells at stride 2, default settings.
+One search in what a network would give for a crowd on {cells} x {cells} cells at stride 2, default
+settings: in its density, for `BlockMaximum` on four scales; for `ConnectedComponents` in a map that
+is high in 3 x 3 cells about a head, for `ScaleBoxNMS` in the probabilities of the boxes of four
+scales, and for the last two among a proposal every four pixels.
 
 {localizers_table(people, cells)}"""
     yield f"""## Metrics
@@ -209,18 +216,18 @@ def losses_table(numbers: Sequence[int], size: int, seconds: float) -> str:
 
 
 def localizers_table(people: Sequence[int], size: int) -> str:
-    """One search of each localizer in a drawn density.
+    """One search of each localizer in what networks would give for a drawn crowd.
 
     Args:
-        people: Of each density.
+        people: Of each crowd.
         size: Side of the map in cells, at stride 2.
     """
-    densities = [make_crowd(number, size, 2, 0)[1] for number in people]
+    crowds = [make_outputs(*make_crowd(number, size, 2, 0), 2) for number in people]
     rows = []
     for cfg in LOCALIZERS:
         localizer = TASK_UTILS.build(cfg)
         rows.append(
-            (cfg['type'], *(_number(_milliseconds(partial(localizer, d, 2))) for d in densities))
+            (cfg['type'], *(_number(_milliseconds(partial(localizer, o, 2))) for o in crowds))
         )
     return table(['ms', *(f'{number} people' for number in people)], rows)
 
