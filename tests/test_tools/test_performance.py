@@ -60,6 +60,9 @@ def test_page(load_tool, data_root, tmp_path, capsys):
     row = next(line for line in page.splitlines() if line.startswith('| `pml_mcnn_shb`'))
     assert ' | 0.13 M | ' in row and ' - ' not in row
     assert 'in one process of one thread' in page
+    for name in ('GeneralizedLoss', 'PMLEntropicLoss', 'UOTLoss'):
+        row = next(line for line in page.splitlines() if line.startswith(f'| `{name}`'))
+        assert row.count(' | ') == 2 and ' - ' not in row
     for cfg in LOCALIZERS:
         assert f'| {cfg["type"]} | ' in page
     assert page.count('A worker makes ') == 2

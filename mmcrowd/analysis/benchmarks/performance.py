@@ -25,7 +25,15 @@ from mmcrowd.evaluation.functional.localization import match_points, match_point
 from mmcrowd.fileio.files import is_hidden
 from mmcrowd.registry import DATASETS, MODELS, TASK_UTILS
 
-from .gpu import build_counter, measure_counter, measure_losses
+from .gpu import (
+    PML_FORMS,
+    PUBLISHED_RATIO,
+    build_counter,
+    density_losses,
+    loss_ratios,
+    measure_counter,
+    measure_losses,
+)
 from .loader import POINTS, build_photos
 from .loader_profile import one_thread, profile_loader, profile_table
 from .localizers import make_crowd, make_outputs
@@ -83,14 +91,18 @@ expect the ratios rather than the milliseconds. [speed.md](speed.md) says what m
     yield f"""## Counters
 
 Milliseconds for one image of {size} x {size} pixels: a training step (forward, loss, backward,
-optimizer) and inference (the network alone). Memory is what a call allocates and gives back, in
-float32; parameters and the moments of the optimizer come on top.
+optimizer) and inference (the network alone). The counters are one of each system, not all of its
+backbones and data sets. Memory is what a call allocates and gives back, in float32; parameters and
+the moments of the optimizer come on top.
 
 {counters_table(counters, size, seconds)}"""
     yield f"""## Losses
 
-Forward and backward on {cells} x {cells} cells at stride 2. "Partition given" is the usual case:
-loader workers make it.
+Forward and backward of every loss that takes a density and points, with its defaults, on
+{cells} x {cells} cells at stride 2, all on the same drawn crowd. "Partition given" is the usual
+case of PML: loader workers make it. The others make what they need of it inside, and "x PML" is how
+many times as long they take as PML that does, too. (Published: GL takes {PUBLISHED_RATIO} times as
+long as PML on an RTX 3090 Ti.)
 
 {losses_table(points, cells, seconds)}"""
     yield f"""## Localizers
@@ -200,19 +212,29 @@ def _memory(cfg: Config, size: int) -> tuple[float, float]:
 
 
 def losses_table(numbers: Sequence[int], size: int, seconds: float) -> str:
-    """Forward and backward of PML, its dense form, DM-Count and GL.
+    """Forward and backward of PML, its dense form and every other density loss.
 
     Args:
         numbers: Of points.
         size: Side of the map in cells, at stride 2.
         seconds: For each measurement.
     """
-    found = list(measure_losses(numbers, size, 2, CPU, seconds))
-    names = list(dict.fromkeys(m.name for m in found))
+    others = density_losses()
+    found = list(measure_losses(numbers, size, 2, CPU, seconds, others))
     times = {(m.name, m.variant): m.milliseconds for m in found}
-    points = list(dict.fromkeys(m.variant for m in found))
-    rows = [(name, *(_number(times[name, column]) for column in points)) for name in names]
-    return table(['ms', *points], rows)
+    # PML is as long as itself; one that did not run has no ratio.
+    ratios = {points: {'PML': 1.0} | of for points, of in loss_ratios(found).items()}
+    points = [f'{number} points' for number in numbers]
+    rows = []
+    for name in (*PML_FORMS, *others):
+        pairs = [
+            (_number(times[name, column]), _number(ratios.get(column, {}).get(name)))
+            for column in points
+        ]
+        shown = name if name in PML_FORMS else f'`{name}`'
+        rows.append((shown, *(cell for pair in pairs for cell in pair)))
+    head = [cell for column in points for cell in (f'{column}, ms', 'x PML')]
+    return table(['', *head], rows)
 
 
 def localizers_table(people: Sequence[int], size: int) -> str:
