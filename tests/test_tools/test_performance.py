@@ -56,6 +56,7 @@ def test_page(load_tool, data_root, tmp_path, capsys):
         '## Metrics',
         '## Two processes',
         '## Loader',
+        '## Waiting for data',
     ]
     row = next(line for line in page.splitlines() if line.startswith('| `pml_mcnn_shb`'))
     assert ' | 0.13 M | ' in row and ' - ' not in row
@@ -65,6 +66,7 @@ def test_page(load_tool, data_root, tmp_path, capsys):
         assert row.count(' | ') == 2 and ' - ' not in row
     for cfg in LOCALIZERS:
         assert f'| {cfg["type"]} | ' in page
+    assert '2 steps of ' in page and 'passed before the batch was there' in page
     assert page.count('A worker makes ') == 2
     assert page.split('\n\n')[-1].strip() in capsys.readouterr().out
 

@@ -40,6 +40,7 @@ from .localizers import make_crowd, make_outputs
 from .memory import peak_of_torch
 from .processes import Rates, measure, summarize
 from .train_step import make_batch, make_step
+from .waiting import measure_waiting
 
 CPU = torch.device('cpu')
 LOCALIZERS: tuple[dict, ...] = (
@@ -146,6 +147,14 @@ ShanghaiTech B, `pml_vgg16_shb`:
 lazily: they are decoded in `RandomScaleCrop`, as far as the crop needs them.
 
 {loader_table(cfg, photos, num_images)}"""
+    name, steps, skip = ('pml_mcnn_shb_cpu', 4, 2) if quick else ('pml_vgg16_shb_cpu', 35, 5)
+    cfg = read_config(f'mmcrowd::{name}')
+    set_data_root(cfg, str(data / 'part_B'))
+    waited = measure_waiting(cfg, steps, skip, num_workers=2)
+    yield f"""## Waiting for data
+
+A training of `{name}` on ShanghaiTech B by MMEngine's runner with two loader workers on the same
+cores, `data_time` and `time` of its log, without the first {skip} steps: {waited}."""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
