@@ -1,6 +1,7 @@
 # make demo      count a drawn crowd with the default model, then train a small counter on such
 #                crowds, test it and write pictures
 # make test      run the tests and the examples in docstrings, and say what of mmcrowd they cover
+# make test-recipes  the recipes of docs/large_jobs.md with Ray and Spark, 400 MB (Spark: and a Java)
 # make lint      check style, the order of imports and types; `make format` applies the style
 # make clean     remove builds and caches
 #
@@ -13,6 +14,7 @@ PYTHON ?= python
 installed = install-missing
 installed-for-tests = install-missing-for-tests
 installed-for-lint = install-lint
+constraints = -c build/present.txt
 else
 PYTHON = .venv/bin/python
 installed = .venv/installed
@@ -23,6 +25,7 @@ endif
 pip = $(PYTHON) -m pip
 tests = $(patsubst %,requirements/%.txt,tests app convert export heic large parquet report quality timm video)
 lint = requirements/lint.txt
+engines = requirements/engines.txt
 config = configs/pml_resnet18_synthetic.py
 work_dir = work_dirs/demo
 
@@ -30,7 +33,7 @@ work_dir = work_dirs/demo
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint format clean install-missing install-missing-for-tests install-lint
+.PHONY: demo test test-recipes lint format clean install-missing install-missing-for-tests install-lint
 
 demo: $(installed)
 	$(PYTHON) demo/count_drawn_crowd.py $(work_dir)
@@ -40,11 +43,15 @@ demo: $(installed)
 	@echo "Pictures of ten test images are in $(work_dir)/pictures"
 
 # The tests are small: one thread each is faster than threads that wait for each other.
-test: export OMP_NUM_THREADS ?= 1
+test test-recipes: export OMP_NUM_THREADS ?= 1
 
 test: $(installed-for-tests)
 	$(PYTHON) -m pytest -n auto --maxprocesses 8 --dist worksteal \
 	    --cov=mmcrowd --cov-report=term:skip-covered
+
+test-recipes: $(installed-for-tests)
+	$(pip) install $(constraints) -r $(engines)
+	$(PYTHON) -m pytest -rs tests/test_apis/test_jobs/test_recipes.py
 
 lint: $(installed-for-lint)
 	$(PYTHON) -m ruff check .
@@ -62,7 +69,7 @@ clean:
 
 # --- .venv: made once, and again only when a requirement changes
 
-.venv/installed: setup.py pyproject.toml mmcrowd/dependencies.py $(filter-out $(tests) $(lint),$(wildcard requirements/*.txt))
+.venv/installed: setup.py pyproject.toml mmcrowd/dependencies.py $(filter-out $(tests) $(lint) $(engines),$(wildcard requirements/*.txt))
 	@python3 -c 'import sys; v = sys.version_info; v >= (3, 10) or sys.exit(f"mmcrowd needs Python >= 3.10, but python3 is {v.major}.{v.minor}; name another one with PYTHON=/path/to/python")'
 	python3 -m venv .venv
 	$(pip) install -r requirements/pinned.txt -r requirements/runtime.txt

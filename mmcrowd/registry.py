@@ -35,7 +35,7 @@ METRICS = _child(root.METRICS, 'mmcrowd.evaluation.metrics')
 EVALUATOR = _child(root.EVALUATOR)
 
 VISUALIZERS = _child(root.VISUALIZERS, 'mmcrowd.visualization')
-VISBACKENDS = _child(root.VISBACKENDS)
+VISBACKENDS = _child(root.VISBACKENDS, 'mmcrowd.visualization')
 
 HOOKS = _child(root.HOOKS, 'mmcrowd.engine')
 LOOPS = _child(root.LOOPS)

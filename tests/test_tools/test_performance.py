@@ -1,10 +1,14 @@
+import numpy as np
 import pytest
 import torch
 from mmengine.registry import init_default_scope
 
 from mmcrowd.analysis.benchmarks.gpu import COUNTERS
+from mmcrowd.analysis.benchmarks.localizers import make_crowd, make_outputs
+from mmcrowd.analysis.benchmarks.performance import LOCALIZERS
 from mmcrowd.analysis.benchmarks.train_step import make_batch
 from mmcrowd.engine.config import read_config
+from mmcrowd.registry import TASK_UTILS
 
 
 @pytest.mark.parametrize('name', COUNTERS)
@@ -18,6 +22,24 @@ def test_batches_of_drawn_crowds(name):
     size = (224, 224) if name.startswith('iknn/') else (96, 96)
     assert all(image.shape[1:] == size for image in batch['inputs'])
     assert sum(len(sample.gt_instances) for sample in batch['data_samples'])
+
+
+def test_every_localizer_is_timed():
+    names = {
+        name
+        for name, cls in TASK_UTILS.module_dict.items()
+        if cls.__module__.startswith('mmcrowd.models.localizers.')
+    }
+    assert {cfg['type'] for cfg in LOCALIZERS} == names
+
+
+@pytest.mark.parametrize('cfg', LOCALIZERS, ids=lambda cfg: cfg['type'])
+def test_localizers_find_what_is_drawn(cfg):
+    heads, density = make_crowd(30, 64, 2, 0)
+    points, _ = TASK_UTILS.build(cfg)(make_outputs(heads, density, 2), 2)
+    assert len(points) >= 10
+    nearest = np.linalg.norm(points.numpy()[:, None] - heads, axis=2).min(axis=1)
+    assert np.median(nearest) < 8
 
 
 def test_page(load_tool, data_root, tmp_path, capsys):
@@ -34,10 +56,17 @@ def test_page(load_tool, data_root, tmp_path, capsys):
         '## Metrics',
         '## Two processes',
         '## Loader',
+        '## Waiting for data',
     ]
     row = next(line for line in page.splitlines() if line.startswith('| `pml_mcnn_shb`'))
     assert ' | 0.13 M | ' in row and ' - ' not in row
-    assert 'images a second in one process of one thread' in page
+    assert 'in one process of one thread' in page
+    for name in ('GeneralizedLoss', 'PMLEntropicLoss', 'UOTLoss'):
+        row = next(line for line in page.splitlines() if line.startswith(f'| `{name}`'))
+        assert row.count(' | ') == 2 and ' - ' not in row
+    for cfg in LOCALIZERS:
+        assert f'| {cfg["type"]} | ' in page
+    assert '2 steps of ' in page and 'passed before the batch was there' in page
     assert page.count('A worker makes ') == 2
     assert page.split('\n\n')[-1].strip() in capsys.readouterr().out
 

@@ -1,7 +1,8 @@
 """A job whose processes are killed at random moments, then counted on by another number of shards.
 
 As a script it is the long form of the test: ``python -m tests.testing.killed_job --images 5000
---kills 10`` draws the images, kills and says what it found.
+--kills 10`` draws the images, kills and says what it found. Its status is 1 if an image was not
+counted exactly once, or if memory grew with the work.
 """
 
 import argparse
@@ -100,11 +101,23 @@ def start(
         os._exit(code)
 
 
-def finish(pids: list[int]) -> None:
-    """Wait for processes that are to end well."""
-    for pid in pids:
-        _, status = os.waitpid(pid, 0)
-        assert os.waitstatus_to_exitcode(status) == 0
+def wait_for_end(pid: int) -> tuple[int, int]:
+    """Wait for a process.
+
+    Returns:
+        Its exit code, minus the signal for one that was killed, and the most memory that it had, in
+        MiB.
+    """
+    _, status, usage = os.wait4(pid, 0)
+    unit = 2**20 if sys.platform == 'darwin' else 2**10
+    return os.waitstatus_to_exitcode(status), usage.ru_maxrss // unit
+
+
+def finish(pids: list[int]) -> list[int]:
+    """Wait for processes that are to end well; the most memory that each had, in MiB."""
+    ends = [wait_for_end(pid) for pid in pids]
+    assert all(code == 0 for code, _ in ends)
+    return [mib for _, mib in ends]
 
 
 def bytes_of(out_dir: Path) -> int:
@@ -122,11 +135,12 @@ def wait_for_bytes(out_dir: Path, goal: int, rng: random.Random, patience: float
         time.sleep(rng.uniform(0, 0.005))
 
 
-def kill_now(pid: int) -> None:
-    """Kill a process that is still at work."""
+def kill_now(pid: int) -> int:
+    """Kill a process that is still at work; the most memory that it had, in MiB."""
     os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, 'ended too early'
+    code, mib = wait_for_end(pid)
+    assert code == -signal.SIGKILL, 'ended too early'
+    return mib
 
 
 def kill_and_go_on(
@@ -144,8 +158,8 @@ def kill_and_go_on(
         seed: Of the moments.
 
     Returns:
-        What was seen at each kill: shard, bytes written and the most memory that the process had,
-        in MiB.
+        What was seen at each of these kills, and then of the three at their end: ``shard``,
+        ``bytes`` written by all and ``mib``, the most memory that the process had.
     """
     rng = random.Random(seed)
     seen = []
@@ -156,22 +170,14 @@ def kill_and_go_on(
         goal = bytes_of(out_dir) + rng.randrange(step // 2, step * 3 // 2)
         wait_for_bytes(out_dir, goal, rng)
         k = kill % 2
-        seen.append(dict(shard=k, bytes=bytes_of(out_dir), mib=peak_memory(pids[k])))
-        kill_now(pids[k])
+        written = bytes_of(out_dir)
+        seen.append(dict(shard=f'{k}/2', bytes=written, mib=kill_now(pids[k])))
         pids[k] = start(counter, held, out_dir, (k, 2))
     for pid in pids:  # both in the midst of their work
         kill_now(pid)
-    finish([start(counter, JobImages([folder]), out_dir, (k, 3)) for k in range(3)])
-    return seen
-
-
-def peak_memory(pid: int) -> int | None:
-    """The most memory that a process had, in MiB, where the system says it."""
-    status = Path('/proc', str(pid), 'status')
-    if not status.exists():
-        return None
-    (line,) = [line for line in status.read_text('utf-8').splitlines() if line.startswith('VmHWM')]
-    return int(line.split()[1]) // 1024
+    peaks = finish([start(counter, JobImages([folder]), out_dir, (k, 3)) for k in range(3)])
+    written = bytes_of(out_dir)
+    return seen + [dict(shard=f'{k}/3', bytes=written, mib=mib) for k, mib in enumerate(peaks)]
 
 
 def times_counted(out_dir: Path) -> Counter:
@@ -180,6 +186,28 @@ def times_counted(out_dir: Path) -> Counter:
     for path in out_dir.glob('part-*.jsonl'):
         times.update(json.loads(line)['path'] for line in path.read_bytes().splitlines(True))
     return times
+
+
+def find_faults(seen: list[dict], times: Counter, images: int) -> list[str]:
+    """What is wrong with a job.
+
+    Args:
+        seen: See :func:`kill_and_go_on`.
+        times: See :func:`times_counted`.
+        images: How many there are.
+
+    Returns:
+        A sentence for each fault: an image that was not counted exactly once, or a process that
+        had more than 1.1 times the memory of the one that was killed first.
+    """
+    faults = []
+    once = sum(n == 1 for n in times.values())
+    if (once, len(times)) != (images, images):
+        faults.append(f'{once} of {images} images counted once, {len(times)} counted at all')
+    first, highest = seen[0]['mib'], max(each['mib'] for each in seen)
+    if highest > 1.1 * first:
+        faults.append(f'memory grew from {first} to {highest} MiB')
+    return faults
 
 
 def main() -> None:
@@ -199,11 +227,12 @@ def main() -> None:
         print(each)
     for path in sorted((folder / 'out').glob('*-of-00003.json')):
         print(path.name, json.loads(path.read_text()))
+    once = sum(n == 1 for n in times.values())
     print(
-        f'{args.images} images, {args.kills + 2} kills: {len(times)} counted, of which '
-        f'{sum(n == 1 for n in times.values())} once, {time.monotonic() - begin:.0f} s, in {folder}'
+        f'{args.images} images, {args.kills + 2} kills: {len(times)} counted, of which {once} '
+        f'once, {time.monotonic() - begin:.0f} s, in {folder}'
     )
-    sys.exit(len(times) != args.images or set(times.values()) != {1})
+    sys.exit('\n'.join(find_faults(seen, times, args.images)) or 0)
 
 
 if __name__ == '__main__':

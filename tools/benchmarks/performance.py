@@ -1,9 +1,9 @@
 """Measure what every part costs on this machine, and write the page docs/performance.md.
 
 Training step and inference of one counter of each system, losses, localizers, metrics, the loader
-of ShanghaiTech B and of large photos, step by step, and one process of one thread against two. On
-two cores this takes about a quarter of an hour; nothing else should run. ``--quick`` is a trial
-with tiny sizes. ::
+of ShanghaiTech B and of large photos, step by step, one process of one thread against two, and how
+long a training waits for its loader. On two cores this takes about a quarter of an hour; nothing
+else should run. ``--quick`` is a trial with tiny sizes. ::
 
     python tools/benchmarks/performance.py data/ShanghaiTech --out docs/performance.md
 """

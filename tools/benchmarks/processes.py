@@ -7,10 +7,9 @@ one run, so that what else the machine does slows both. The machine should be id
 """
 
 import argparse
-import statistics
 
 from mmcrowd import command_line
-from mmcrowd.analysis.benchmarks.processes import measure
+from mmcrowd.analysis.benchmarks.processes import measure, summarize
 from mmcrowd.engine.config import read_config
 
 
@@ -46,11 +45,8 @@ def main(argv: list[str] | None = None) -> None:
     )
     print(f'{args.config}: {args.batch_size} x {args.size} x {args.size}, {args.precision}')
     for name, values in (('1 process', rates.one), (f'{args.processes} processes', rates.together)):
-        print(
-            f'{name}: {statistics.median(values):.3f} images/s '
-            f'({min(values):.3f} to {max(values):.3f})'
-        )
-    print(f'ratio: {rates.ratio:.2f}')
+        print(f'{name}: {summarize(values, " images/s")}')
+    print(f'ratio: {summarize(rates.ratios)}')
 
 
 if __name__ == '__main__':

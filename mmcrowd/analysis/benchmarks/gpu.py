@@ -6,7 +6,7 @@ one :class:`Measurement`; what does not run is one with a note in place of numbe
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from mmcrowd.engine.config import without_pretraining
 from mmcrowd.models.counters.base_counter import BaseCounter
+from mmcrowd.models.losses.density_loss import DensityLoss
 from mmcrowd.models.losses.reference import dense_pml
 from mmcrowd.ops.partition import Partition, partition_batch
 from mmcrowd.registry import MODELS
@@ -56,6 +57,14 @@ COUNTERS = (
 )
 # GL takes this many times as long as PML on an RTX 3090 Ti (Lin, Wan and Chan, ICLR 2025).
 PUBLISHED_RATIO = 3.46
+# Forms of PML, and what is timed beside them: configs of losses by their names in the result.
+PML_FORMS = ('PML, partition given', 'PML', 'PML, dense')
+OTHER_LOSSES = {
+    'DM-Count': dict(type='mmcrowd.DMCountLoss'),
+    'GL': dict(type='mmcrowd.GeneralizedLoss'),
+}
+# What a density loss lacks a default for.
+LOSS_ARGUMENTS = dict(PMLEntropicLoss=dict(tau=1.0))
 # The ways a counter runs: float32; the same with channels-last memory; bfloat16 by the counter's
 # own precision='bf16', which has channels-last memory too; float16 by autocast, in training with a
 # loss scale; and bfloat16 compiled.
@@ -171,10 +180,33 @@ def attempt(
 # ---------------------------------------------------------------------------------------- losses
 
 
+def density_losses() -> dict[str, dict]:
+    """Every loss that takes a density and points but PMLLoss, which has forms of its own.
+
+    Returns:
+        Configs with the defaults, by the names of the classes in alphabetical order.
+    """
+    classes = {
+        cls.__name__
+        for cls in MODELS.module_dict.values()
+        # Not what a user has registered.
+        if issubclass(cls, DensityLoss) and cls.__module__.startswith('mmcrowd.')
+    }
+    return {
+        name: dict(type=f'mmcrowd.{name}', **LOSS_ARGUMENTS.get(name, {}))
+        for name in sorted(classes - {'PMLLoss'})
+    }
+
+
 def measure_losses(
-    numbers: Sequence[int], size: int, stride: int, device: torch.device, seconds: float
+    numbers: Sequence[int],
+    size: int,
+    stride: int,
+    device: torch.device,
+    seconds: float,
+    others: Mapping[str, dict] = OTHER_LOSSES,
 ) -> Iterator[Measurement]:
-    """Forward and backward of PML, its dense form, DM-Count and GL on one random image.
+    """Forward and backward of PML, its dense form and other losses on one random image.
 
     Args:
         numbers: Of points, one image each.
@@ -182,19 +214,22 @@ def measure_losses(
         stride: Input pixels per cell.
         device: Where to.
         seconds: For each form.
+        others: Configs of further losses by their names in the result. A partition that they need
+            is made inside. Defaults to DM-Count and GL.
 
     Yields:
-        ``'PML, partition given'``, ``'PML'``, ``'PML, dense'``, ``'DM-Count'``, ``'GL'`` for each
-        number of points.
+        ``'PML, partition given'``, ``'PML'``, ``'PML, dense'`` and the others, for each number of
+        points.
     """
     for number in numbers:
-        for name in ('PML, partition given', 'PML', 'PML, dense', 'DM-Count', 'GL'):
-            prepare = partial(_prepare_loss, name, number, size, stride, device)
+        for name in (*PML_FORMS, *others):
+            cfg = others.get(name)
+            prepare = partial(_prepare_loss, name, cfg, number, size, stride, device)
             yield attempt('loss', name, f'{number} points', (1, size), prepare, device, seconds)
 
 
 def _prepare_loss(
-    name: str, number: int, size: int, stride: int, device: torch.device
+    name: str, cfg: dict | None, number: int, size: int, stride: int, device: torch.device
 ) -> Callable[[], None]:
     generator = torch.Generator().manual_seed(0)
     points = torch.rand(number, 2, generator=generator) * size * stride
@@ -203,14 +238,10 @@ def _prepare_loss(
     points, density = points.to(device), density.to(device).requires_grad_()
     partition: Partition | None = None
     loss: Callable[..., dict[str, Tensor]] = _dense
-    if name.startswith('PML') and name != 'PML, dense':
-        loss = MODELS.build(dict(type='mmcrowd.PMLLoss'))
+    if name != 'PML, dense':
+        loss = MODELS.build(cfg or dict(type='mmcrowd.PMLLoss')).to(device)
     if name == 'PML, partition given':
         partition = partition_batch([points], (size, size), stride)
-    if name == 'DM-Count':
-        loss = MODELS.build(dict(type='mmcrowd.DMCountLoss'))
-    if name == 'GL':
-        loss = MODELS.build(dict(type='mmcrowd.GeneralizedLoss'))
 
     def call() -> None:
         density.grad = None

@@ -25,22 +25,35 @@ from mmcrowd.evaluation.functional.localization import match_points, match_point
 from mmcrowd.fileio.files import is_hidden
 from mmcrowd.registry import DATASETS, MODELS, TASK_UTILS
 
-from .gpu import build_counter, measure_counter, measure_losses
+from .gpu import (
+    PML_FORMS,
+    PUBLISHED_RATIO,
+    build_counter,
+    density_losses,
+    loss_ratios,
+    measure_counter,
+    measure_losses,
+)
 from .loader import POINTS, build_photos
 from .loader_profile import one_thread, profile_loader, profile_table
-from .localizers import make_crowd
+from .localizers import make_crowd, make_outputs
 from .memory import peak_of_torch
-from .processes import Rates, measure
+from .processes import Rates, measure, summarize
 from .train_step import make_batch, make_step
+from .waiting import measure_waiting
 
 CPU = torch.device('cpu')
 LOCALIZERS: tuple[dict, ...] = (
     dict(type='LocalMaximum'),
     dict(type='MultiScaleMaximum'),
-    dict(type='ConnectedComponents'),
+    dict(type='ConnectedComponents', source='map'),
     dict(type='BoxNMS'),
     dict(type='CountGuidedPeaks'),
     dict(type='OTMinimization'),
+    dict(type='BlockMaximum'),
+    dict(type='ScaleBoxNMS'),
+    dict(type='ProposalThreshold'),
+    dict(type='SigmoidThreshold'),
 )
 
 
@@ -79,19 +92,26 @@ expect the ratios rather than the milliseconds. [speed.md](speed.md) says what m
     yield f"""## Counters
 
 Milliseconds for one image of {size} x {size} pixels: a training step (forward, loss, backward,
-optimizer) and inference (the network alone). Memory is what a call allocates and gives back, in
-float32; parameters and the moments of the optimizer come on top.
+optimizer) and inference (the network alone). The counters are one of each system, not all of its
+backbones and data sets. Memory is what a call allocates and gives back, in float32; parameters and
+the moments of the optimizer come on top.
 
 {counters_table(counters, size, seconds)}"""
     yield f"""## Losses
 
-Forward and backward on {cells} x {cells} cells at stride 2. "Partition given" is the usual case:
-loader workers make it.
+Forward and backward of every loss that takes a density and points, with its defaults, on
+{cells} x {cells} cells at stride 2, all on the same drawn crowd. "Partition given" is the usual
+case of PML: loader workers make it. The others make what they need of it inside, and "x PML" is how
+many times as long they take as PML that does, too. (Published: GL takes {PUBLISHED_RATIO} times as
+long as PML on an RTX 3090 Ti.)
 
 {losses_table(points, cells, seconds)}"""
     yield f"""## Localizers
 
-One search in the density of a crowd on {cells} x {cells} cells at stride 2, default settings.
+One search in what a network would give for a crowd on {cells} x {cells} cells at stride 2, default
+settings: in its density, for `BlockMaximum` on four scales; for `ConnectedComponents` in a map that
+is high in 3 x 3 cells about a head, for `ScaleBoxNMS` in the probabilities of the boxes of four
+scales, and for the last two among a proposal every four pixels.
 
 {localizers_table(people, cells)}"""
     yield f"""## Metrics
@@ -127,6 +147,14 @@ ShanghaiTech B, `pml_vgg16_shb`:
 lazily: they are decoded in `RandomScaleCrop`, as far as the crop needs them.
 
 {loader_table(cfg, photos, num_images)}"""
+    name, steps, skip = ('pml_mcnn_shb_cpu', 4, 2) if quick else ('pml_vgg16_shb_cpu', 35, 5)
+    cfg = read_config(f'mmcrowd::{name}')
+    set_data_root(cfg, str(data / 'part_B'))
+    waited = measure_waiting(cfg, steps, skip, num_workers=2)
+    yield f"""## Waiting for data
+
+A training of `{name}` on ShanghaiTech B by MMEngine's runner with two loader workers on the same
+cores, `data_time` and `time` of its log, without the first {skip} steps: {waited}."""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -193,34 +221,44 @@ def _memory(cfg: Config, size: int) -> tuple[float, float]:
 
 
 def losses_table(numbers: Sequence[int], size: int, seconds: float) -> str:
-    """Forward and backward of PML, its dense form, DM-Count and GL.
+    """Forward and backward of PML, its dense form and every other density loss.
 
     Args:
         numbers: Of points.
         size: Side of the map in cells, at stride 2.
         seconds: For each measurement.
     """
-    found = list(measure_losses(numbers, size, 2, CPU, seconds))
-    names = list(dict.fromkeys(m.name for m in found))
+    others = density_losses()
+    found = list(measure_losses(numbers, size, 2, CPU, seconds, others))
     times = {(m.name, m.variant): m.milliseconds for m in found}
-    points = list(dict.fromkeys(m.variant for m in found))
-    rows = [(name, *(_number(times[name, column]) for column in points)) for name in names]
-    return table(['ms', *points], rows)
+    # PML is as long as itself; one that did not run has no ratio.
+    ratios = {points: {'PML': 1.0} | of for points, of in loss_ratios(found).items()}
+    points = [f'{number} points' for number in numbers]
+    rows = []
+    for name in (*PML_FORMS, *others):
+        pairs = [
+            (_number(times[name, column]), _number(ratios.get(column, {}).get(name)))
+            for column in points
+        ]
+        shown = name if name in PML_FORMS else f'`{name}`'
+        rows.append((shown, *(cell for pair in pairs for cell in pair)))
+    head = [cell for column in points for cell in (f'{column}, ms', 'x PML')]
+    return table(['', *head], rows)
 
 
 def localizers_table(people: Sequence[int], size: int) -> str:
-    """One search of each localizer in a drawn density.
+    """One search of each localizer in what networks would give for a drawn crowd.
 
     Args:
-        people: Of each density.
+        people: Of each crowd.
         size: Side of the map in cells, at stride 2.
     """
-    densities = [make_crowd(number, size, 2, 0)[1] for number in people]
+    crowds = [make_outputs(*make_crowd(number, size, 2, 0), 2) for number in people]
     rows = []
     for cfg in LOCALIZERS:
         localizer = TASK_UTILS.build(cfg)
         rows.append(
-            (cfg['type'], *(_number(_milliseconds(partial(localizer, d, 2))) for d in densities))
+            (cfg['type'], *(_number(_milliseconds(partial(localizer, o, 2))) for o in crowds))
         )
     return table(['ms', *(f'{number} people' for number in people)], rows)
 
@@ -277,10 +315,11 @@ def loader_table(cfg: Config, dataset: Dataset, num_images: int) -> str:
 
 def processes_text(rates: Rates) -> str:
     """One process against two; see :mod:`.processes`."""
-    one, two = statistics.median(rates.one), statistics.median(rates.together)
     return (
-        f'{one:.2f} images a second in one process of one thread, {two:.2f} in two: '
-        f'**{rates.ratio:.2f}x**, the median of {len(rates.one)} rounds.'
+        f'{summarize(rates.one, " images a second")} in one process of one thread, '
+        f'{summarize(rates.together)} in two: **{rates.ratio:.3f}x** '
+        f'({min(rates.ratios):.3f} to {max(rates.ratios):.3f}), the median of {len(rates.one)} '
+        'rounds and their range.'
     )
 
 

@@ -28,10 +28,28 @@ class Rates:
     together: list[float]
 
     @property
+    def ratios(self) -> list[float]:
+        """How many times as fast they are together, in each round."""
+        return [both / one for both, one in zip(self.together, self.one, strict=True)]
+
+    @property
     def ratio(self) -> float:
-        """Median over the rounds of how many times as fast they are together."""
-        pairs = zip(self.together, self.one, strict=True)
-        return statistics.median(together / one for together, one in pairs)
+        """Median of the ratios."""
+        return statistics.median(self.ratios)
+
+
+def summarize(values: list[float], unit: str = '') -> str:
+    """Median and range.
+
+    Args:
+        values: Of the rounds.
+        unit: Follows the median. Defaults to ''.
+
+    Examples:
+        >>> summarize([1.5, 1.8, 2.0], ' images/s')
+        '1.800 images/s (1.500 to 2.000)'
+    """
+    return f'{statistics.median(values):.3f}{unit} ({min(values):.3f} to {max(values):.3f})'
 
 
 def measure(

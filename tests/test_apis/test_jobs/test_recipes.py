@@ -4,12 +4,14 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from mmcrowd import cli
 from mmcrowd.commands import infer
@@ -19,6 +21,10 @@ REPO = Path(__file__).parents[3]
 BLOCKS = re.findall(
     r'^```(\w+)\n(.+?)^```', (REPO / 'docs/large_jobs.md').read_text(encoding='utf-8'), re.M | re.S
 )
+
+
+# Why the recipes for engines are left out of `make test`: these take 400 MB.
+ENGINES = 'needs requirements/engines.txt: make test-recipes'
 
 
 def block(language, word):
@@ -63,6 +69,20 @@ def test_kubernetes():
     _, program, *argv = shlex.split(script)
     command, args = cli.parse(argv)
     assert (program, command, args.shard) == ('mmcrowd', 'infer', (15, spec['completions']))
+
+
+def test_engines():
+    """The page names the command that runs the recipes below, which needs what they import."""
+    page = (REPO / 'docs/large_jobs.md').read_text(encoding='utf-8')
+    assert '`make test-recipes`' in page
+    makefile = (REPO / 'Makefile').read_text(encoding='utf-8')
+    rule = makefile.partition('\ntest-recipes:')[2].partition('\n\n')[0]
+    assert '$(engines)' in rule and Path(__file__).relative_to(REPO).as_posix() in rule
+    lines = (REPO / 'requirements/engines.txt').read_text(encoding='utf-8').splitlines()
+    names = [Requirement(line).name for line in lines if not line.startswith('#')]
+    assert names == ['ray', 'pyspark']
+    for name in names:
+        assert re.search(rf'^(import|from) {name}\b', block('python', name), re.M)
 
 
 def test_torchrun(photos, load_tool, capfd):
@@ -114,9 +134,10 @@ def check_counts(rows):
     assert all(row['count'] >= 0 for name, row in rows.items() if name != 'bad.png')
 
 
-def test_ray(photos):
-    ray = pytest.importorskip('ray', reason='Ray is not installed')
-    parquet = pytest.importorskip('pyarrow.parquet')
+def test_ray(photos, monkeypatch):
+    ray = pytest.importorskip('ray', reason=ENGINES)
+    parquet = pytest.importorskip('pyarrow.parquet', reason='needs requirements/parquet.txt')
+    monkeypatch.setenv('PYTHONPATH', str(REPO))
     ray.init(num_cpus=2, include_dashboard=False)
     try:
         exec(block('python', 'import ray'), {'__name__': '__main__'})
@@ -125,8 +146,31 @@ def test_ray(photos):
     check_counts(parquet.read_table('counts').to_pylist())
 
 
+def has_java():
+    """Whether Spark will find a Java, by the rule of its own scripts."""
+    home = os.environ.get('JAVA_HOME')
+    return bool(shutil.which('java', path=os.path.join(home, 'bin') if home else None))
+
+
+def test_where_java_is_looked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv('PATH', str(tmp_path / 'bin'))
+    monkeypatch.delenv('JAVA_HOME', raising=False)
+    assert not has_java()
+    (tmp_path / 'bin').mkdir()
+    (tmp_path / 'bin' / 'java').touch(0o755)
+    assert has_java()
+    # A home without one is an error of Spark's, though there is another Java on the path.
+    monkeypatch.setenv('JAVA_HOME', str(tmp_path / 'home'))
+    assert not has_java()
+    monkeypatch.setenv('JAVA_HOME', str(tmp_path))
+    monkeypatch.setenv('PATH', '')
+    assert has_java()
+
+
 def test_spark(photos, monkeypatch):
-    pytest.importorskip('pyspark', reason='PySpark is not installed')
+    pytest.importorskip('pyspark', reason=ENGINES)
+    if not has_java():
+        pytest.skip('needs a Java, 17 or later, on PATH or in JAVA_HOME')
     monkeypatch.setenv('PYSPARK_PYTHON', sys.executable)
     monkeypatch.setenv('PYTHONPATH', str(REPO))
     names = {'__name__': '__main__'}

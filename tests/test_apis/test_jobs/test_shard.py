@@ -17,6 +17,7 @@ from mmcrowd.apis.jobs.parts import ShardFiles
 from tests.testing.killed_job import (
     StoppedImages,
     draw_images,
+    find_faults,
     kill_and_go_on,
     times_counted,
     tiny_counter,
@@ -90,8 +91,24 @@ def test_kills(counter, drawn, tmp_path):
     """Real processes; the long form is ``python -m tests.testing.killed_job``."""
     out = tmp_path / 'out'
     seen = kill_and_go_on(counter, drawn, out, kills=2, step=1500)
-    assert len(seen) == 2 and seen[-1]['bytes'] > 0
+    assert [each['shard'] for each in seen] == ['0/2', '1/2', '0/3', '1/3', '2/3']
+    assert 0 < seen[0]['bytes'] <= seen[1]['bytes'] < seen[2]['bytes']
+    # Any process of torch has some hundred MiB; a wrong unit would be 1024 times as much or less.
+    assert all(50 < each['mib'] < 5000 for each in seen)
     assert times_counted(out) == Counter(names(drawn))
+
+
+def test_faults_of_a_job():
+    """What the long form fails for."""
+
+    def faults(peaks, **times):
+        return find_faults([dict(mib=mib) for mib in peaks], Counter(times), 2)
+
+    assert faults([500, 549, 550], a=1, b=1) == []
+    assert faults([500, 551, 550], a=1, b=1) == ['memory grew from 500 to 551 MiB']
+    for times in (dict(a=1), dict(a=1, b=2), dict(a=1, b=1, c=1)):
+        (fault,) = faults([500], **times)
+        assert f'{sum(n == 1 for n in times.values())} of 2 images counted once' in fault
 
 
 def test_a_broken_last_line(counter, photos, tmp_path):
