@@ -63,6 +63,7 @@ def measure_waiting(cfg: Config, steps: int, skip: int, num_workers: int = 2) ->
         raise ValueError(f'skip={skip} of steps={steps}: none is left')
     cfg = copy.deepcopy(cfg)
     cfg.model = without_pretraining(cfg.model)
+    cfg.model.backbone.init_cfg = None
     cfg.train_dataloader.num_workers = num_workers
     images = steps * cfg.train_dataloader.batch_size
     (dataset, *_) = unwrap(cfg.train_dataloader.dataset)
