@@ -1,3 +1,4 @@
+import os
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ class CheckpointHook(hooks.CheckpointHook):
     - A checkpoint is written beside its place, brought to the disk and then put there. After it
       ``last_checkpoint`` is written in the same way, and only then the outdated checkpoint is
       removed; likewise the former best one. MMEngine removes before it saves, and writes in place.
+    - A run that goes on from a checkpoint in another folder leaves the best one there alone.
     - What a killed run has left half written is removed at the next start.
     - A checkpoint that cannot be saved, since the disk is full for example, is an error in the log,
       and the training goes on; those from before stay. The epoch does not count for the best one.
@@ -52,9 +54,25 @@ class CheckpointHook(hooks.CheckpointHook):
             if is_main_process():
                 remove_partial_files(self.out_dir, '*.pth')
                 remove_partial_files(runner.work_dir, 'last_checkpoint')
+        self._leave_files_of_others()
         if runner._resume and (last := runner.message_hub.runtime_info.get('last_ckpt')):
             # So that it is saved again with a best score that is known only now.
             self.last_ckpt = self.file_backend.join_path(self.out_dir, Path(last).name)
+
+    def _leave_files_of_others(self) -> None:
+        """Keep the best checkpoint of a run in another folder, which this one goes on from.
+
+        MMEngine removes it as soon as this run has a better one.
+        """
+        folder = os.path.abspath(self.out_dir)
+
+        def own(path: str | None) -> str | None:
+            return path if path and os.path.dirname(os.path.abspath(path)) == folder else None
+
+        if hasattr(self, 'best_ckpt_path'):
+            self.best_ckpt_path = own(self.best_ckpt_path)
+        if hasattr(self, 'best_ckpt_path_dict'):
+            self.best_ckpt_path_dict = {k: own(v) for k, v in self.best_ckpt_path_dict.items()}
 
     def after_train(self, runner: Runner) -> None:
         """Save again what could not be saved, and publish."""

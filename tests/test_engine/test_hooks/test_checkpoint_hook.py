@@ -164,3 +164,12 @@ def test_what_a_kill_has_left_over_is_removed(tmp_path, monkeypatch):
     assert names(tmp_path, 'epoch*') == ['epoch_1.pth', 'epoch_2.pth']
     run(tmp_path, epochs=2, resume=True, load_from=str(tmp_path / 'epoch_2.pth'))
     assert names(tmp_path, 'epoch*') == ['epoch_2.pth']
+
+
+def test_the_best_one_of_a_run_elsewhere_stays(tmp_path):
+    run(tmp_path / 'first', best=2, epochs=1)
+    (kept,) = names(tmp_path / 'first', 'best_*')
+    checkpoint = str(tmp_path / 'first' / 'epoch_1.pth')
+    run(tmp_path / 'second', best=2, epochs=2, load_from=checkpoint, resume=True)
+    assert names(tmp_path / 'first', 'best_*') == [kept]
+    assert names(tmp_path / 'second', 'best_*') == ['best_error_epoch_2.pth']
