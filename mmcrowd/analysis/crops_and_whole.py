@@ -2,8 +2,9 @@
 
 Training sees crops, often few to a batch and resampled; a test sees whole images. Where batch
 normalisation takes its statistics from a batch of few crops, where no crop shows pixels as sharp as
-a file has them, or where the edges of crops count otherwise, the sum of the density is right on the
-one and wrong on the other by a factor. The lines of the table tell the causes apart.
+a file has them, where the edges of crops count otherwise, or where crops seldom show a part of the
+image, the sum of the density is right on the one and wrong on the other by a factor. The lines of
+the table tell the causes apart.
 """
 
 import copy
@@ -19,7 +20,10 @@ from torch.utils.data import Dataset
 from mmcrowd.datasets.sample_seed import SeededSamples
 from mmcrowd.datasets.wrappers import unwrap
 from mmcrowd.models.counters.base_counter import BaseCounter
+from mmcrowd.models.slide_inference import SlideInference
 from mmcrowd.registry import DATASETS
+
+TILE_DIVISOR = 32  # of the sides of tiles
 
 
 class CountRatio(NamedTuple):
@@ -93,7 +97,9 @@ def compare_crops_and_whole(
         The lines, in this order: the crops of the training pipeline with the statistics of their
         batch (only if the model has batch normalisation that uses them); the same crops in
         evaluation mode; crops of the same size that are not resized (if the pipeline has a
-        ``RandomScaleCrop``); whole training images; whole validation images.
+        ``RandomScaleCrop``); whole training images; the same images in tiles of the size of a crop
+        that see nothing beside them (if there is one, a multiple of 32): all parts of an image as
+        the network would see them in a crop; whole validation images.
 
     Raises:
         ValueError: There is nobody in the images.
@@ -116,6 +122,11 @@ def compare_crops_and_whole(
     if unscaled := _without_scaling(crops):
         yield _count('unscaled crops', evaluated, DATASETS.build(unscaled), num_images)
     yield _count('whole training images', evaluated, DATASETS.build(whole), num_images)
+    if (size := _crop_size(crops)) and not any(side % TILE_DIVISOR for side in size):
+        tiled = copy.deepcopy(evaluated)
+        tiled.inference = SlideInference(size, halo=0, min_pixels=0, divisor=TILE_DIVISOR)
+        name = 'whole training images, in tiles'
+        yield _count(name, tiled, DATASETS.build(whole), num_images)
     validation = DATASETS.build(cfg.val_dataloader.dataset)
     yield _count('whole validation images', evaluated, validation, num_images)
 
@@ -144,11 +155,24 @@ def _uses_batch_statistics(model: torch.nn.Module) -> bool:
     return any(isinstance(module, norms) and module.training for module in model.modules())
 
 
+def _scaling_crops(dataset: dict) -> list[dict]:
+    """The steps of the pipelines that scale and crop."""
+    steps = [step for inner in unwrap(dataset) for step in inner.get('pipeline', [])]
+    return [step for step in steps if step['type'].rpartition('.')[2] == 'RandomScaleCrop']
+
+
 def _without_scaling(dataset: dict) -> dict | None:
     """The data set's config with crops at scale 1, or None if its pipeline does not scale."""
     dataset = copy.deepcopy(dataset)
-    steps = [step for inner in unwrap(dataset) for step in inner.get('pipeline', [])]
-    scaling = [step for step in steps if step['type'].rpartition('.')[2] == 'RandomScaleCrop']
+    scaling = _scaling_crops(dataset)
     for step in scaling:
         step['scale_range'] = (1.0, 1.0)
     return dataset if scaling else None
+
+
+def _crop_size(dataset: dict) -> tuple[int, int] | None:
+    """Height and width of the first crops."""
+    for step in _scaling_crops(dataset):
+        size = step.get('crop_size', 512)
+        return (size, size) if isinstance(size, int) else tuple(size)
+    return None

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from mmengine.config import ConfigDict
@@ -54,14 +56,29 @@ def test_lines(cfg):
         'training crops',
         'unscaled crops',
         'whole training images',
+        'whole training images, in tiles',
         'whole validation images',
     ]
     # The fifth crop fills no batch of two.
-    assert [row.num for row in rows.values()] == [4, 5, 5, 5, 5]
+    assert [row.num for row in rows.values()] == [4, 5, 5, 5, 5, 5]
     batch, fixed = list(rows.values())[:2]
     assert abs(batch.ratio / fixed.ratio - 1) > 1e-3
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])
+
+    # Tiles by hand: images of 64 x 96 in six of 32 x 32, in evaluation mode.
+    predicted, true = 0, 0
+    whole = copy.deepcopy(cfg.train_dataloader.dataset.dataset)
+    whole.pipeline = cfg.val_dataloader.dataset.pipeline
+    for sample in DATASETS.build(whole):
+        data = model.data_preprocessor(pseudo_collate([sample]))
+        for tile in data['inputs'].unfold(2, 32, 32).unfold(3, 32, 32).flatten(2, 3).unbind(2):
+            with torch.no_grad():
+                predicted += model(tile)['density'].sum().item()
+        true += len(data['data_samples'][0].gt_instances.points)
+    tiles = rows['whole training images, in tiles']
+    assert tiles.ratio == pytest.approx(predicted / true)
+    assert tiles.ratio != pytest.approx(rows['whole training images'].ratio, rel=1e-4)
 
     # The last line by hand.
     predicted, true = [], []

@@ -23,6 +23,8 @@ from mmcrowd.registry import TRANSFORMS
 from mmcrowd.structures import compose_crop, compose_flip, compose_resize
 from mmcrowd.structures.point_fields import POINT_FIELDS, PointField
 
+PLACES = ('window', 'centre')
+
 
 @TRANSFORMS.register_module()
 class RandomScaleCrop(BaseTransform):
@@ -41,10 +43,15 @@ class RandomScaleCrop(BaseTransform):
         scale_prob: Probability that a scale is drawn; otherwise it is 1. Defaults to 1.0.
         enlarge: Whether an image that is smaller than the window is enlarged to it; otherwise the
             crop has the smaller side. Defaults to True.
+        place: What is drawn uniformly: ``'window'``, all places of the window in the image, as the
+            authors do; or ``'centre'``, where in the image its centre is, a window that juts out
+            being moved inside. With windows of two thirds of the height, the uppermost sixth of an
+            image is in 25 % of the first and in 42 % of the second. In ShanghaiTech B it has half
+            of the people. Defaults to ``'window'``.
 
     Raises:
         ValueError: ``crop_size`` is not positive, ``scale_range`` is no range of positive numbers,
-            or ``scale_prob`` is no probability.
+            ``scale_prob`` is no probability, or ``place`` is another word.
 
     Examples:
         >>> from mmcrowd.datasets.transforms import LoadCrowdImage
@@ -59,6 +66,7 @@ class RandomScaleCrop(BaseTransform):
         scale_range: tuple[float, float] = (0.5, 1.5),
         scale_prob: float = 1.0,
         enlarge: bool = True,
+        place: str = 'window',
     ):
         self.crop_size = (crop_size, crop_size) if isinstance(crop_size, int) else tuple(crop_size)
         self.scale_range = tuple(scale_range)
@@ -68,8 +76,11 @@ class RandomScaleCrop(BaseTransform):
             raise ValueError(f'scale_range={scale_range!r}, expected 0 < low <= high')
         if not 0 <= scale_prob <= 1:
             raise ValueError(f'scale_prob={scale_prob!r}, expected a probability')
+        if place not in PLACES:
+            raise ValueError(f'place={place!r}, expected one of {list(PLACES)}')
         self.scale_prob = scale_prob
         self.enlarge = enlarge
+        self.place = place
 
     def transform(self, results: dict) -> dict:
         _no_pixel_targets(results)
@@ -95,7 +106,7 @@ class RandomScaleCrop(BaseTransform):
 
         h = min(max(round(crop_h / scale_y), 1), height)
         w = min(max(round(crop_w / scale_x), 1), width)
-        x0, y0 = self._draw_place(height - h, width - w)
+        y0, x0 = self._draw_place((height, width), (h, w))
         if isinstance(img, EncodedImage):
             results['img'] = img.decode(reduction, (x0, y0, w, h))
         else:
@@ -127,16 +138,20 @@ class RandomScaleCrop(BaseTransform):
         return np.random.uniform(*self.scale_range)
 
     @cache_randomness
-    def _draw_place(self, free_h: int, free_w: int) -> tuple[int, int]:
-        """Upper left corner ``(x0, y0)`` of the window."""
-        y0 = np.random.randint(free_h + 1)
-        x0 = np.random.randint(free_w + 1)
-        return x0, y0
+    def _draw_place(self, size: tuple[int, int], window: tuple[int, int]) -> tuple[int, int]:
+        """Upper left corner ``(y0, x0)`` of a window of ``(h, w)`` in an image of ``size``."""
+        y0, x0 = (
+            np.random.randint(side - length + 1)
+            if self.place == 'window'
+            else min(max(np.random.randint(side) - length // 2, 0), side - length)
+            for side, length in zip(size, window, strict=True)
+        )
+        return y0, x0
 
     def __repr__(self) -> str:
         return (
             f'{type(self).__name__}(crop_size={self.crop_size}, scale_range={self.scale_range}, '
-            f'scale_prob={self.scale_prob}, enlarge={self.enlarge})'
+            f'scale_prob={self.scale_prob}, enlarge={self.enlarge}, place={self.place!r})'
         )
 
 

@@ -147,6 +147,20 @@ def test_crop_scales_some_of_the_images():
     assert scales[scales != 1].max() < 0.95
 
 
+@pytest.mark.parametrize('place', ['window', 'centre'])
+def test_where_crops_are(place):
+    """Windows of 20 x 32 in images of 30 x 32."""
+    np.random.seed(0)
+    transform = RandomScaleCrop((20, 32), (1, 1), place=place)
+    offsets = np.array([transform(make_results(30, 32))['crop_offset'] for _ in range(3000)])
+    assert not offsets[:, 0].any()
+    share = np.bincount(offsets[:, 1].astype(int), minlength=11) / len(offsets)
+    expected = np.full(11, 1 / 11)
+    if place == 'centre':  # centres 0 to 10, one place each, and 20 to 29
+        expected = np.array([11, *[1] * 9, 10]) / 30
+    np.testing.assert_allclose(share, expected, atol=0.03)
+
+
 def test_crop_drops_points_outside_and_what_belongs_to_them():
     results = make_results(10, 10, [[0, 0], [9, 9], [4, 4]])
     results['boxes'] = np.zeros((3, 4), np.float32)
@@ -256,6 +270,7 @@ def test_flip_of_boxes_keeps_corners_in_order():
         (lambda: RandomScaleCrop(0), 'crop_size=0'),
         (lambda: RandomScaleCrop(10, (0, 1)), 'scale_range'),
         (lambda: RandomScaleCrop(10, scale_prob=1.5), 'scale_prob=1.5, expected a probability'),
+        (lambda: RandomScaleCrop(10, place='top'), "place='top', expected one of"),
         (lambda: RandomFlip(1.5), 'prob=1.5'),
         (lambda: ResizeToLimits(10, 20), 'shortest=20'),
         (lambda: ResizeToLimits(10, (20, 30)), 'is above longest=10'),
