@@ -1,4 +1,4 @@
-# Fig. 4a in small: MCNN from scratch in ten minutes on one CPU core.
+# Fig. 4a in small: MCNN from scratch in a quarter of an hour on one CPU core.
 _base_ = '../pml_mcnn_shb_cpu.py'
 
 train_pipeline = _base_.train_dataloader.dataset.pipeline
