@@ -180,7 +180,8 @@ CASES: dict[str, dict] = {name: _density(loss) for name, loss in LOSSES.items()}
     'topocount': _system(
         'DensityCounter',
         dict(type='LogitHead', in_channels=8),
-        dict(type='TopoCountLoss'),
+        # With its topology at once; patches of at most 20 pixels are not laid at random.
+        dict(type='TopoCountLoss', patch_size=20, start_epoch=0),
         strides=(1,),
     ),
     'lsc_cnn': _system(

@@ -13,6 +13,7 @@ from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
 from ...testing.devices import NoHostSteps, fake_cuda
+from ...testing.processes import CASES, batch_of
 
 CONFIGS = Path(__file__).parents[3] / 'configs'
 
@@ -21,10 +22,23 @@ def make_sample(number, stride):
     """A 64 x 64 image with so many points and a partition, of the default device."""
     sample = CrowdDataSample(metainfo=dict(img_shape=(64, 64)))
     sample.gt_instances = InstanceData(points=torch.rand(number, 2) * 64)
-    size = (1, 64 // stride, 64 // stride)
-    index = torch.zeros(size, dtype=torch.int64)
-    sample.gt_partition = PixelData(index=index, distance=torch.rand(size))
+    sample.gt_partition = make_partition(64 // stride)
     return sample
+
+
+def make_partition(side):
+    """A partition of so many rows and columns of cells, of the default device."""
+    index = torch.zeros(1, side, side, dtype=torch.int64)
+    return PixelData(index=index, distance=torch.rand(1, side, side))
+
+
+def check(model, inputs, samples, device):
+    """See that all losses are on the device, and that the host waits if the loss says so."""
+    host_step = model.loss_module.host_step
+    waits = pytest.raises(RuntimeError, match='waits') if host_step else nullcontext()
+    with waits, NoHostSteps():
+        losses = model(inputs, samples, mode='loss')
+        assert losses and all(value.device == device for value in losses.values())
 
 
 @pytest.mark.parametrize(
@@ -53,8 +67,19 @@ def test_the_host_waits_only_where_the_loss_says_so(name):
             model = MODELS.build(dict(cfg.model, backbone=backbone)).train()
             inputs = torch.rand(2, channels, 64, 64)
             samples = [make_sample(number, model.stride) for number in (0, 3)]
-        host_step = model.loss_module.host_step
-        waits = pytest.raises(RuntimeError, match='waits') if host_step else nullcontext()
-        with waits, NoHostSteps():
-            losses = model(inputs, samples, mode='loss')
-            assert all(value.device == device for value in losses.values())
+        check(model, inputs, samples, device)
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_every_loss_of_the_registry(name):
+    inputs, samples = batch_of(name, [0, 1])
+    init_default_scope('mmcrowd')
+    with fake_cuda() as device:
+        with device:
+            model = MODELS.build(CASES[name]['model']).train()
+        inputs = inputs.to(device, torch.float32)
+        samples = [sample.to(device) for sample in samples]
+        with device:
+            for sample in samples:
+                sample.gt_partition = make_partition(CASES[name]['size'] // model.stride)
+        check(model, inputs, samples, device)
