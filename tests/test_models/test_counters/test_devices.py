@@ -18,11 +18,16 @@ from ...testing.processes import CASES, batch_of
 CONFIGS = Path(__file__).parents[3] / 'configs'
 
 
-def make_sample(number, stride):
-    """A 64 x 64 image with so many points and a partition, of the default device."""
-    sample = CrowdDataSample(metainfo=dict(img_shape=(64, 64)))
-    sample.gt_instances = InstanceData(points=torch.rand(number, 2) * 64)
-    sample.gt_partition = make_partition(64 // stride)
+def make_sample(number, size, stride):
+    """A square image with so many points, partition and maps, of the default device."""
+    sample = CrowdDataSample(metainfo=dict(img_shape=(size, size)), gt_count=number)
+    sample.gt_instances = InstanceData(points=torch.rand(number, 2) * size)
+    sample.gt_partition = make_partition(size // stride)
+    ones = torch.ones(1, size, size)
+    maps = dict.fromkeys(('mask', 'density', 'probability', 'iknn'), ones)
+    if stride == 2:  # of LSC-CNN, whose kinds of boxes are whole numbers
+        maps = dict(box_kind=ones[:, ::2, ::2].byte())
+    sample.gt_maps = PixelData(**maps)
     return sample
 
 
@@ -42,18 +47,26 @@ def check(model, inputs, samples, device):
 
 
 @pytest.mark.parametrize(
-    'name',
+    'name, size',
     [
-        'pml_vgg16_shb.py',
-        'pml_mcnn_shb.py',
-        'pml_csrnet_shb.py',
-        'zip/zip_n_shb.py',
-        'ebc/ebc_vgg19_shb.py',
-        'fidtm/fidtm_hrnet_w48_shb.py',
-        'p2pnet/p2pnet_vgg16bn_sha.py',
+        ('pml_vgg16_shb.py', 64),
+        ('pml_mcnn_shb.py', 64),
+        ('pml_csrnet_shb.py', 64),
+        ('zip/zip_n_shb.py', 64),
+        ('ebc/ebc_vgg19_shb.py', 64),
+        ('fidtm/fidtm_hrnet_w48_shb.py', 64),
+        ('p2pnet/p2pnet_vgg16bn_sha.py', 64),
+        ('pet/pet_vgg16bn_sha.py', 256),
+        ('iim/iim_vgg16bn_nwpu.py', 64),
+        ('raz/raz_vgg16_nwpu.py', 64),
+        ('lsc_cnn/lsc_cnn_vgg16_sha.py', 64),
+        ('d2cnet/d2cnet_vgg16_sha.py', 64),
+        ('iknn/i1nn_vgg16_sha.py', 64),
+        ('man/man_vgg19_sha.py', 64),
+        ('steerer/steerer_hrnet_w48_sha.py', 256),
     ],
 )
-def test_the_host_waits_only_where_the_loss_says_so(name):
+def test_the_host_waits_only_where_the_loss_says_so(name, size):
     if name.startswith('zip'):
         pytest.importorskip('timm')
     cfg = read_config(CONFIGS / name)
@@ -65,8 +78,8 @@ def test_the_host_waits_only_where_the_loss_says_so(name):
     with fake_cuda() as device:
         with device:
             model = MODELS.build(dict(cfg.model, backbone=backbone)).train()
-            inputs = torch.rand(2, channels, 64, 64)
-            samples = [make_sample(number, model.stride) for number in (0, 3)]
+            inputs = torch.rand(2, channels, size, size)
+            samples = [make_sample(number, size, model.stride) for number in (0, 3)]
         check(model, inputs, samples, device)
 
 
