@@ -4,9 +4,9 @@
 #   tools/gpu_check.sh FOLDER [--minutes 9] [--config configs/pml_vgg16_shb_gpu.py] [--device cuda]
 #                      [--skip tests,benchmark,training]
 # FOLDER is what tools/gpu_pack.sh has made; of its wheels those are installed that this Python lacks.
-# Only Python and torch have to be there: torchvision is a wheel too. To go on with an earlier
-# training, put its checkpoint.pth.part-* and logs.tar.gz into FOLDER. Results are in $OUT, by default
-# gpu_out:
+# torchvision is among them, of the version that goes with torch 2.11 unless packed otherwise. To go on
+# with an earlier training, put its checkpoint.pth.part-* and logs.tar.gz there. Results are in $OUT, by
+# default gpu_out:
 #   summary.txt            what was done, how long it took, how it ended
 #   benchmark.json         of tools/benchmarks/gpu.py
 #   checkpoint.pth.part-*  the last checkpoint in half precision, in pieces of at most 15 MiB

@@ -36,6 +36,7 @@ if [[ -n ${ALL_WHEELS:-} ]]; then
         markdown-it-py mdurl pygments pytest iniconfig pluggy timm huggingface-hub safetensors tqdm)
 fi
 mkdir -p "$FOLDER/wheels"
+rm -f "$FOLDER"/wheels/*.whl.part-*
 platforms=()
 for name in manylinux_2_28 manylinux_2_27 manylinux_2_17 manylinux_2_12 manylinux_2_5 manylinux2014 manylinux1; do
     platforms+=(--platform "${name}_x86_64")
