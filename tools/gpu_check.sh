@@ -3,8 +3,10 @@
 # the time: see docs/gpu.md.
 #   tools/gpu_check.sh FOLDER [--minutes 9] [--config configs/pml_vgg16_shb_gpu.py] [--device cuda]
 #                      [--skip tests,benchmark,training]
-# FOLDER is what tools/gpu_pack.sh has made. To go on with an earlier training, put its
-# checkpoint.pth.part-* and logs.tar.gz there. Results are in $OUT, by default gpu_out:
+# FOLDER is what tools/gpu_pack.sh has made; of its wheels those are installed that this Python lacks.
+# torchvision is among them, of the version that goes with torch 2.11 unless packed otherwise. To go on
+# with an earlier training, put its checkpoint.pth.part-* and logs.tar.gz there. Results are in $OUT, by
+# default gpu_out:
 #   summary.txt            what was done, how long it took, how it ended
 #   benchmark.json         of tools/benchmarks/gpu.py
 #   checkpoint.pth.part-*  the last checkpoint in half precision, in pieces of at most 15 MiB
@@ -40,8 +42,8 @@ OUT=${OUT:-gpu_out}
 mkdir -p "$OUT"
 OUT=$(cd "$OUT" && pwd)
 WORK=${WORK:-${TMPDIR:-/tmp}/mmcrowd_gpu}
-rm -rf "$WORK/logs"
-mkdir -p "$WORK/logs" "$WORK/data" "$WORK/site"
+rm -rf "$WORK/logs" "$WORK/wheels"
+mkdir -p "$WORK/logs" "$WORK/data" "$WORK/site" "$WORK/wheels"
 budget=$("$PYTHON" -c 'import sys; print(int(60 * float(sys.argv[1])))' "$minutes") || usage
 status=0
 
@@ -69,24 +71,45 @@ say "mmcrowd on $(uname -m), $(nproc) cores, budget $budget s"
 # --- What this Python lacks of the wheels; what it has stays as it is, also from an earlier call
 
 export PYTHONPATH="$ROOT:$WORK/site${PYTHONPATH:+:$PYTHONPATH}"
-missing=$("$PYTHON" - "$PACK/wheels" <<'EOF'
+for first in "$PACK"/wheels/*.whl.part-00; do
+    [[ -f $first ]] && cat "${first%00}"* > "$WORK/wheels/$(basename "${first%.part-00}")"
+done
+missing=$("$PYTHON" - "$PACK/wheels" "$WORK/wheels" 2> "$WORK/logs/missing.log" <<'EOF'
 import importlib.util
+import re
 import sys
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
-# Each of these modules comes from distributions of several names.
-MODULES = {'opencv_python_headless': 'cv2', 'mmcv_lite': 'mmcv'}
+# Each of these modules comes from distributions of several names, or is built without a name.
+MODULES = {'opencv_python_headless': 'cv2', 'mmcv_lite': 'mmcv', 'torchvision': 'torchvision'}
 
-for wheel in sorted(Path(sys.argv[1]).glob('*.whl')):
+
+def torch_of(wheel):
+    """Version of torch that a wheel is built for, without the last number; None for any."""
+    with zipfile.ZipFile(wheel) as archive:
+        path = next(name for name in archive.namelist() if name.endswith('.dist-info/METADATA'))
+        text = archive.read(path).decode()
+    found = re.search(r'^Requires-Dist: torch *\(?==([0-9]+[.][0-9]+)', text, re.MULTILINE)
+    return found and found[1]
+
+
+torch = '.'.join(metadata.version('torch').split('.')[:2])
+for wheel in sorted(path for folder in sys.argv[1:] for path in Path(folder).glob('*.whl')):
     name = wheel.name.split('-')[0]
     try:
         metadata.version(name.replace('_', '-'))
     except metadata.PackageNotFoundError:
-        if name not in MODULES or importlib.util.find_spec(MODULES[name]) is None:
+        if name in MODULES and importlib.util.find_spec(MODULES[name]) is not None:
+            continue
+        if torch_of(wheel) in (None, torch):
             print(wheel)
+        else:
+            print(f'left out: {wheel.name}, of torch {torch_of(wheel)}.*', file=sys.stderr)
 EOF
-)
+) || { tell_end wheels missing; exit 1; }
+[[ -s $WORK/logs/missing.log ]] && tell_end wheels missing
 mapfile -t wheels <<< "$missing"
 if [[ -n $missing ]]; then
     step wheels 120 "$PYTHON" -m pip install --no-index --no-deps --no-compile --no-cache-dir \

@@ -80,3 +80,19 @@ def to_device(batch, device):
     if isinstance(batch, list | tuple):
         return type(batch)(to_device(value, device) for value in batch)
     return batch
+
+
+def assert_same(actual, expected):
+    """See that tensors by name are those of another device, to 1e-4 of the largest number of all.
+
+    Sums are taken in another order there, and what is 0 but for rounding, such as the value of a
+    transport whose gradient alone matters, has no size of its own. A NaN, as PET has in the
+    padding, is the same as another.
+    """
+    assert actual.keys() == expected.keys()
+    largest = (x.detach().double().nan_to_num().abs().max() for x in expected.values())
+    atol = 1e-4 * float(max(largest))
+    for key, value in expected.items():
+        torch.testing.assert_close(
+            actual[key].detach().cpu(), value.detach(), rtol=1e-4, atol=atol, equal_nan=True
+        )

@@ -171,6 +171,12 @@ CASES: dict[str, dict] = {name: _density(loss) for name, loss in LOSSES.items()}
     'p2pnet_by_batch': _system('PointCounter', _P2P, dict(type='P2PLoss', reduction='batch')),
     'ebc': _system('DensityCounter', _EBC, dict(type='EBCLoss', bins=[0, 1, 2], mae_weight=1.0)),
     'zip': _system('DensityCounter', _ZIP, dict(type='ZIPLoss', bins=[0, 1, 2, 3], ot_weight=0.1)),
+    'published_ebc': _system(
+        'DensityCounter', _EBC, dict(type='EBCLoss', bins=[0, 1, 2], one_per_pixel=True)
+    ),
+    'published_zip': _system(
+        'DensityCounter', _ZIP, dict(type='ZIPLoss', bins=[0, 1, 2, 3], one_per_pixel=True)
+    ),
     'iim': _system('DensityCounter', dict(type='IIMHead', **_MAP), dict(type='IIMLoss'), (4,)),
     'raz': _system(
         'DensityCounter',
@@ -180,7 +186,8 @@ CASES: dict[str, dict] = {name: _density(loss) for name, loss in LOSSES.items()}
     'topocount': _system(
         'DensityCounter',
         dict(type='LogitHead', in_channels=8),
-        dict(type='TopoCountLoss'),
+        # With its topology at once; patches of at most 20 pixels are not laid at random.
+        dict(type='TopoCountLoss', patch_size=20, start_epoch=0),
         strides=(1,),
     ),
     'lsc_cnn': _system(
@@ -213,6 +220,12 @@ CASES: dict[str, dict] = {name: _density(loss) for name, loss in LOSSES.items()}
         'DensityCounter',
         dict(type='DensityHead', in_channels=8, mid_channels=(), out_stride=8),
         dict(type='LocalAttentionLoss', loss=dict(type='TopBayesianLoss')),
+        neck=dict(_REGIONS, dropout=0.0),
+    ),
+    'man_generalized': _system(
+        'DensityCounter',
+        dict(type='DensityHead', in_channels=8, mid_channels=(), out_stride=8),
+        dict(type='LocalAttentionLoss', loss=dict(type='GeneralizedLoss')),
         neck=dict(_REGIONS, dropout=0.0),
     ),
     'steerer': _system(

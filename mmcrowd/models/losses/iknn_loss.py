@@ -53,7 +53,8 @@ class IKNNLoss(OutputLoss):
         """
         density, maps = (at_least_float32(outputs[name]) for name in ('density', 'maps'))
         target = stack_maps(data_samples, 'iknn', maps[:, :1], 'InverseNeighbourMap')
-        truth = density.new_tensor([sample.gt_count for sample in data_samples])
+        counts = torch.tensor([sample.gt_count for sample in data_samples])
+        truth = counts.to(density, non_blocking=True)
         with torch.autocast(density.device.type, enabled=False):
             error = (maps - target).abs().mean(1).sum((1, 2))
             return dict(

@@ -13,33 +13,60 @@ from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
 from ...testing.devices import NoHostSteps, fake_cuda
+from ...testing.processes import CASES, batch_of
 
 CONFIGS = Path(__file__).parents[3] / 'configs'
 
 
-def make_sample(number, stride):
-    """A 64 x 64 image with so many points and a partition, of the default device."""
-    sample = CrowdDataSample(metainfo=dict(img_shape=(64, 64)))
-    sample.gt_instances = InstanceData(points=torch.rand(number, 2) * 64)
-    size = (1, 64 // stride, 64 // stride)
-    index = torch.zeros(size, dtype=torch.int64)
-    sample.gt_partition = PixelData(index=index, distance=torch.rand(size))
+def make_sample(number, size, stride):
+    """A square image with so many points, partition and maps, of the default device."""
+    sample = CrowdDataSample(metainfo=dict(img_shape=(size, size)), gt_count=number)
+    sample.gt_instances = InstanceData(points=torch.rand(number, 2) * size)
+    sample.gt_partition = make_partition(size // stride)
+    ones = torch.ones(1, size, size)
+    maps = dict.fromkeys(('mask', 'density', 'probability', 'iknn'), ones)
+    if stride == 2:  # of LSC-CNN, whose kinds of boxes are whole numbers
+        maps = dict(box_kind=ones[:, ::2, ::2].byte())
+    sample.gt_maps = PixelData(**maps)
     return sample
 
 
+def make_partition(side):
+    """A partition of so many rows and columns of cells, of the default device."""
+    index = torch.zeros(1, side, side, dtype=torch.int64)
+    return PixelData(index=index, distance=torch.rand(1, side, side))
+
+
+def check(model, inputs, samples, device):
+    """See that all losses are on the device, and that the host waits if the loss says so."""
+    host_step = model.loss_module.host_step
+    waits = pytest.raises(RuntimeError, match='waits') if host_step else nullcontext()
+    with waits, NoHostSteps():
+        losses = model(inputs, samples, mode='loss')
+        assert losses and all(value.device == device for value in losses.values())
+
+
 @pytest.mark.parametrize(
-    'name',
+    'name, size',
     [
-        'pml_vgg16_shb.py',
-        'pml_mcnn_shb.py',
-        'pml_csrnet_shb.py',
-        'zip/zip_n_shb.py',
-        'ebc/ebc_vgg19_shb.py',
-        'fidtm/fidtm_hrnet_w48_shb.py',
-        'p2pnet/p2pnet_vgg16bn_sha.py',
+        ('pml_vgg16_shb.py', 64),
+        ('pml_mcnn_shb.py', 64),
+        ('pml_csrnet_shb.py', 64),
+        ('zip/zip_n_shb.py', 64),
+        ('ebc/ebc_vgg19_shb.py', 64),
+        ('fidtm/fidtm_hrnet_w48_shb.py', 64),
+        ('p2pnet/p2pnet_vgg16bn_sha.py', 64),
+        ('pet/pet_vgg16bn_sha.py', 256),
+        ('iim/iim_vgg16bn_nwpu.py', 64),
+        ('raz/raz_vgg16_nwpu.py', 64),
+        ('lsc_cnn/lsc_cnn_vgg16_sha.py', 64),
+        ('d2cnet/d2cnet_vgg16_sha.py', 64),
+        ('iknn/i1nn_vgg16_sha.py', 64),
+        ('man/man_vgg19_sha.py', 64),
+        ('steerer/steerer_hrnet_w48_sha.py', 256),
     ],
 )
-def test_the_host_waits_only_where_the_loss_says_so(name):
+def test_the_host_waits_only_where_the_loss_says_so(name, size):
     if name.startswith('zip'):
         pytest.importorskip('timm')
     cfg = read_config(CONFIGS / name)
@@ -51,10 +78,21 @@ def test_the_host_waits_only_where_the_loss_says_so(name):
     with fake_cuda() as device:
         with device:
             model = MODELS.build(dict(cfg.model, backbone=backbone)).train()
-            inputs = torch.rand(2, channels, 64, 64)
-            samples = [make_sample(number, model.stride) for number in (0, 3)]
-        host_step = model.loss_module.host_step
-        waits = pytest.raises(RuntimeError, match='waits') if host_step else nullcontext()
-        with waits, NoHostSteps():
-            losses = model(inputs, samples, mode='loss')
-            assert all(value.device == device for value in losses.values())
+            inputs = torch.rand(2, channels, size, size)
+            samples = [make_sample(number, size, model.stride) for number in (0, 3)]
+        check(model, inputs, samples, device)
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_every_loss_of_the_registry(name):
+    inputs, samples = batch_of(name, [0, 1])
+    init_default_scope('mmcrowd')
+    with fake_cuda() as device:
+        with device:
+            model = MODELS.build(CASES[name]['model']).train()
+        inputs = inputs.to(device, torch.float32)
+        samples = [sample.to(device) for sample in samples]
+        with device:
+            for sample in samples:
+                sample.gt_partition = make_partition(CASES[name]['size'] // model.stride)
+        check(model, inputs, samples, device)
