@@ -1,6 +1,6 @@
 # ShanghaiTech B within an hour on two CPU cores: bfloat16, one 512 px crop a step.
-# The backbone starts from the converted edge network, see docs/pretrained_weights.md; neck and head are
-# lighter than those of the paper.
+# The backbone starts from the converted edge network, see docs/pretrained_weights.md. Neck and head
+# are lighter than those of the paper.
 _base_ = [
     '_base_/losses/pml_kl.py',
     '_base_/models/vgg16.py',

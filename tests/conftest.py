@@ -33,8 +33,10 @@ def _existing(path: Path, what: str) -> Path:
 
 @pytest.fixture(scope='session')
 def data_root() -> Path:
-    """Folder with the real datasets, one subfolder each."""
-    return _existing(Path(os.environ.get('MMCROWD_DATA_ROOT', DEFAULT_DATA_ROOT)), 'datasets')
+    """Folder with the real datasets, one subfolder each; that of the configs from here on."""
+    folder = _existing(Path(os.environ.get('MMCROWD_DATA_ROOT', DEFAULT_DATA_ROOT)), 'datasets')
+    os.environ.setdefault('MMCROWD_DATA_ROOT', str(folder))
+    return folder
 
 
 @pytest.fixture(scope='session')
