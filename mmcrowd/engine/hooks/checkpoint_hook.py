@@ -37,6 +37,9 @@ class CheckpointHook(hooks.CheckpointHook):
 
     backend_args: dict | None
     keep_ckpt_ids: deque[int]
+    # MMEngine sets one of them, for one or several metrics of ``save_best``.
+    best_ckpt_path: str | None
+    best_ckpt_path_dict: dict[str, str | None]
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
