@@ -25,21 +25,22 @@ def make_batch(cfg: Config, batch_size: int, size: int) -> dict:
     Args:
         cfg: Config with ``train_dataloader``. Its pipeline cuts crops of ``size`` out.
         batch_size: Number of images.
-        size: Their side in pixels, a multiple of what the counter pads images to.
+        size: Their side in pixels; where the loader makes a partition, a multiple of what the
+            counter pads images to.
 
     Returns:
         What a loader gives: ``inputs`` and ``data_samples``.
 
     Raises:
-        ValueError: The counter would pad images of this size.
+        ValueError: The counter would pad images beyond their partition.
     """
+    configured = unwrap(cfg.train_dataloader.dataset)[0]
     divisor = cfg.model.data_preprocessor.get('pad_size_divisor', 32)
-    if size % divisor:
+    if configured.get('partition_stride') is not None and size % divisor:
         raise ValueError(
             f'size={size}, expected a multiple of {divisor}: {cfg.filename} pads images to one, '
             'and the partition of a crop covers the crop alone'
         )
-    configured = unwrap(cfg.train_dataloader.dataset)[0]
     pipeline = copy.deepcopy(configured.pipeline)
     for step in pipeline:
         if 'crop_size' in step:
