@@ -5,7 +5,7 @@ from mmengine.registry import init_default_scope
 
 from mmcrowd.analysis.benchmarks.gpu import COUNTERS
 from mmcrowd.analysis.benchmarks.localizers import make_crowd, make_outputs
-from mmcrowd.analysis.benchmarks.performance import LOCALIZERS
+from mmcrowd.analysis.benchmarks.performance import LOCALIZERS, counters_table
 from mmcrowd.analysis.benchmarks.train_step import make_batch
 from mmcrowd.engine.config import read_config
 from mmcrowd.registry import TASK_UTILS
@@ -22,6 +22,14 @@ def test_batches_of_drawn_crowds(name):
     size = (224, 224) if name.startswith('iknn/') else (96, 96)
     assert all(image.shape[1:] == size for image in batch['inputs'])
     assert sum(len(sample.gt_instances) for sample in batch['data_samples'])
+
+
+def test_a_counter_that_does_not_run_says_why():
+    init_default_scope('mmcrowd')
+    _, _, row, _, *notes = counters_table(['pml_mcnn_shb.py'], 50, 0.01).splitlines()
+    assert row.split('|')[3].strip() == '-' and row.endswith('| - | - |')
+    assert notes and all('size=50, expected a multiple of' in note for note in notes)
+    assert notes[0].startswith('- `pml_mcnn_shb.py`, train, fp32: ValueError')
 
 
 def test_every_localizer_is_timed():

@@ -189,14 +189,15 @@ def counters_table(names: Sequence[str], size: int, seconds: float) -> str:
     """Training step and inference of counters, one image at a time, and the memory of both.
 
     Memory is what a call allocates and gives back: for a step without parameters and the
-    optimizer's moments, which are the number of parameters times 4 to 16 bytes.
+    optimizer's moments, which are the number of parameters times 4 to 16 bytes. What does not run
+    has a line below the table that says why.
 
     Args:
         names: Configs of the package.
         size: Side of the images in pixels.
         seconds: For each measurement.
     """
-    rows = []
+    rows, notes = [], []
     for name in names:
         cfg = read_config(f'mmcrowd::{name}')
         found = list(measure_counter(name, cfg, ('fp32', 'bf16'), (1, size), CPU, seconds))
@@ -206,8 +207,10 @@ def counters_table(names: Sequence[str], size: int, seconds: float) -> str:
         ran = all(m.milliseconds is not None for m in found)
         memory = [f'{m:.0f}' for m in _memory(cfg, size)] if ran else ['-', '-']
         rows.append((f'`{name.removesuffix(".py")}`', f'{parameters:.2f} M', *times, *memory))
+        notes += [f'- `{m.name}`, {m.kind}, {m.variant}: {m.note}' for m in found if m.note]
     head = ['', 'parameters', 'step, fp32', 'inference', 'step, bf16', 'inference']
-    return table([*head, 'MiB, step', 'inference'], rows)
+    lines = table([*head, 'MiB, step', 'inference'], rows)
+    return '\n'.join([lines, '', *notes]) if notes else lines
 
 
 def _memory(cfg: Config, size: int) -> tuple[float, float]:
