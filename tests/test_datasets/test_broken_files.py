@@ -204,6 +204,8 @@ def test_damaged_files(readers, tmp_path):
         for name, (content, read) in readers.items():
             if name.startswith(('load_image', 'open_image')):
                 continue  # a damaged size may ask for all of the memory
+            if name.endswith('.mat'):
+                continue  # SciPy's reader is compiled, and changed bytes may end the process
             damaged = bytearray(content)
             for place, value in changes:
                 damaged[int(place * len(damaged))] = value
