@@ -204,8 +204,6 @@ def test_damaged_files(readers, tmp_path):
         for name, (content, read) in readers.items():
             if name.startswith(('load_image', 'open_image')):
                 continue  # a damaged size may ask for all of the memory
-            if name.endswith('.mat'):
-                continue  # SciPy's reader is compiled, and changed bytes may end the process
             damaged = bytearray(content)
             for place, value in changes:
                 damaged[int(place * len(damaged))] = value
@@ -231,3 +229,15 @@ def test_xml_in_an_unknown_encoding(readers, tmp_path, encoding):
 def test_lists_with_a_byte_order_mark(tmp_path):
     (tmp_path / 'train.txt').write_text('0001 2 1\n', encoding='utf-8-sig')
     assert read_list(tmp_path / 'train.txt', Problems()) == [('0001', dict(luminance=2, level=1))]
+
+
+def test_damage_inside_a_compressed_variable(tmp_path):
+    """Of which SciPy's reader sees nothing, or that makes it end the process."""
+    content = bytearray(mat_bytes(annPoints=np.arange(8.0).reshape(4, 2)))
+    for place in range(136, len(content)):
+        damaged = content.copy()
+        damaged[place] ^= 1
+        path = tmp_path / 'a.mat'
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r'a\.mat: not a readable MATLAB 5 file'):
+            load_mat(path, 'annPoints')
