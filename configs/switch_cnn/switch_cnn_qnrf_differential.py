@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/experiments/switch_cnn_differential.py',
+    '../_base_/datasets/switch_cnn_qnrf.py',
+]
+
+load_from = 'work_dirs/switch_cnn_qnrf_pretrain/epoch_100.pth'

@@ -1,0 +1,4 @@
+_base_ = [
+    '../_base_/experiments/switch_cnn_pretrain.py',
+    '../_base_/datasets/switch_cnn_shb.py',
+]
