@@ -1,0 +1,25 @@
+_base_ = [
+    '../_base_/models/iknn_densenet201.py',
+    '../_base_/datasets/qnrf.py',
+    '../_base_/schedules/adam_16000e_constant.py',
+    '../_base_/default_runtime.py',
+]
+
+train_pipeline = [
+    dict(type='LoadCrowdImage', lazy=True),
+    dict(type='ResizeToLimits', longest=_base_.longest),
+    dict(type='KeepWholePoints'),
+    dict(type='RandomScaleCrop', crop_size=224, scale_range=(1.0, 1.0)),
+    dict(type='RandomFlip'),
+    # Does nothing to crops of the size that the network takes.
+    dict(type='Pad', size_divisor=224),
+    dict(type='InverseNeighbourMap', k=1),
+    dict(type='PackCrowdInputs'),
+]
+train_dataloader = dict(batch_size=40, dataset=dict(pipeline=train_pipeline))
+
+# A hundred thousand steps, as for ShanghaiTech A: 27 see each image once.
+max_epochs = 3700
+train_cfg = dict(max_epochs=max_epochs)
+
+default_hooks = dict(checkpoint=dict(interval=100, save_best='count/MAE', rule='less'))
