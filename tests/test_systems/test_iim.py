@@ -193,8 +193,9 @@ def test_mask(hrnet, dataset):
 
 
 @pytest.mark.parametrize('dataset', ['sha', 'shb', 'nwpu', 'qnrf', 'jhu'])
-def test_configs_have_the_rules(dataset):
-    cfg = Config.fromfile(CONFIGS / 'iim' / f'iim_hrnet_w48_{dataset}.py')
+@pytest.mark.parametrize('network', ['hrnet_w48', 'vgg16bn'])
+def test_configs_have_the_rules(dataset, network):
+    cfg = Config.fromfile(CONFIGS / 'iim' / f'iim_{network}_{dataset}.py')
     (step,) = (s for s in cfg.train_dataloader.dataset.pipeline if s.type == 'SeparateBoxes')
     rule = {key: value for key, value in step.items() if key != 'type'}
     name = dict(sha='SHHA', shb='SHHB').get(dataset, dataset.upper())

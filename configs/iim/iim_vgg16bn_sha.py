@@ -1,0 +1,12 @@
+_base_ = ['../_base_/models/iim_vgg16bn.py', '../_base_/experiments/iim_sha.py']
+
+model = dict(data_preprocessor=_base_.pixels)
+
+# Its threshold is trained at 2e-7.
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys={'head.threshold': dict(lr_mult=0.02, decay_mult=0.0)})
+)
+
+max_epochs = 1000
+param_scheduler = [dict(_base_.param_scheduler[0], end=max_epochs)]
+train_cfg = dict(max_epochs=max_epochs)
