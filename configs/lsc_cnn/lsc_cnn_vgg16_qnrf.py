@@ -5,6 +5,9 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
+# The class weights are those of ShanghaiTech. For this data set
+# tools/misc/box_class_weights.py configs/lsc_cnn/lsc_cnn_vgg16_qnrf.py
+# counts them anew.
 model = dict(localizer=dict(overlap=0.2))
 
 train_pipeline = [
