@@ -201,7 +201,7 @@ def test_peaks_of_the_target(fidtm):
     assert sorted(points.tolist()) == sorted(fidtm['lmds/target/points_xy'].tolist())
 
 
-@pytest.mark.parametrize('dataset', ['sha', 'shb', 'qnrf', 'jhu'])
+@pytest.mark.parametrize('dataset', ['sha', 'shb', 'qnrf', 'jhu', 'nwpu'])
 def test_config(dataset):
     """The parts of a config fit each other."""
     cfg = Config.fromfile(CONFIGS / 'fidtm' / f'fidtm_hrnet_w48_{dataset}.py')
