@@ -1,7 +1,8 @@
 """Which localizer, with which settings, finds the people in the outputs of one counter best?
 
 The network runs once for an image, and every localizer searches the same outputs. Settings are
-chosen on the validation images, and the best of each type are scored on the test images once.
+chosen on the validation images, for each radius, and the best of each type are scored on the test
+images once.
 """
 
 import itertools
@@ -31,6 +32,26 @@ CANDIDATES: tuple[dict, ...] = (
     dict(
         type='LocalMaximum',
         grid=dict(threshold=(0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15), blur=(0.0, 2.0, 3.0, 4.0)),
+    ),
+    dict(type='LocalMaximum', grid=dict(threshold=(0.02, 0.03, 0.05, 0.07), smooth=(3, 5))),
+    dict(
+        type='LocalMaximum',
+        mode='relative',
+        grid=dict(threshold=(0.1, 0.2, 0.3, 0.5), blur=(0.0, 2.0)),
+    ),
+    dict(
+        type='LocalMaximum',
+        mode='adaptive',
+        grid=dict(threshold=(0.1, 0.2, 100 / 255), blur=(0.0, 2.0)),
+    ),
+    # Of one density only the first level is there.
+    dict(
+        type='BlockMaximum',
+        source='density',
+        levels=(0,),
+        blocks=(32,),
+        distances=(),
+        grid=dict(threshold=(0.1, 0.2, 0.3), sigma=(0.5, 0.7, 1.0, 1.5)),
     ),
     dict(
         type='MultiScaleMaximum',
@@ -144,16 +165,44 @@ def best_of_each_type(scores: Sequence[LocalizerScore], key: str = 'F1@8') -> li
     return sorted(best.values(), key=lambda score: -score.scores[key])
 
 
-def score_table(scores: Sequence[LocalizerScore]) -> str:
-    """The scores as a table in Markdown, one line each."""
+def best_settings(
+    scores: Sequence[LocalizerScore], keys: Sequence[str] = ('F1@4', 'F1@8')
+) -> list[tuple[dict, list[str]]]:
+    """The settings that are the best of their type by one of several scores, each once.
+
+    Args:
+        scores: Of any number of settings.
+        keys: The scores that decide, see :func:`best_of_each_type`. Defaults to
+            ``('F1@4', 'F1@8')``.
+
+    Returns:
+        Localizers, each with those of the scores by which it is the best.
+    """
+    best: dict[str, tuple[dict, list[str]]] = {}
+    for key in keys:
+        for score in best_of_each_type(scores, key):
+            best.setdefault(_text(score.localizer), (score.localizer, []))[1].append(key)
+    return list(best.values())
+
+
+def score_table(
+    scores: Sequence[LocalizerScore], chosen_by: Sequence[Sequence[str]] | None = None
+) -> str:
+    """The scores as a table in Markdown, one line each.
+
+    Args:
+        scores: One or more.
+        chosen_by: For each the scores by which it was chosen. Defaults to None, no such column.
+    """
     keys = list(scores[0].scores)
-    lines = [
-        f'| localizer | {" | ".join(keys)} | ms |',
-        f'|---|{"--:|" * (len(keys) + 1)}',
-    ]
-    for score in scores:
-        values = ' | '.join(f'{score.scores[key]:.3f}' for key in keys)
-        lines.append(f'| `{_text(score.localizer)}` | {values} | {score.milliseconds:.1f} |')
+    head = ['localizer', *(['chosen by'] if chosen_by else []), *keys, 'ms']
+    lines = [f'| {" | ".join(head)} |', f'|---|{"--:|" * (len(head) - 1)}']
+    for k, score in enumerate(scores):
+        cells = [f'`{_text(score.localizer)}`']
+        if chosen_by:
+            cells.append(', '.join(chosen_by[k]))
+        cells += [f'{score.scores[key]:.3f}' for key in keys]
+        lines.append(f'| {" | ".join(cells)} | {score.milliseconds:.1f} |')
     return '\n'.join(lines)
 
 

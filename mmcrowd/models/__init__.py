@@ -87,7 +87,6 @@ from .losses import (
     ZIPLoss,
 )
 from .necks import (
-    D2CDecoder,
     DETREncoder,
     FeaturePyramid,
     PyramidConcat,
@@ -120,7 +119,6 @@ __all__ = [
     'CoreInference',
     'CountGuidedPeaks',
     'CrowdDataPreprocessor',
-    'D2CDecoder',
     'D2CHead',
     'D2CLoss',
     'DETREncoder',

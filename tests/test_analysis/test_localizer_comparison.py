@@ -9,6 +9,7 @@ from mmcrowd.analysis.localizer_comparison import (
     CANDIDATES,
     LocalizerScore,
     best_of_each_type,
+    best_settings,
     draw_localizers,
     expand,
     score_localizers,
@@ -94,13 +95,34 @@ def test_the_best_of_each_type():
     ]
 
 
+def test_settings_that_are_the_best_at_several_radii():
+    values = [('A', 0.2, 0.3), ('A', 0.1, 0.4), ('B', 0.3, 0.2), ('B', 0.1, 0.1)]
+    scores = [
+        LocalizerScore(dict(type=name, x=k), {'F1@4': small, 'F1@8': large}, 1.0)
+        for k, (name, small, large) in enumerate(values)
+    ]
+    best = best_settings(scores)
+    assert [(each['x'], by) for each, by in best] == [
+        (2, ['F1@4', 'F1@8']),
+        (0, ['F1@4']),
+        (1, ['F1@8']),
+    ]
+    tested = [scores[each['x']] for each, _ in best]
+    assert score_table(tested, [by for _, by in best]).splitlines()[:3] == [
+        '| localizer | chosen by | F1@4 | F1@8 | ms |',
+        '|---|--:|--:|--:|--:|',
+        '| `B(x=2)` | F1@4, F1@8 | 0.300 | 0.200 | 1.0 |',
+    ]
+
+
 def test_all_candidates_run(model, dataset):
-    """Each type that is tried by default, in its first setting."""
+    """Each type and mode that is tried by default, in its first setting."""
     first = [expand([candidate])[0] for candidate in CANDIDATES]
-    assert len({each['type'] for each in first}) == len(CANDIDATES) == 6
+    assert len({each['type'] for each in first}) == 7
+    assert {each.get('mode') for each in first} == {None, 'relative', 'adaptive'}
     for localizer in expand(CANDIDATES):
         TASK_UTILS.build(localizer)
-    assert len(score_localizers(model, dataset, first, num_images=1)) == 6
+    assert len(score_localizers(model, dataset, first, num_images=1)) == len(CANDIDATES)
 
 
 def test_picture(model, dataset):

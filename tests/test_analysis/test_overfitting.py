@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import ConfigDict
+from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
@@ -101,10 +102,47 @@ def test_the_rate_falls_in_the_last_quarter(cfg, monkeypatch):
     assert rates == pytest.approx([2e-3, 2e-3, 2e-3, 2e-4])
 
 
+def test_losses_see_the_epoch_of_their_step(cfg, monkeypatch):
+    seen = []
+    hub = MessageHub.get_current_instance()
+    update = OptimWrapper.update_params
+
+    def watched(self, *args, **kwargs):
+        seen.append(MessageHub.get_current_instance().get_info('epoch'))
+        return update(self, *args, **kwargs)
+
+    monkeypatch.setattr(OptimWrapper, 'update_params', watched)
+    hub.update_info('epoch', 7)
+    try:
+        overfit(cfg, num_crops=2, num_steps=5, batch_size=2, epochs=3)
+        assert hub.get_info('epoch') == 7
+    finally:
+        MessageHub._instance_dict.clear()
+    assert seen == [0, 0, 1, 1, 2]
+    seen.clear()
+    overfit(cfg, num_crops=2, num_steps=2, batch_size=2)
+    assert seen == [0, 0]
+
+
+def test_crops_with_enough_heads(cfg):
+    """The error of the mean is that of the crops that hold as many."""
+    samples = SeededSamples(DATASETS.build(cfg.train_dataloader.dataset), 0)(range(6))
+    heads = [len(sample['data_samples'].gt_instances.points) for sample in samples]
+    least = sorted(heads)[2]
+    true = np.array([number for number in heads if number >= least][:2])
+    assert true.tolist() != heads[:2] and true[0] != true[1]
+    row = overfit(cfg, num_crops=2, num_steps=1, batch_size=2, min_heads=least)
+    assert row.mean_mae == pytest.approx(np.abs(true - true.mean()).mean())
+
+
 def test_what_cannot_be_asked(cfg):
     with pytest.raises(ValueError, match='batch_size 3 does not divide the 4 crops'):
         overfit(cfg, num_crops=4, batch_size=3)
-    with pytest.raises(ValueError, match='the data set has 6 samples, 8 are wanted'):
+    with pytest.raises(ValueError, match='8 crops with 0 heads .* but of 6 samples 6 are'):
         overfit(cfg, num_crops=8, batch_size=2)
+    with pytest.raises(ValueError, match='2 crops with 999 heads .* but of 6 samples 0 are'):
+        overfit(cfg, num_crops=2, batch_size=2, min_heads=999)
+    with pytest.raises(ValueError, match='3 epochs, expected 1 to 2'):
+        overfit(cfg, num_crops=2, num_steps=2, batch_size=2, epochs=3)
     with pytest.raises(ValueError, match=r'each of the 1 crops holds \d+ people'):
         overfit(cfg, num_crops=1, batch_size=1)

@@ -6,6 +6,12 @@ has a localizer. ::
 
     python tools/analysis_tools/overfit_crops.py configs/{man,ebc}/*_lite0_shb_cpu.py \\
         --cfg-options train_dataloader.dataset.pipeline.1.crop_size=128
+
+A loss that changes with the epoch comes to its later forms by ``--epochs``, such as TopoCount with
+topology in the second half of the steps::
+
+    python tools/analysis_tools/overfit_crops.py configs/topocount/topocount_vgg16_sha_cpu.py \\
+        --min-heads 5 --epochs 2 --cfg-options model.loss.start_epoch=1
 """
 
 import argparse
@@ -27,6 +33,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--radius', type=float, default=8.0, help='of a match, in pixels of the crops; default: 8'
     )
+    parser.add_argument(
+        '--epochs', type=int, default=1, help='that the steps are spread over; default: 1'
+    )
+    parser.add_argument('--min-heads', type=int, default=0, help='of a crop; default: 0')
     parser.add_argument('--data-root', help="folder of the data set, in place of the config's")
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='key=value overrides')
     return parser.parse_args()
@@ -40,7 +50,15 @@ def main() -> None:
         if args.data_root:
             set_data_root(cfg, args.data_root)
         init_default_scope(cfg.get('default_scope', 'mmcrowd'))
-        row = overfit(cfg, args.num_crops, args.num_steps, args.batch_size, args.radius)
+        row = overfit(
+            cfg,
+            args.num_crops,
+            args.num_steps,
+            args.batch_size,
+            args.radius,
+            args.epochs,
+            args.min_heads,
+        )
         f1 = '' if row.f1 is None else f'{row.f1:.3f}'
         print(
             f'{path:48s}  {row.mean_mae:11.2f}  {row.mae:6.2f}  {row.mae / row.mean_mae:5.3f}  '

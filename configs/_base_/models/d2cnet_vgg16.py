@@ -20,7 +20,12 @@ model = dict(
             prefix='backbone',
         ),
     ),
-    neck=dict(type='D2CDecoder', in_channels=(64, 128, 256, 512, 512)),
+    neck=dict(
+        type='UNet',
+        channels=((512, 256), (256, 128), (128, 64), (64,)),
+        upsample='bilinear_corners',
+        init_cfg=dict(type='Normal', layer='Conv2d', std=0.01),
+    ),
     head=dict(type='D2CHead', in_channels=64),
     loss=dict(type='D2CLoss'),
     localizer=dict(

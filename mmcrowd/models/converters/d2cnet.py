@@ -19,13 +19,14 @@ from mmcrowd.fileio.checkpoints import (
 from mmcrowd.fileio.files import write_atomic
 from mmcrowd.models.backbones import VGGFeatures
 from mmcrowd.models.heads import D2CHead
-from mmcrowd.models.necks import D2CDecoder
+from mmcrowd.models.necks import UNet
 
 from .names import name_table, rename_network
 from .vgg_layers import vgg_layers
 
 # Theirs cuts the layers of VGG16 into five parts, numbered each from 0.
 PARTS = ((1, 0, 4), (2, 4, 9), (3, 9, 16), (4, 16, 23), (5, 23, 30))
+CHANNELS = ((512, 256), (256, 128), (128, 64), (64,))  # of the steps of the neck
 REGRESSOR = ('frontend.', 'backend_reg.')  # beginnings of names of their second network
 NAMES = [
     *(
@@ -35,7 +36,7 @@ NAMES = [
         if start <= place < end
     ),
     *(
-        (f'decode{4 - stage}.{i}.conv.', f'neck.stages.{stage}.{2 * i}.')
+        (f'decode{4 - stage}.{i}.conv.', f'neck.convs.{stage}.{i}.')
         for stage in range(4)
         for i in range(2)
     ),
@@ -113,6 +114,8 @@ def table(back: bool = False) -> dict[str, tuple[str, torch.Size]]:
     """The :func:`~.names.name_table` of the network."""
     with torch.device('meta'):
         parts: dict[str, torch.nn.Module] = dict(
-            backbone=VGGFeatures(16, out_stages=(0, 1, 2, 3, 4)), neck=D2CDecoder(), head=D2CHead()
+            backbone=VGGFeatures(16, out_stages=(0, 1, 2, 3, 4)),
+            neck=UNet(channels=CHANNELS, upsample='bilinear_corners'),
+            head=D2CHead(),
         )
     return name_table(parts, NAMES, back)

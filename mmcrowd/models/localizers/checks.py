@@ -67,8 +67,9 @@ def check_density(density: Tensor, stride: int, localizer: object) -> None:
         )
     if stride != int(stride) or stride < 1:
         raise ValueError(f'{owner}: stride must be a positive integer, but got {stride}')
-    wrong = int((~torch.isfinite(density)).sum())
-    if wrong:
+    finite = torch.isfinite(density)
+    if not finite.all():
         raise ValueError(
-            f'{owner}: density must be finite, but {wrong} of {density.numel()} cells are not'
+            f'{owner}: density must be finite, but {int((~finite).sum())} of {density.numel()} '
+            'cells are not'
         )

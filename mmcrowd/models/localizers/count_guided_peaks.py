@@ -101,19 +101,24 @@ class CountGuidedPeaks:
         votes = np.zeros(len(peaks))
         corners: dict[tuple[int, int], int] = {}
         covered = np.zeros(counts.shape)
-        for top, left, size in count_squares(counts):
-            square = (slice(top, top + size), slice(left, left + size))
-            covered[square] += 1
-            number = round(counts[square].sum().item())
-            start = np.array((top, left)) * side
-            inside = np.flatnonzero(((peaks >= start) & (peaks < start + size * side)).all(1))
-            votes[inside[: max(number, 0)]] += 1
+        row, column = (peaks // side).T
+        squares, totals = count_squares(counts)
+        for (top, left, size), total in zip(squares.tolist(), totals.tolist(), strict=True):
+            bottom, right = top + size, left + size
+            covered[top:bottom, left:right] += 1
+            number = round(total)
+            if number < 1:  # most squares of a map with few people
+                continue
+            inside = np.flatnonzero(
+                (row >= top) & (row < bottom) & (column >= left) & (column < right)
+            )
+            votes[inside[:number]] += 1
             if number > len(inside):
-                corner = (int(start[0]), int(start[1]))
+                corner = (top * side, left * side)
                 corners[corner] = corners.get(corner, 0) + number - len(inside)
         if self.spare_votes:
             peaks, scores, votes = with_corners(peaks, scores, votes, corners)
-        row, column = (peaks // side).T
+            row, column = (peaks // side).T
         chosen = votes >= 0.5 * covered[row, column]
         points = cell_centre(peaks[chosen][:, ::-1].astype(np.float64), stride)
         found, scores = (
@@ -164,32 +169,34 @@ def highest_first(density: Tensor) -> tuple[np.ndarray, np.ndarray]:
     return cells[order], values[order]
 
 
-def count_squares(counts: np.ndarray) -> list[tuple[int, int, int]]:
+def count_squares(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Squares of cells, the smallest that count more than 1 person or else the largest that fit.
 
     Args:
         counts: ``(h, w)`` persons per cell.
 
     Returns:
-        First row, first column and side of the square of every cell but those of the last row and
-        column. A map of one row or column has squares of one cell.
+        ``(n, 3)`` first row, first column and side of the square of every cell but those of the
+        last row and column, and ``(n,)`` persons in it, float64. A map of one row or column has
+        squares of one cell.
     """
     height, width = counts.shape
     least = min(2, height, width)
-    squares = []
-    for top in range(height - least + 1):
-        for left in range(width - least + 1):
-            largest = min(height - top, width - left)
-            size = next(
-                (
-                    size
-                    for size in range(least, largest + 1)
-                    if counts[top : top + size, left : left + size].sum() > 1
-                ),
-                largest,
-            )
-            squares.append((top, left, size))
-    return squares
+    tops, lefts = np.indices((height - least + 1, width - least + 1)).reshape(2, -1)
+    largest = np.minimum(height - tops, width - lefts)
+    # Persons above and to the left of every corner of a cell.
+    before = np.pad(counts.astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+    sizes, totals = np.full(len(tops), least), np.zeros(len(tops))
+    growing = np.arange(len(tops))
+    while len(growing):
+        top, left, size = tops[growing], lefts[growing], sizes[growing]
+        bottom, right = top + size, left + size
+        total = before[bottom, right] - before[top, right] - before[bottom, left]
+        total += before[top, left]
+        totals[growing] = total
+        growing = growing[(total <= 1) & (size < largest[growing])]
+        sizes[growing] += 1
+    return np.stack((tops, lefts, sizes), 1), totals
 
 
 def with_corners(

@@ -1,4 +1,3 @@
-from .d2c_decoder import D2CDecoder
 from .detr_encoder import DETREncoder
 from .feature_pyramid import FeaturePyramid
 from .pyramid_concat import PyramidConcat
@@ -11,7 +10,6 @@ from .top_down_modulation import TopDownModulation
 from .unet import UNet
 
 __all__ = [
-    'D2CDecoder',
     'DETREncoder',
     'FeaturePyramid',
     'PyramidConcat',

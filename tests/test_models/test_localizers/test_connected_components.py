@@ -59,7 +59,9 @@ def test_points_are_the_centres_of_the_regions(values, connectivity, min_area, s
     order = np.lexsort(actual.T)
     expected = np.reshape(expected, (-1, 3))
     np.testing.assert_allclose(actual[order], expected[np.lexsort(expected.T)], atol=1e-4)
-    assert (scores.diff() <= 0).all()
+    # By falling score, then row, then column.
+    keys = np.stack((points[:, 0], points[:, 1], -scores))
+    assert (np.lexsort(keys) == np.arange(len(scores))).all()
 
 
 @settings(max_examples=20, deadline=None)
@@ -114,6 +116,14 @@ def test_threshold_of_each_cell():
     outputs = dict(map=values, limit=torch.tensor([[0.5, 0.6, 0.4]]))
     points, _ = ConnectedComponents('limit', source='map')(outputs, 1)
     assert points.tolist() == [[0, 0], [2, 0]]
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64])
+def test_threshold_of_each_cell_in_other_types(dtype):
+    outputs = dict(map=torch.tensor([[0.25, 0.5, 0.0, 0.75]], dtype=dtype))
+    outputs['limit'] = torch.tensor([[0.5, 0.5, 0.5, 0.5]], dtype=dtype)
+    points, scores = ConnectedComponents('limit', source='map')(outputs, 1)
+    assert points.tolist() == [[3, 0], [1, 0]] and scores.tolist() == [0.75, 0.5]
 
 
 def test_the_mass_of_zeros_is_at_their_mean():

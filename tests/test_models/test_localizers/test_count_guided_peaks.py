@@ -3,8 +3,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from mmcrowd.models.localizers.count_guided_peaks import CountGuidedPeaks, count_squares
+from mmcrowd.models.localizers.count_guided_peaks import (
+    CountGuidedPeaks,
+    count_squares,
+    highest_first,
+)
 from mmcrowd.ops.smoothing import gaussian_blur
 
 
@@ -24,7 +29,7 @@ def test_published_votes(stored, case):
     localizer = CountGuidedPeaks(counts='count', spare_votes=True, source='probability')
     actual, _ = localizer(outputs, 1)
     assert sorted(actual.tolist()) == sorted(points.tolist())
-    found = [[left, left + size, top, top + size] for top, left, size in count_squares(count)]
+    found = [[left, left + size, top, top + size] for top, left, size in count_squares(count)[0]]
     np.testing.assert_array_equal(32 * np.array(found), squares)
     counted = np.zeros(count.shape)
     for left, right, up, down in found:
@@ -34,6 +39,59 @@ def test_published_votes(stored, case):
     fewer, scores = CountGuidedPeaks(counts='count', source='probability')(outputs, 1)
     assert {tuple(p) for p in fewer.tolist()} <= {tuple(p) for p in points.tolist()}
     assert (scores > 0).all() and (scores.diff() <= 0).all()
+
+
+def votes_one_by_one(counts, peaks, side):
+    """Votes of every peak, of corners too, and squares that cover every cell, in plain loops."""
+    height, width = counts.shape
+    least = min(2, height, width)
+    votes, covered = dict.fromkeys(peaks, 0), np.zeros(counts.shape)
+    for top in range(height - least + 1):
+        for left in range(width - least + 1):
+            size = least
+            while True:
+                square = np.s_[top : top + size, left : left + size]
+                if counts[square].sum() > 1 or size == min(height - top, width - left):
+                    break
+                size += 1
+            covered[square] += 1
+            number = max(round(counts[square].sum()), 0)
+            inside = [
+                (row, column)
+                for row, column in peaks
+                if 0 <= row // side - top < size and 0 <= column // side - left < size
+            ]
+            for peak in inside[:number]:
+                votes[peak] += 1
+            if number > len(inside):
+                corner = (top * side, left * side)
+                votes[corner] = votes.get(corner, 0) + number - len(inside)
+    return votes, covered
+
+
+# Eighths of persons: their sums are exact, those of just 1 and at a half too.
+@settings(max_examples=40, deadline=None)
+@given(
+    arrays(np.int64, st.tuples(st.integers(1, 7), st.integers(1, 7)), elements=st.integers(-2, 9)),
+    st.integers(0, 2**31),
+    st.sampled_from([1, 3]),
+)
+def test_votes_are_those_of_plain_loops(eighths, seed, side):
+    counts = eighths / 8
+    generator = torch.Generator().manual_seed(seed)
+    size = [side * length for length in counts.shape]
+    probability = torch.rand(size, generator=generator)
+    probability *= torch.rand(size, generator=generator) < 0.3
+    peaks = [tuple(peak) for peak in highest_first(probability)[0].tolist()]
+    votes, covered = votes_one_by_one(counts, peaks, side)
+    localizer = CountGuidedPeaks(side, 'count', spare_votes=True, source='probability')
+    points, _ = localizer(dict(probability=probability, count=torch.from_numpy(counts)), 1)
+    expected = [
+        (column, row)
+        for (row, column), number in votes.items()
+        if number >= 0.5 * covered[row // side, column // side]
+    ]
+    assert sorted(map(tuple, points.tolist())) == sorted(expected)
 
 
 @settings(max_examples=12, deadline=None)
