@@ -1,0 +1,23 @@
+# FIDTM in small, for laptops.
+_base_ = '../_base_/experiments/lite0_shb_cpu.py'
+
+model = dict(
+    backbone=dict(out_indices=(2, 3, 4)),
+    neck=dict(type='ResizeConcat'),
+    head=dict(type='MapHead', in_channels=24 + 40 + 112, mid_channels=[64], in_stride=4),
+    loss=dict(
+        type='FIDTMLoss',
+        source='map',
+        reduction='sum',
+        mse_weight=16.0,
+        ssim_weight=0.0,
+        tail=0.01,
+        to_pixels=True,
+    ),
+    localizer=dict(type='LocalMaximum', mode='adaptive', floor=0.1, join=False, source='map'),
+    count_from='points',
+)
+
+val_evaluator = [dict(type='CountMetric'), dict(type='LocalizationMetric', radii='shanghaitech')]
+test_evaluator = val_evaluator
+default_hooks = dict(checkpoint=dict(save_best='loc/F1@8', rule='greater'))
