@@ -140,3 +140,25 @@ def test_losses_compared_and_resumed(tmp_path):
     # The first loss was not trained again.
     assert (tmp_path / 'runs' / 'l2' / 'result.json').stat().st_mtime_ns == first.st_mtime_ns
     assert min(Image.open(tmp_path / 'runs' / 'comparison.png').size) > 300
+
+
+def test_crops_learnt_by_heart(load_tool, monkeypatch, capsys, tmp_path):
+    config = tmp_path / 'tiny.py'
+    config.write_text(
+        f'_base_ = {str(REPO / "configs" / "pml_resnet18_synthetic.py")!r}\n'
+        'tiny = dict(num_images=8, img_size=(96, 96))\n'
+        'train_dataloader = dict(dataset=tiny)\n'
+    )
+    tool = load_tool('analysis_tools/overfit_crops.py')
+    argv = ['overfit', str(config), '--num-crops', '2', '--batch-size', '2', '--num-steps', '2']
+    monkeypatch.setattr(sys, 'argv', [*argv, '--epochs', '2', '--min-heads', '1'])
+    tool.main()
+    row = capsys.readouterr().out.splitlines()[-1]  # after the engine's lines
+    assert row.startswith(str(config)) and len(row.split()) >= 8
+    for options, message in (
+        (['--epochs', '3'], '3 epochs, expected 1 to 2'),
+        (['--min-heads', '9999'], 'with 9999 heads or more'),
+    ):
+        monkeypatch.setattr(sys, 'argv', [*argv, *options])
+        with pytest.raises(ValueError, match=message):
+            tool.main()
