@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import pickletools
 import re
 import warnings
 import zipfile
@@ -19,7 +20,6 @@ from urllib.parse import urlparse
 
 import numpy as np
 import torch
-from packaging.version import Version
 
 from mmcrowd.fileio.files import write_atomic
 
@@ -35,11 +35,7 @@ UNUSED = ('loss_module.',)
 # Names of parameters that a message lists.
 LISTED = 4
 
-# How torch says that a file wants more than tensors and plain values.
-_WANTS_MORE = re.compile(
-    r'Unsupported (?:global|class)|GLOBAL \S+ was not|Trying to (?:call|instantiate)|'
-    r'Can only (?:build|create)|persistent id'
-)
+# How torch names what a file wants beside tensors and plain values.
 _GLOBAL = re.compile(r'(?:GLOBAL|Unsupported global:) ((?!GLOBAL)[\w.]+)')
 
 
@@ -50,9 +46,8 @@ def read_checkpoint(file: str | Path | BinaryIO, map_location: Any = 'cpu') -> d
     """Read a checkpoint without running any code that may be in it.
 
     A file of ``torch.save`` may hold tensors, plain Python values and what MMEngine's runner saves
-    besides, histories of logged values and numpy's numbers (with torch 2.6 or later). Options that
-    a program keeps beside its weights, of argparse or yacs, are passed over. A ``.safetensors``
-    file can hold tensors only.
+    besides, histories of logged values and numpy's numbers. Options that a program keeps beside its
+    weights, of argparse or yacs, are passed over. A ``.safetensors`` file can hold tensors only.
 
     The text of a config in ``meta['config']`` is left out: it is Python, and MMEngine's runner
     would run it on resuming.
@@ -92,21 +87,42 @@ def _load(file: Path | BinaryIO, name: str, map_location: Any) -> Any:
     except OSError:
         raise
     except Exception as error:  # the bytes of another kind of file end in any error
-        if isinstance(error, pickle.UnpicklingError) and _WANTS_MORE.search(str(error)):
-            wanted = _GLOBAL.search(str(error))
+        text = str(error)
+        # In these torch advises to read the file without weights_only, so none of them is shown.
+        is_refused = isinstance(error, pickle.UnpicklingError) or 'weights_only' in text
+        if is_refused and _is_pickle(file):
+            wanted = _GLOBAL.search(text)
             what = f' ({wanted[1]})' if wanted else ''
+            if 'Unsupported operand' in text:
+                what = ', or has them in a pickle protocol other than 2'
             raise ValueError(
                 f'{name}: refused, because it holds more than tensors and plain values{what}, and '
                 f'reading that may run any code; if you trust whoever made it, set {TRUST}=1'
             ) from None
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = text.splitlines()[0] if text else type(error).__name__
+        if is_refused:
+            reason = 'expected a file of torch.save'
         raise ValueError(f'{name}: not a readable checkpoint ({reason})') from None
+
+
+def _is_pickle(file: Path | BinaryIO) -> bool:
+    """Whether a file is a pickle, as it is or in an archive of torch; nothing of it is run."""
+    try:
+        with open(file, 'rb') if isinstance(file, Path) else nullcontext(file) as stream:
+            if zipfile.is_zipfile(stream):
+                with zipfile.ZipFile(stream) as archive:
+                    (name,) = (each for each in archive.namelist() if each.endswith('/data.pkl'))
+                    stream = io.BytesIO(archive.read(name))
+            stream.seek(0)
+            for _ in pickletools.genops(stream):
+                pass
+    except Exception:  # as of other bytes above
+        return False
+    return True
 
 
 def _with_training_state():
     """Context in which torch also reads what MMEngine's runner saves, and published programs."""
-    if Version(torch.__version__).release < (2, 6):  # has no list of what is safe
-        return nullcontext()
     from mmengine.logging import HistoryBuffer
 
     reconstruct = np.ndarray.__reduce__(np.zeros(1))[0]

@@ -55,12 +55,15 @@ def test_no_code_is_run(tmp_path, capsys):
     assert 'run' not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('content', [b'', b'text', pickle.dumps([1], 2)])
+@pytest.mark.parametrize(
+    'content', [b'', b'text', b'<html>', b'd: 1', b'ustar', b'PK\3\4', pickle.dumps([1], 2)]
+)
 def test_no_checkpoint(tmp_path, content):
     path = tmp_path / 'a.pth'
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r'a\.pth: not a readable checkpoint'):
+    with pytest.raises(ValueError, match=r'a\.pth: not a readable checkpoint') as error:
         load_state_dict(path)
+    assert 'weights_only' not in str(error.value)
 
 
 def test_damage_is_found_anywhere(tmp_path):
