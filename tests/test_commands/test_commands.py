@@ -123,7 +123,7 @@ def test_doctor_says_what_is_missing(mmcrowd, monkeypatch, capsys):
     monkeypatch.setattr(doctor, 'installed_versions', lambda: installed)
     with pytest.raises(SystemExit) as end:
         mmcrowd('doctor')
-    assert '- torchvision>=0.15 is not installed: pip install torch torchvision' in end.value.code
+    assert '- torchvision>=0.21 is not installed: pip install "torch>=2.6"' in end.value.code
     assert 'mmpretrain>=1.2,<2 is not installed: pip install "mmpretrain>=1.2,<2"' in end.value.code
     assert 'mmpretrain: MISSING' in capsys.readouterr().out
 
@@ -135,7 +135,8 @@ def test_doctor_needs_nothing_itself():
     command = [sys.executable, '-I', '-S', '-c', code, str(Path(cli.__file__).parents[1])]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and 'Traceback' not in done.stderr
-    assert '- torch>=2.0 is not installed: pip install torch torchvision\n' in done.stderr
+    install = 'pip install "torch>=2.6" "torchvision>=0.21"'
+    assert f'- torch>=2.6 is not installed: {install}\n' in done.stderr
     assert '- safetensors is not installed: pip install safetensors\n' in done.stderr
     assert 'numpy: MISSING' in done.stdout
 
