@@ -1,5 +1,6 @@
 """Checkpoints: fetched from where they may be, read without running code, written whole."""
 
+import functools
 import hashlib
 import io
 import json
@@ -7,6 +8,7 @@ import os
 import pickle
 import pickletools
 import re
+import sys
 import warnings
 import zipfile
 import zlib
@@ -37,6 +39,9 @@ LISTED = 4
 
 # How torch names what a file wants beside tensors and plain values.
 _GLOBAL = re.compile(r'(?:GLOBAL|Unsupported global:) ((?!GLOBAL)[\w.]+)')
+
+# First digits of its sha256 at the end of the name of a file, as OpenMMLab and torch have them.
+_DIGITS = re.compile(r'-([a-f0-9]{8,})\.[^.]*$')
 
 
 # --------------------------------------------------------------------------------------- reading
@@ -367,7 +372,7 @@ def _half(value: torch.Tensor) -> torch.Tensor:
 
 
 def download_checkpoint(url: str) -> Path:
-    """Download a checkpoint to the place where MMEngine and torch look for it, unless it is there.
+    """Download a checkpoint to the downloads of torch, unless it is there.
 
     Args:
         url: Its address. OpenMMLab's file names end in the first digits of the sha256, which tells
@@ -383,29 +388,48 @@ def download_checkpoint(url: str) -> Path:
     return fetch_weights(Path(urlparse(url).path).name, [url])
 
 
-def find_local_weights(name: str, mirrors: Sequence[str | Path]) -> Path | None:
+def find_local_weights(
+    name: str, mirrors: Sequence[str | Path], sha256: str | None = None
+) -> Path | None:
     """A file of weights on this machine, where :func:`fetch_weights` looks; None if there is none.
 
     Args:
         name: Name of the file.
-        mirrors: Paths and URLs; the latter are left alone.
+        mirrors: Paths and URLs; of the latter nothing is downloaded.
+        sha256: Digits of the file's sha256, which are not checked here. Defaults to None.
     """
+    own = _own_path(name)
+    local = [Path(mirror) for mirror in mirrors if '://' not in str(mirror)]
+    paths = [*([own] if own else []), *local, _download_path(name, mirrors, sha256)]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _own_path(name: str) -> Path | None:
     folder = os.environ.get(WEIGHTS_DIR)
-    local = [Path(folder, name)] if folder else []
-    local += [Path(mirror) for mirror in mirrors if '://' not in str(mirror)]
-    return next((path for path in (*local, _download_path(name)) if path.is_file()), None)
+    return Path(folder, name) if folder else None
 
 
-def _download_path(name: str) -> Path:
-    return Path(torch.hub.get_dir(), 'checkpoints', name)
+def _download_path(name: str, mirrors: Sequence[str | Path], sha256: str | None) -> Path:
+    """Where a download is kept: by its name alone only if digits tell which file it is."""
+    folder = Path(torch.hub.get_dir(), 'checkpoints')
+    urls = [str(mirror) for mirror in mirrors if '://' in str(mirror)]
+    if urls and not (sha256 or _DIGITS.search(name)):
+        folder /= hashlib.sha256(urls[0].encode()).hexdigest()[:16]
+    return folder / name
+
+
+@functools.cache  # once for each file: a training asks several times
+def _tell_own(path: Path) -> None:
+    print(f'{path} is taken, which is in the folder of {WEIGHTS_DIR}', file=sys.stderr, flush=True)
 
 
 def fetch_weights(name: str, mirrors: Sequence[str | Path], sha256: str | None = None) -> Path:
     """Find a file of weights on this machine, or else download it.
 
-    It is looked for in the folder that the environment variable ``MMCROWD_WEIGHTS_DIR`` names, at
-    those mirrors that are paths, and among the downloads of torch; then the mirrors that are URLs
-    are tried, one after the other.
+    It is looked for in the folder that the environment variable ``MMCROWD_WEIGHTS_DIR`` names, by
+    its name alone, which a line on stderr tells; at those mirrors that are paths; and among the
+    downloads of torch. Then the mirrors that are URLs are tried, one after the other. Downloads of
+    one name from several addresses are kept apart.
 
     Args:
         name: Name of the file.
@@ -421,10 +445,12 @@ def fetch_weights(name: str, mirrors: Sequence[str | Path], sha256: str | None =
             the path where to put the file.
         ValueError: A file that was found on this machine has another sha256.
     """
-    if (path := find_local_weights(name, mirrors)) is not None:
+    if (path := find_local_weights(name, mirrors, sha256)) is not None:
         _check_digest(path, sha256)
+        if path == _own_path(name):
+            _tell_own(path)
         return path
-    cached = _download_path(name)
+    cached = _download_path(name, mirrors, sha256)
     failures = []
     for url in (str(mirror) for mirror in mirrors if '://' in str(mirror)):
         try:
@@ -439,9 +465,10 @@ def fetch_weights(name: str, mirrors: Sequence[str | Path], sha256: str | None =
 
 
 def _download(url: str, path: Path, sha256: str | None) -> None:
-    print(f'Downloading {url} to {path}', flush=True)
+    # stdout is for results.
+    print(f'Downloading {url} to {path}', file=sys.stderr, flush=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    digits = torch.hub.HASH_REGEX.search(path.name)
+    digits = _DIGITS.search(path.name)
     torch.hub.download_url_to_file(
         url,
         str(path),
