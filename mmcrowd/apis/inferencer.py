@@ -28,7 +28,7 @@ from mmcrowd.fileio.checkpoints import (
     require_same_parameters,
 )
 from mmcrowd.fileio.images import resize_image
-from mmcrowd.models import BaseCounter
+from mmcrowd.models import BaseCounter, localizers
 from mmcrowd.registry import INFERENCERS, MODELS, TASK_UTILS
 from mmcrowd.structures import CrowdDataSample, SampleReader
 from mmcrowd.visualization import CrowdVisualizer
@@ -119,13 +119,15 @@ class CrowdInferencer(BaseInferencer):
         device: Such as ``'cuda:0'``. Defaults to None, an accelerator if there is one.
         precision: ``'fp32'`` or ``'bf16'``, see :class:`~mmcrowd.models.BaseCounter`. Defaults to
             ``'fp32'``.
-        localizer: Config of the localizer, or its type. Defaults to None, see above.
+        localizer: Type of a localizer of :mod:`mmcrowd.models.localizers`, or the config of any.
+            Defaults to None, see above.
         strict: Refuse weights of another model. Defaults to True.
         show_progress: Show on stderr how far a run of several images is. Defaults to True.
 
     Raises:
         FileNotFoundError: A file is missing or cannot be downloaded.
-        ValueError: There is no such model, or the weights do not fit or are refused.
+        ValueError: There is no such model, localizer or device, or the weights do not fit or are
+            refused.
 
     Examples:
         >>> from mmcrowd.datasets import SyntheticCrowdDataset
@@ -150,6 +152,14 @@ class CrowdInferencer(BaseInferencer):
         strict: bool = True,
         show_progress: bool = True,
     ):
+        check_device(device)
+        if isinstance(localizer, str):
+            if localizer not in localizers.__all__:
+                raise ValueError(
+                    f'localizer={localizer!r} (--localizer), expected one of '
+                    f'{", ".join(localizers.__all__)}'
+                )
+            localizer = dict(type=localizer)
         self.strict = strict
         self.entry: ZooEntry | None = None
         cfg = self._find_config(model)
@@ -169,8 +179,6 @@ class CrowdInferencer(BaseInferencer):
             super().__init__(cfg, str(path), device, 'mmcrowd', show_progress)
             counter: BaseCounter = self.model
             if localizer is not None:
-                if not isinstance(localizer, Mapping):
-                    localizer = dict(type=localizer)
                 counter.localizer = TASK_UTILS.build(dict(localizer))
             elif counter.localizer is None:
                 counter.localizer = TASK_UTILS.build(dict(type='OTMinimization'))
@@ -236,9 +244,8 @@ class CrowdInferencer(BaseInferencer):
             ``visualization`` (which is empty without ``return_vis``). What could not be read is
             in the attribute ``errors``.
         """
-        if batch_size < 1:
-            raise ValueError(f'batch_size={batch_size!r}, expected at least 1')
         pre, forward, visualize, post = self._dispatch_kwargs(**kwargs)
+        check_limits(batch_size, pre.get('max_pixels', MAX_PIXELS))
         if pre.get('on_error', 'raise') not in ('raise', 'skip'):
             raise ValueError(f"on_error={pre['on_error']!r}, expected 'raise' or 'skip'")
         self.errors = []
@@ -476,6 +483,38 @@ class CrowdInferencer(BaseInferencer):
     def _init_visualizer(self, cfg: Config) -> CrowdVisualizer:  # type: ignore[override]
         # Not by the config: its backends write into a work dir, and pictures go to a folder here.
         return CrowdVisualizer(name='inferencer')
+
+
+def check_device(device: str | torch.device | None) -> None:
+    """See that there is a device of this name; None is any.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if device is None:
+        return
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):  # the latter where torch was built without it
+        found = ['cpu']
+        if torch.accelerator.is_available():
+            kind = torch.accelerator.current_accelerator()
+            found += [f'{kind}:{number}' for number in range(torch.accelerator.device_count())]
+        raise ValueError(
+            f'device={str(device)!r} (--device): there is none here that torch {torch.__version__} '
+            f'can use, expected {" or ".join(found)}'
+        ) from None
+
+
+def check_limits(batch_size: int, max_pixels: int) -> None:
+    """See that images can be counted so many at once, and of so many pixels.
+
+    Raises:
+        ValueError: A number is not positive.
+    """
+    for name, value in (('batch_size', batch_size), ('max_pixels', max_pixels)):
+        if value < 1:
+            raise ValueError(f'{name}={value!r}, expected at least 1')
 
 
 def find_entry_of(weights: str | os.PathLike) -> ZooEntry | None:

@@ -91,6 +91,28 @@ def test_count_with_bad_photos(mmcrowd, photo, tmp_path, capsys):
     assert 'mmcrowd: error: no weights' in end.value.code
 
 
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        ('--device cuda:99', "device='cuda:99' (--device): there is none here"),
+        ('--device gpu', "device='gpu' (--device): there is none here"),
+        ('--localizer Foo', "localizer='Foo' (--localizer), expected one of BlockMaximum, "),
+        ('--localizer SlideInference', "localizer='SlideInference' (--localizer), expected one"),
+        ('--max-pixels -5', 'max_pixels=-5, expected at least 1'),
+        ('--max-pixels 0', 'max_pixels=0, expected at least 1'),
+        ('--batch-size 0', 'batch_size=0, expected at least 1'),
+    ],
+)
+def test_wrong_values_of_options(mmcrowd, photo, tmp_path, options, message):
+    with pytest.raises(SystemExit) as end:
+        mmcrowd('count', photo, *options.split())
+    assert end.value.code.startswith(f'mmcrowd: error: {message}') and '\n' not in end.value.code
+    with pytest.raises(SystemExit) as end:
+        mmcrowd('infer', photo, '--out-dir', tmp_path / 'out', *options.split())
+    assert end.value.code.startswith(f'mmcrowd: error: {message}')
+    assert not (tmp_path / 'out').exists()
+
+
 def test_zoo(mmcrowd):
     assert mmcrowd('zoo', 'list').startswith('pml_efficientnet_lite0_default  (default)\n')
     assert 'pml_hrnet_qnrf\n' in mmcrowd('zoo', 'list', '--all', 'pml_*')
