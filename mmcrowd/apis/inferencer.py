@@ -433,8 +433,14 @@ class CrowdInferencer(BaseInferencer):
         return f'{self.weights_entry.name}, {self.weights_entry.test_errors()}'
 
     @staticmethod
-    def list_models(scope: str = 'mmcrowd', patterns: str = '*') -> list[str]:  # type: ignore[override]
-        """Names of the models of the package, see :func:`mmcrowd.apis.list_models`."""
+    def list_models(patterns: str = '*', scope: str = 'mmcrowd') -> list[str]:  # type: ignore[override]
+        """Names of the models of the package, see :func:`mmcrowd.apis.list_models`.
+
+        Args:
+            patterns: Pattern of the names, as of files. Defaults to ``'*'``.
+            scope: Of MMEngine; the models are those of mmcrowd, whatever it is. Defaults to
+                ``'mmcrowd'``.
+        """
         return list_models(patterns)
 
     # --------------------------------------------------------------------------------- building

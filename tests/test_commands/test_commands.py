@@ -116,6 +116,10 @@ def test_wrong_values_of_options(mmcrowd, photo, tmp_path, options, message):
 def test_zoo(mmcrowd):
     assert mmcrowd('zoo', 'list').startswith('pml_efficientnet_lite0_default  (default)\n')
     assert 'pml_hrnet_qnrf\n' in mmcrowd('zoo', 'list', '--all', 'pml_*')
+    with pytest.raises(SystemExit, match=r"error: no model with weights matches 'hrnet': `--all`"):
+        mmcrowd('zoo', 'list', 'hrnet')
+    with pytest.raises(SystemExit, match=r"error: no model matches 'hrnet': `\*` stands for any"):
+        mmcrowd('zoo', 'list', 'hrnet', '--all')
     info = mmcrowd('zoo', 'info')
     entry = find_entry('default')
     assert entry.sha256 in info and f'config:   {entry.config}' in info
