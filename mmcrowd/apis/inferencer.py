@@ -4,6 +4,7 @@ import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,6 +47,9 @@ from .zoo import DEFAULT, ZooEntry, find_entry, list_models, read_zoo
 MAX_PIXELS = 12_000_000
 # Longer side of the picture that stands for an image whose pixels are not in memory.
 DRAWN_SIDE = 3200
+# Endings of files.
+CONFIGS = ('.py', '.yml', '.yaml', '.json')
+CHECKPOINTS = ('.pth', '.pt', '.ckpt', '.tar', '.safetensors')
 
 
 class LoadedPhoto(NamedTuple):
@@ -112,7 +116,9 @@ class CrowdInferencer(BaseInferencer):
 
     Args:
         model: Name or alias in the zoo (:func:`~mmcrowd.apis.list_models`), ``mmcrowd::NAME`` of a
-            config, path of a config, or a config. Defaults to ``'default'``.
+            config, path of a config, or a config. Defaults to None: the model that the weights name
+            (those of the zoo do, and files that ``publish_model.py`` has written), or else
+            ``'default'``.
         weights: Checkpoint: path, URL, or name in the zoo; see
             :func:`~mmcrowd.fileio.checkpoints.read_checkpoint` for what it may hold. Defaults to
             None, those of the zoo.
@@ -144,7 +150,7 @@ class CrowdInferencer(BaseInferencer):
 
     def __init__(
         self,
-        model: str | os.PathLike | Config | ConfigDict | Mapping = DEFAULT,
+        model: str | os.PathLike | Config | ConfigDict | Mapping | None = None,
         weights: str | os.PathLike | None = None,
         device: str | None = None,
         precision: str = 'fp32',
@@ -162,6 +168,8 @@ class CrowdInferencer(BaseInferencer):
             localizer = dict(type=localizer)
         self.strict = strict
         self.entry: ZooEntry | None = None
+        if model is None:
+            model = DEFAULT if weights is None else model_of(weights)
         cfg = self._find_config(model)
         cfg.model.precision = precision
         if weights is None and self.entry is None:
@@ -451,13 +459,25 @@ class CrowdInferencer(BaseInferencer):
         if isinstance(model, Mapping):
             return Config(dict(model))
         name = os.fspath(model)
-        is_name = '::' not in name and not name.endswith('.py') and not Path(name).is_file()
+        if Path(name).suffix in CHECKPOINTS:
+            raise ValueError(
+                f'{name}: a checkpoint, which is named by `weights` (--weights); expected a config '
+                'or a model of the zoo'
+            )
+        is_file = Path(name).is_file()
+        if is_file and Path(name).suffix not in CONFIGS:
+            raise ValueError(f'{name}: no config, expected the ending {" or ".join(CONFIGS)}')
+        is_name = '::' not in name and not name.endswith('.py') and not is_file
         if is_name:
             self.entry = find_entry(name)
             name = self.entry.config
         elif name.startswith('mmcrowd::'):
-            stem = Path(name.partition('::')[2]).stem
-            self.entry = read_zoo().get(stem)
+            rest = name.removeprefix('mmcrowd::')
+            self.entry = read_zoo().get(Path(rest).stem)
+            if self.entry is None:
+                with suppress(ValueError):  # no alias either: the error is that of the config
+                    self.entry = find_entry(rest)
+                    name = self.entry.config
         with no_notices():
             return read_config(name)
 
@@ -544,6 +564,27 @@ def find_weights(weights: str | os.PathLike) -> Path:
     """
     text = os.fspath(weights)
     return download_checkpoint(text) if '://' in text else Path(text).expanduser()
+
+
+def model_of(weights: str | os.PathLike) -> str:
+    """The model of the zoo that weights are of, if they say so; otherwise the default model.
+
+    A config of any other place is left alone, since it is Python: a file of weights must not name
+    what is run.
+
+    Raises:
+        FileNotFoundError, ValueError: The weights are not there or cannot be read.
+    """
+    entry = find_entry_of(weights)
+    if entry is not None:
+        return entry.name
+    path = find_weights(weights)
+    if path.suffix == '.safetensors':  # of others the config is not read
+        config = read_checkpoint(path)['meta'].get('config')
+        for entry in read_zoo().values():
+            if entry.config == config:
+                return entry.name
+    return DEFAULT
 
 
 def plain_prediction(sample: CrowdDataSample) -> dict[str, Any]:

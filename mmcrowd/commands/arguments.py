@@ -10,7 +10,9 @@ from mmcrowd.fileio.files import printable
 def add_model(parser: argparse.ArgumentParser, what: str = '') -> None:
     """Add ``--model`` and ``--weights``; ``what`` stands before the help of the first."""
     parser.add_argument(
-        '--model', default=DEFAULT, help=f'{what}name in the zoo, mmcrowd::NAME or config file'
+        '--model',
+        help=f'{what}name in the zoo, mmcrowd::NAME or config file; default: the model that '
+        f'--weights name, or {DEFAULT}',
     )
     parser.add_argument('--weights', help='checkpoint, URL or name in the zoo')
 

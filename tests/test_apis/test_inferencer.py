@@ -15,7 +15,7 @@ from PIL import Image
 
 import mmcrowd
 from mmcrowd.apis import CrowdInferencer, inferencer, inputs
-from mmcrowd.apis.inferencer import plain_prediction, reduced_sample
+from mmcrowd.apis.inferencer import model_of, plain_prediction, reduced_sample
 from mmcrowd.apis.notes import notes_on_density
 from mmcrowd.apis.outputs import PredictionWriter, output_path
 from mmcrowd.datasets import SyntheticCrowdDataset
@@ -461,6 +461,42 @@ def test_names_of_the_default(counter):
     assert counter.model.precision == 'fp32' and not counter.model.training
     with pytest.raises(ValueError, match="precision='fp8'"):
         CrowdInferencer(precision='fp8', device='cpu')
+
+
+def test_the_alias_as_a_config(counter):
+    by_alias = CrowdInferencer('mmcrowd::default', device='cpu')
+    assert by_alias.weights_entry == counter.weights_entry
+    with pytest.raises(FileNotFoundError, match='no config mmcrowd::defualt'):
+        CrowdInferencer('mmcrowd::defualt')
+
+
+def test_no_model(tmp_path, counter):
+    assert CrowdInferencer(None, device='cpu').weights_entry == counter.weights_entry
+    assert model_of('default') == counter.weights_entry.name
+    path = tmp_path / 'a.safetensors'
+    for config, name in (
+        ('mmcrowd::bl/bl_vgg19_sha', 'bl_vgg19_sha'),
+        # Configs are Python, which a file of weights must not name.
+        (f'mmcrowd::{tmp_path}/evil', 'default'),
+        (f'{tmp_path}/evil.py', 'default'),
+        (None, 'default'),
+    ):
+        save_checkpoint({'a': torch.ones(1)}, dict(config=config), path)
+        assert model_of(path) == name
+    with pytest.raises(ValueError, match='safetensors: weights of another model: '):
+        CrowdInferencer(weights=path, device='cpu')
+    torch.save({'a': torch.ones(1)}, tmp_path / 'a.pth')
+    assert model_of(tmp_path / 'a.pth') == 'default'
+
+
+def test_a_model_that_is_a_file_of_another_kind(tmp_path, monkeypatch):
+    (tmp_path / 'notes.txt').touch()
+    monkeypatch.chdir(tmp_path)
+    for name in ('best.pth', 'https://a/best.pth'):
+        with pytest.raises(ValueError, match=rf'^{name}: a checkpoint, .* `weights` \(--weights\)'):
+            CrowdInferencer(name)
+    with pytest.raises(ValueError, match='notes.txt: no config, expected the ending .py or .yml'):
+        CrowdInferencer('notes.txt')
 
 
 # --------------------------------------------------------------------------------------- outputs

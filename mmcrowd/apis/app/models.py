@@ -22,24 +22,25 @@ class Choice(NamedTuple):
     """
 
     title: str
-    model: str
+    model: str | None
     weights: str | None = None
 
 
-def choices(model: str = DEFAULT, weights: str | None = None) -> list[Choice]:
+def choices(model: str | None = None, weights: str | None = None) -> list[Choice]:
     """The models to choose from: one that is named, and those of the zoo that are on this machine.
 
     Args:
-        model: The first of them. Defaults to that of the package.
+        model: The first of them. Defaults to None: that of the weights, or of the package.
         weights: Its checkpoint. Defaults to None, those of the zoo.
     """
+    if model is None and weights is None:
+        model = DEFAULT
     names = [name for name in list_models(with_weights=True) if find_entry(name).is_here]
-    if weights is None and '::' not in model and not model.endswith('.py'):
+    if weights is None and model is not None and '::' not in model and not model.endswith('.py'):
         name = find_entry(model).name
         return [Choice(each, each) for each in (name, *(n for n in names if n != name))]
-    return [Choice(f'{model} ({weights or "its weights"})', model, weights)] + [
-        Choice(name, name) for name in names
-    ]
+    title = str(weights) if model is None else f'{model} ({weights or "its weights"})'
+    return [Choice(title, model, weights)] + [Choice(name, name) for name in names]
 
 
 class Counters:
