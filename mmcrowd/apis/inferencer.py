@@ -129,6 +129,9 @@ class CrowdInferencer(BaseInferencer):
             Defaults to None, see above.
         strict: Refuse weights of another model. Defaults to True.
         show_progress: Show on stderr how far a run of several images is. Defaults to True.
+        cfg_options: Values by dotted key that are laid over the config, such as
+            ``{'model.inference.crop_size': 1024}``; an ``inference`` without type is
+            ``SlideInference``. Defaults to None.
 
     Raises:
         FileNotFoundError: A file is missing or cannot be downloaded.
@@ -157,6 +160,7 @@ class CrowdInferencer(BaseInferencer):
         localizer: str | Mapping | None = None,
         strict: bool = True,
         show_progress: bool = True,
+        cfg_options: Mapping[str, Any] | None = None,
     ):
         check_device(device)
         if isinstance(localizer, str):
@@ -170,8 +174,11 @@ class CrowdInferencer(BaseInferencer):
         self.entry: ZooEntry | None = None
         if model is None:
             model = DEFAULT if weights is None else model_of(weights)
+        self.cfg_options = dict(cfg_options or {})
         cfg = self._find_config(model)
-        cfg.model.precision = precision
+        cfg.model.precision = self.cfg_options.get('model.precision', precision)
+        if cfg.model.get('inference') is not None:
+            cfg.model.inference.setdefault('type', 'SlideInference')
         if weights is None and self.entry is None:
             raise ValueError(
                 f'{cfg.get("filename") or "the config"}: a config without weights; name a '
@@ -454,10 +461,10 @@ class CrowdInferencer(BaseInferencer):
     # --------------------------------------------------------------------------------- building
 
     def _find_config(self, model: Any) -> Config:
-        if isinstance(model, Config):
-            return model.copy()
-        if isinstance(model, Mapping):
-            return Config(dict(model))
+        if isinstance(model, Mapping | Config):
+            cfg = model.copy() if isinstance(model, Config) else Config(dict(model))
+            cfg.merge_from_dict(self.cfg_options)
+            return cfg
         name = os.fspath(model)
         if Path(name).suffix in CHECKPOINTS:
             raise ValueError(
@@ -479,11 +486,18 @@ class CrowdInferencer(BaseInferencer):
                     self.entry = find_entry(rest)
                     name = self.entry.config
         with no_notices():
-            return read_config(name)
+            return read_config(name, self.cfg_options)
 
     def _init_model(self, cfg: Config, weights: str, device: str = 'cpu') -> BaseCounter:  # type: ignore[override]
         checkpoint = read_checkpoint(weights)
-        model = MODELS.build(without_pretraining(cfg.model))
+        try:
+            model = MODELS.build(without_pretraining(cfg.model))
+        except (TypeError, ValueError, KeyError) as error:
+            if not self.cfg_options:
+                raise
+            options = ' '.join(f'{key}={value}' for key, value in self.cfg_options.items())
+            reason = error.args[0] if isinstance(error, KeyError) else error
+            raise ValueError(f'--cfg-options {options} do not fit: {reason}') from error
         state_dict = parameters_of(checkpoint, weights)
         own = model.state_dict()
         if self.strict:

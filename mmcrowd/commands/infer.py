@@ -90,6 +90,7 @@ def _count(args: argparse.Namespace, shard: tuple[int, int]) -> None:
         args.device or device_of_process(),
         args.precision,
         args.localizer,
+        cfg_options=args.cfg_options,
     )
     summary = count_shard(
         counter,

@@ -23,7 +23,7 @@ from mmcrowd.evaluation.formats import nwpu
 from mmcrowd.fileio.bands import ImageBands
 from mmcrowd.fileio.checkpoints import read_checkpoint, save_checkpoint
 from mmcrowd.fileio.images import load_image
-from mmcrowd.models import LocalMaximum, OTMinimization
+from mmcrowd.models import LocalMaximum, OTMinimization, SlideInference
 from mmcrowd.structures import CrowdDataSample
 
 
@@ -461,6 +461,23 @@ def test_names_of_the_default(counter):
     assert counter.model.precision == 'fp32' and not counter.model.training
     with pytest.raises(ValueError, match="precision='fp8'"):
         CrowdInferencer(precision='fp8', device='cpu')
+
+
+def test_options_of_the_config(counter, tiny_weights):
+    options = {'model.inference.crop_size': 1024, 'model.precision': 'bf16'}
+    for given in (dict(model='default'), dict(model=tiny(), weights=tiny_weights)):
+        model = CrowdInferencer(**given, device='cpu', cfg_options=options).model
+        assert isinstance(model.inference, SlideInference)
+        assert model.inference.crop_size == (1024, 1024) and model.precision == 'bf16'
+    assert counter.model.inference.crop_size == (1280, 1280)
+    for key, value, message in (
+        ('model.inference.crop_size', 1000, 'crop_size=1000 do not fit: .*multiples of'),
+        ('model.inference.size', 1024, "size=1024 do not fit: .*'size'"),
+        ('model.inference.type', 'Tiles', 'type=Tiles do not fit: Tiles is not in'),
+        ('modle.inference', 1, 'modle.inference changes nothing'),
+    ):
+        with pytest.raises(ValueError, match=f'--cfg-options .*{message}'):
+            CrowdInferencer('default', device='cpu', cfg_options={key: value})
 
 
 def test_the_alias_as_a_config(counter):

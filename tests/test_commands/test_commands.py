@@ -113,6 +113,24 @@ def test_wrong_values_of_options(mmcrowd, photo, tmp_path, options, message):
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.parametrize('command', ['app', 'count', 'export', 'infer', 'video'])
+def test_options_of_the_config(command, capsys):
+    words = dict(count=['a'], export=['a'], infer=['--out-dir', 'a'], video=['a']).get(command, [])
+    option = ['--cfg-options', 'model.inference.crop_size=1024', 'model.precision=bf16']
+    _, args = cli.parse([command, *words, *option])
+    assert args.cfg_options == {'model.inference.crop_size': 1024, 'model.precision': 'bf16'}
+    assert args.model is None
+    with pytest.raises(SystemExit, match='2'):
+        cli.parse([command, *words, '--cfg-options', 'bf16'])
+    assert '--cfg-options bf16: expected KEY=VALUE' in capsys.readouterr().err
+
+
+def test_options_reach_the_counter(mmcrowd, photo):
+    option = ('--cfg-options', 'model.inference.crop_size=1000')
+    with pytest.raises(SystemExit, match='error: --cfg-options .*crop_size=1000 do not fit'):
+        mmcrowd('count', photo, '--device', 'cpu', *option)
+
+
 def test_zoo(mmcrowd):
     assert mmcrowd('zoo', 'list').startswith('pml_efficientnet_lite0_default  (default)\n')
     assert 'pml_hrnet_qnrf\n' in mmcrowd('zoo', 'list', '--all', 'pml_*')

@@ -129,6 +129,8 @@ def count_shard(
         max_pixels=max_pixels,
         zones=zones,
     )
+    if counter.cfg_options:
+        settings['cfg_options'] = {key: str(value) for key, value in counter.cfg_options.items()}
     index, count = shard
     try:
         check_settings(out_dir, settings)
