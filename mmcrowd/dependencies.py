@@ -38,13 +38,14 @@ class Requirement(NamedTuple):
 
 
 # They are installed as a pair: the release and the build of the second have to match the first.
-TORCH = ('torch', 'torchvision')
+TORCH = ('torch>=2.6', 'torchvision>=0.21')
 
 REQUIREMENTS = (
-    Requirement(('torch',), '>=2.0', TORCH),
+    # Before 2.6 a checkpoint could run code even with weights_only=True (CVE-2025-32434).
+    Requirement(('torch',), '>=2.6', TORCH),
     # mmpretrain imports it without declaring it.
-    Requirement(('torchvision',), '>=0.15', TORCH),
-    # 0.10.7 cannot read its own checkpoints on torch >= 2.6; the candidate of 0.11 can.
+    Requirement(('torchvision',), '>=0.21', TORCH),
+    # 0.10.7 cannot read its own checkpoints on such a torch; the candidate of 0.11 can.
     Requirement(('mmengine', 'onedl-mmengine'), '>=0.10.7,<1', ('mmengine>=0.11.0rc3,<1',)),
     # Every model runs on mmcv-lite, which has no compiled operators. mmcv has them; both own the
     # module `mmcv`. Either brings opencv-python.
@@ -99,7 +100,7 @@ def check_versions(installed: Mapping[str, str]) -> None:
 
     Warns:
         UserWarning: If two distributions own the same module, if torch and torchvision are no pair,
-            or if mmengine cannot read its own checkpoints with this torch. These are warnings,
+            or if mmengine cannot read its own checkpoints. These are warnings,
             because much may work all the same.
     """
     # Here, so that what this file says can be read where nothing is installed yet.
@@ -133,7 +134,7 @@ def check_versions(installed: Mapping[str, str]) -> None:
             )
 
     torch, torchvision = (Version(installed[name]).release for name in ('torch', 'torchvision'))
-    # Since torch 2.0 and torchvision 0.15 their minor versions go together.
+    # Their minor versions go together.
     if torch[0] == 2 and torchvision[:2] != (0, torch[1] + 15):
         warnings.warn(
             f'torch {installed["torch"]} and torchvision {installed["torchvision"]} are no pair '
@@ -143,7 +144,7 @@ def check_versions(installed: Mapping[str, str]) -> None:
         )
     # Only the original is concerned: the fork onedl-mmengine reads such checkpoints.
     mmengine = installed.get('mmengine')
-    if mmengine and Version(mmengine).release < (0, 11) and torch >= (2, 6):
+    if mmengine and Version(mmengine).release < (0, 11):
         warnings.warn(
             f'mmengine {mmengine} cannot load or resume its own checkpoints with torch '
             f'{installed["torch"]} ("Weights only load failed"): training works, but run '

@@ -30,7 +30,7 @@ def without(*names):
     'installed',
     [
         GOOD,
-        {**GOOD, 'torch': '2.5.1+cu121', 'torchvision': '0.20.1+cu121', 'mmengine': '0.10.7'},
+        {**GOOD, 'torch': '2.6.0+cu124', 'torchvision': '0.21.0+cu124'},
         {**without('mmcv-lite'), 'mmcv': '2.0.0'},
         {
             'torch': '2.14.1',
@@ -51,8 +51,8 @@ def test_accepts_compatible_sets_silently(installed):
 @pytest.mark.parametrize(
     'name, command',
     [
-        ('torch', 'pip install torch torchvision'),
-        ('torchvision', 'pip install torch torchvision'),
+        ('torch', 'pip install "torch>=2.6" "torchvision>=0.21"'),
+        ('torchvision', 'pip install "torch>=2.6" "torchvision>=0.21"'),
         ('mmengine', 'pip install "mmengine>=0.11.0rc3,<1"'),
         ('mmcv-lite', 'pip install "mmcv-lite>=2.0,<2.4"'),
         ('mmpretrain', 'pip install "mmpretrain>=1.2,<2"'),
@@ -67,7 +67,7 @@ def test_missing_package_is_named_with_the_command(name, command):
 @pytest.mark.parametrize(
     'name, seen, wanted, command',
     [
-        ('torch', '1.13.1+cu117', '>=2.0', 'pip install torch torchvision'),
+        ('torch', '2.5.1+cu121', '>=2.6', 'pip install "torch>=2.6" "torchvision>=0.21"'),
         ('mmengine', '0.10.5', '>=0.10.7,<1', 'pip install "mmengine>=0.11.0rc3,<1"'),
         ('mmengine', '1.0.0', '>=0.10.7,<1', 'pip install "mmengine>=0.11.0rc3,<1"'),
         ('mmcv-lite', '2.4.0', '>=2.0,<2.4', 'pip install "mmcv-lite>=2.0,<2.4"'),

@@ -1,5 +1,6 @@
 """No door lets a checkpoint run code, and what our own trainings write goes through them."""
 
+import os
 import pickle
 import sys
 import warnings
@@ -86,6 +87,16 @@ def malicious(tmp_path, trace):
     return path
 
 
+class Command:
+    """The commonest of malicious checkpoints: runs a command of the shell."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (os.system, (f'touch {self.path}',))
+
+
 REFUSED = r'malicious\.pth: refused, because it holds more than tensors and plain values.*' + TRUST
 
 
@@ -138,6 +149,50 @@ def test_inferencer(config, malicious, trace):
     with pytest.raises(ValueError, match=REFUSED):
         CrowdInferencer(weights=malicious, device='cpu')
     assert not trace.exists()
+
+
+def save_zipped(content, path, protocol):
+    torch.save(content, path, pickle_protocol=protocol)
+
+
+def save_as_before_torch_1_6(content, path, protocol):
+    torch.save(content, path, pickle_protocol=protocol, _use_new_zipfile_serialization=False)
+
+
+def save_plain(content, path, protocol):
+    path.write_bytes(pickle.dumps(content, protocol))
+
+
+@pytest.mark.filterwarnings('ignore:Detected pickle protocol')
+@pytest.mark.parametrize('inside', [False, True], ids=['alone', 'inside'])
+@pytest.mark.parametrize(
+    'save, protocol',
+    [(save_zipped, n) for n in (2, 3, 4, 5)]
+    + [(save_as_before_torch_1_6, n) for n in (2, 3, 4, 5)]
+    + [(save_plain, n) for n in range(6)],
+)
+def test_a_command_of_the_shell(tmp_path, trace, save, protocol, inside):
+    path = tmp_path / 'malicious.pth'
+    command = Command(trace)
+    save(dict(state_dict={}, x=command) if inside else command, path, protocol)
+    with pytest.raises(ValueError, match=REFUSED) as error:
+        read_checkpoint(path)
+    with pytest.raises(ValueError, match='refused') as error_of_open_file, path.open('rb') as file:
+        read_checkpoint(file)
+    assert str(error.value) == str(error_of_open_file.value)
+    assert '\n' not in str(error.value) and 'weights_only' not in str(error.value)
+    if protocol in (2, 3):
+        assert f'({os.system.__module__}.system)' in str(error.value)
+    assert not trace.exists()
+
+
+@pytest.mark.filterwarnings('ignore:.*TorchScript archive', 'ignore:.*is deprecated')
+def test_a_program_of_torchscript_is_refused(tmp_path):
+    path = tmp_path / 'malicious.pth'
+    torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 1), torch.zeros(1, 2)), path)
+    with pytest.raises(ValueError, match=REFUSED) as error:
+        read_checkpoint(path)
+    assert 'weights_only' not in str(error.value)
 
 
 def test_the_text_of_a_config_is_not_run(load_tool, config, trace, tmp_path):

@@ -4,6 +4,7 @@ import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +29,7 @@ from mmcrowd.fileio.checkpoints import (
     require_same_parameters,
 )
 from mmcrowd.fileio.images import resize_image
-from mmcrowd.models import BaseCounter
+from mmcrowd.models import BaseCounter, localizers
 from mmcrowd.registry import INFERENCERS, MODELS, TASK_UTILS
 from mmcrowd.structures import CrowdDataSample, SampleReader
 from mmcrowd.visualization import CrowdVisualizer
@@ -46,6 +47,9 @@ from .zoo import DEFAULT, ZooEntry, find_entry, list_models, read_zoo
 MAX_PIXELS = 12_000_000
 # Longer side of the picture that stands for an image whose pixels are not in memory.
 DRAWN_SIDE = 3200
+# Endings of files.
+CONFIGS = ('.py', '.yml', '.yaml', '.json')
+CHECKPOINTS = ('.pth', '.pt', '.ckpt', '.tar', '.safetensors')
 
 
 class LoadedPhoto(NamedTuple):
@@ -112,20 +116,27 @@ class CrowdInferencer(BaseInferencer):
 
     Args:
         model: Name or alias in the zoo (:func:`~mmcrowd.apis.list_models`), ``mmcrowd::NAME`` of a
-            config, path of a config, or a config. Defaults to ``'default'``.
+            config, path of a config, or a config. Defaults to None: the model that the weights name
+            (those of the zoo do, and files that ``publish_model.py`` has written), or else
+            ``'default'``.
         weights: Checkpoint: path, URL, or name in the zoo; see
             :func:`~mmcrowd.fileio.checkpoints.read_checkpoint` for what it may hold. Defaults to
             None, those of the zoo.
         device: Such as ``'cuda:0'``. Defaults to None, an accelerator if there is one.
         precision: ``'fp32'`` or ``'bf16'``, see :class:`~mmcrowd.models.BaseCounter`. Defaults to
             ``'fp32'``.
-        localizer: Config of the localizer, or its type. Defaults to None, see above.
+        localizer: Type of a localizer of :mod:`mmcrowd.models.localizers`, or the config of any.
+            Defaults to None, see above.
         strict: Refuse weights of another model. Defaults to True.
         show_progress: Show on stderr how far a run of several images is. Defaults to True.
+        cfg_options: Values by dotted key that are laid over the config, such as
+            ``{'model.inference.crop_size': 1024}``; an ``inference`` without type is
+            ``SlideInference``. Defaults to None.
 
     Raises:
         FileNotFoundError: A file is missing or cannot be downloaded.
-        ValueError: There is no such model, or the weights do not fit or are refused.
+        ValueError: There is no such model, localizer or device, or the weights do not fit or are
+            refused.
 
     Examples:
         >>> from mmcrowd.datasets import SyntheticCrowdDataset
@@ -142,18 +153,32 @@ class CrowdInferencer(BaseInferencer):
 
     def __init__(
         self,
-        model: str | os.PathLike | Config | ConfigDict | Mapping = DEFAULT,
+        model: str | os.PathLike | Config | ConfigDict | Mapping | None = None,
         weights: str | os.PathLike | None = None,
         device: str | None = None,
         precision: str = 'fp32',
         localizer: str | Mapping | None = None,
         strict: bool = True,
         show_progress: bool = True,
+        cfg_options: Mapping[str, Any] | None = None,
     ):
+        check_device(device)
+        if isinstance(localizer, str):
+            if localizer not in localizers.__all__:
+                raise ValueError(
+                    f'localizer={localizer!r} (--localizer), expected one of '
+                    f'{", ".join(localizers.__all__)}'
+                )
+            localizer = dict(type=localizer)
         self.strict = strict
         self.entry: ZooEntry | None = None
+        if model is None:
+            model = DEFAULT if weights is None else model_of(weights)
+        self.cfg_options = dict(cfg_options or {})
         cfg = self._find_config(model)
-        cfg.model.precision = precision
+        cfg.model.precision = self.cfg_options.get('model.precision', precision)
+        if cfg.model.get('inference') is not None:
+            cfg.model.inference.setdefault('type', 'SlideInference')
         if weights is None and self.entry is None:
             raise ValueError(
                 f'{cfg.get("filename") or "the config"}: a config without weights; name a '
@@ -169,8 +194,6 @@ class CrowdInferencer(BaseInferencer):
             super().__init__(cfg, str(path), device, 'mmcrowd', show_progress)
             counter: BaseCounter = self.model
             if localizer is not None:
-                if not isinstance(localizer, Mapping):
-                    localizer = dict(type=localizer)
                 counter.localizer = TASK_UTILS.build(dict(localizer))
             elif counter.localizer is None:
                 counter.localizer = TASK_UTILS.build(dict(type='OTMinimization'))
@@ -236,9 +259,8 @@ class CrowdInferencer(BaseInferencer):
             ``visualization`` (which is empty without ``return_vis``). What could not be read is
             in the attribute ``errors``.
         """
-        if batch_size < 1:
-            raise ValueError(f'batch_size={batch_size!r}, expected at least 1')
         pre, forward, visualize, post = self._dispatch_kwargs(**kwargs)
+        check_limits(batch_size, pre.get('max_pixels', MAX_PIXELS))
         if pre.get('on_error', 'raise') not in ('raise', 'skip'):
             raise ValueError(f"on_error={pre['on_error']!r}, expected 'raise' or 'skip'")
         self.errors = []
@@ -426,31 +448,56 @@ class CrowdInferencer(BaseInferencer):
         return f'{self.weights_entry.name}, {self.weights_entry.test_errors()}'
 
     @staticmethod
-    def list_models(scope: str = 'mmcrowd', patterns: str = '*') -> list[str]:  # type: ignore[override]
-        """Names of the models of the package, see :func:`mmcrowd.apis.list_models`."""
+    def list_models(patterns: str = '*', scope: str = 'mmcrowd') -> list[str]:  # type: ignore[override]
+        """Names of the models of the package, see :func:`mmcrowd.apis.list_models`.
+
+        Args:
+            patterns: Pattern of the names, as of files. Defaults to ``'*'``.
+            scope: Of MMEngine; the models are those of mmcrowd, whatever it is. Defaults to
+                ``'mmcrowd'``.
+        """
         return list_models(patterns)
 
     # --------------------------------------------------------------------------------- building
 
     def _find_config(self, model: Any) -> Config:
-        if isinstance(model, Config):
-            return model.copy()
-        if isinstance(model, Mapping):
-            return Config(dict(model))
+        if isinstance(model, Mapping | Config):
+            cfg = model.copy() if isinstance(model, Config) else Config(dict(model))
+            cfg.merge_from_dict(self.cfg_options)
+            return cfg
         name = os.fspath(model)
-        is_name = '::' not in name and not name.endswith('.py') and not Path(name).is_file()
+        if Path(name).suffix in CHECKPOINTS:
+            raise ValueError(
+                f'{name}: a checkpoint, which is named by `weights` (--weights); expected a config '
+                'or a model of the zoo'
+            )
+        is_file = Path(name).is_file()
+        if is_file and Path(name).suffix not in CONFIGS:
+            raise ValueError(f'{name}: no config, expected the ending {" or ".join(CONFIGS)}')
+        is_name = '::' not in name and not name.endswith('.py') and not is_file
         if is_name:
             self.entry = find_entry(name)
             name = self.entry.config
         elif name.startswith('mmcrowd::'):
-            stem = Path(name.partition('::')[2]).stem
-            self.entry = read_zoo().get(stem)
+            rest = name.removeprefix('mmcrowd::')
+            self.entry = read_zoo().get(Path(rest).stem)
+            if self.entry is None:
+                with suppress(ValueError):  # no alias either: the error is that of the config
+                    self.entry = find_entry(rest)
+                    name = self.entry.config
         with no_notices():
-            return read_config(name)
+            return read_config(name, self.cfg_options)
 
     def _init_model(self, cfg: Config, weights: str, device: str = 'cpu') -> BaseCounter:  # type: ignore[override]
         checkpoint = read_checkpoint(weights)
-        model = MODELS.build(without_pretraining(cfg.model))
+        try:
+            model = MODELS.build(without_pretraining(cfg.model))
+        except (TypeError, ValueError, KeyError) as error:
+            if not self.cfg_options:
+                raise
+            options = ' '.join(f'{key}={value}' for key, value in self.cfg_options.items())
+            reason = error.args[0] if isinstance(error, KeyError) else error
+            raise ValueError(f'--cfg-options {options} do not fit: {reason}') from error
         state_dict = parameters_of(checkpoint, weights)
         own = model.state_dict()
         if self.strict:
@@ -478,6 +525,38 @@ class CrowdInferencer(BaseInferencer):
         return CrowdVisualizer(name='inferencer')
 
 
+def check_device(device: str | torch.device | None) -> None:
+    """See that there is a device of this name; None is any.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if device is None:
+        return
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):  # the latter where torch was built without it
+        found = ['cpu']
+        if torch.accelerator.is_available():
+            kind = torch.accelerator.current_accelerator()
+            found += [f'{kind}:{number}' for number in range(torch.accelerator.device_count())]
+        raise ValueError(
+            f'device={str(device)!r} (--device): there is none here that torch {torch.__version__} '
+            f'can use, expected {" or ".join(found)}'
+        ) from None
+
+
+def check_limits(batch_size: int, max_pixels: int) -> None:
+    """See that images can be counted so many at once, and of so many pixels.
+
+    Raises:
+        ValueError: A number is not positive.
+    """
+    for name, value in (('batch_size', batch_size), ('max_pixels', max_pixels)):
+        if value < 1:
+            raise ValueError(f'{name}={value!r}, expected at least 1')
+
+
 def find_entry_of(weights: str | os.PathLike) -> ZooEntry | None:
     """The model of the zoo of this name; None for the path of a file or a URL."""
     text = os.fspath(weights)
@@ -499,6 +578,27 @@ def find_weights(weights: str | os.PathLike) -> Path:
     """
     text = os.fspath(weights)
     return download_checkpoint(text) if '://' in text else Path(text).expanduser()
+
+
+def model_of(weights: str | os.PathLike) -> str:
+    """The model of the zoo that weights are of, if they say so; otherwise the default model.
+
+    A config of any other place is left alone, since it is Python: a file of weights must not name
+    what is run.
+
+    Raises:
+        FileNotFoundError, ValueError: The weights are not there or cannot be read.
+    """
+    entry = find_entry_of(weights)
+    if entry is not None:
+        return entry.name
+    path = find_weights(weights)
+    if path.suffix == '.safetensors':  # of others the config is not read
+        config = read_checkpoint(path)['meta'].get('config')
+        for entry in read_zoo().values():
+            if entry.config == config:
+                return entry.name
+    return DEFAULT
 
 
 def plain_prediction(sample: CrowdDataSample) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from mmcrowd.structures import CrowdDataSample
 
-from .inferencer import MAX_PIXELS, CrowdInferencer, plain_prediction
+from .inferencer import MAX_PIXELS, CrowdInferencer, check_limits, plain_prediction
 from .read_ahead import read_ahead
 from .video_reader import Frame, VideoReader
 from .zones import Zones
@@ -65,6 +65,7 @@ def count_video(
             :class:`~mmcrowd.apis.video_reader.VideoReader`.
         TypeError: ``reading`` beside a reader.
     """
+    check_limits(batch_size, max_pixels)
     if not isinstance(source, VideoReader):
         source = VideoReader(source, **reading)
     elif reading:

@@ -74,7 +74,9 @@ class ZooEntry(NamedTuple):
     @property
     def is_here(self) -> bool:
         """Whether the weights are on this machine."""
-        return bool(self.weights) and bool(find_local_weights(self.file_name, self._mirrors()))
+        if not self.weights:
+            return False
+        return find_local_weights(self.file_name, self._mirrors(), self.sha256) is not None
 
     def _mirrors(self) -> list[str | Path]:
         return [

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> None:
     from mmcrowd.apis.app.models import Counters, choices
     from mmcrowd.apis.app.server import serve
 
-    offered = choices(args.model, args.weights)
+    offered = choices(args.model, args.weights, args.cfg_options)
     counters = Counters(offered, args.device, args.precision)
     counters.get(offered[0].title)
     with serve(counters, args.host, args.port, open_browser=args.open) as url:

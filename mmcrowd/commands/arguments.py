@@ -2,17 +2,37 @@
 
 import argparse
 
+from mmengine.config import DictAction
+
 from mmcrowd.apis.inferencer import MAX_PIXELS, CrowdInferencer
 from mmcrowd.apis.zoo import DEFAULT
 from mmcrowd.fileio.files import printable
 
 
 def add_model(parser: argparse.ArgumentParser, what: str = '') -> None:
-    """Add ``--model`` and ``--weights``; ``what`` stands before the help of the first."""
+    """Add ``--model``, ``--weights`` and ``--cfg-options``; ``what`` stands before the help of the
+    first."""
     parser.add_argument(
-        '--model', default=DEFAULT, help=f'{what}name in the zoo, mmcrowd::NAME or config file'
+        '--model',
+        help=f'{what}name in the zoo, mmcrowd::NAME or config file; default: the model that '
+        f'--weights name, or {DEFAULT}',
     )
     parser.add_argument('--weights', help='checkpoint, URL or name in the zoo')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=_Options,
+        metavar='KEY=VALUE',
+        help='change the config of the model, such as model.inference.crop_size=1024',
+    )
+
+
+class _Options(DictAction):
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        for value in values:
+            if '=' not in value:
+                parser.error(f'{option_string} {value}: expected KEY=VALUE')
+        super().__call__(parser, namespace, values, option_string)
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +62,7 @@ def counter_of(args: argparse.Namespace, show_progress: bool) -> CrowdInferencer
         args.precision,
         args.localizer,
         show_progress=show_progress,
+        cfg_options=args.cfg_options,
     )
 
 

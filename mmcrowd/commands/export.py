@@ -49,7 +49,13 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f'{path}: expected a name that ends in .onnx or .pt2')
     if args.int8 and path.suffix != '.onnx':
         raise ValueError(f'{path}: --int8 quantizes ONNX files, expected a name that ends in .onnx')
-    inferencer = CrowdInferencer(args.model, args.weights, device='cpu', show_progress=False)
+    inferencer = CrowdInferencer(
+        args.model,
+        args.weights,
+        device='cpu',
+        show_progress=False,
+        cfg_options=args.cfg_options,
+    )
     counter, entry = inferencer.model, inferencer.weights_entry
     name = inferencer.weights_name if entry is None else entry.name
     write = export_program if path.suffix == '.pt2' else export_onnx

@@ -13,7 +13,8 @@ from mmcrowd.apis.jobs import (
     shard_of_process,
     write_tables,
 )
-from mmcrowd.apis.zoo import DEFAULT
+
+from .arguments import add_model
 
 HELP = 'count millions of images in shards, each image once whatever is killed'
 
@@ -43,8 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=5.0,
         help='the longest time between two fsync while images are counted; default: 5',
     )
-    parser.add_argument('--model', default=DEFAULT, help='name in the zoo, or config file')
-    parser.add_argument('--weights', help='checkpoint, URL or name in the zoo')
+    add_model(parser)
     parser.add_argument('--localizer', help='such as LocalMaximum; default: OTMinimization')
     parser.add_argument(
         '--device', help='such as cuda:0 or cpu; default: the GPU of LOCAL_RANK, or any'
@@ -90,6 +90,7 @@ def _count(args: argparse.Namespace, shard: tuple[int, int]) -> None:
         args.device or device_of_process(),
         args.precision,
         args.localizer,
+        cfg_options=args.cfg_options,
     )
     summary = count_shard(
         counter,

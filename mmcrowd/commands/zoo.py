@@ -22,7 +22,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     if args.action == 'list':
-        for name in list_models(args.pattern, with_weights=not args.all):
+        names = list_models(args.pattern, with_weights=not args.all)
+        if not names:
+            which, hint = 'model', ''
+            if not args.all:
+                which, hint = 'model with weights', '`--all` lists those without, too, and '
+            raise ValueError(
+                f'no {which} matches {args.pattern!r}: {hint}`*` stands for any letters, as in '
+                '"pml_*"'
+            )
+        for name in names:
             entry = find_entry(name)
             aliases = f'  ({", ".join(entry.aliases)})' if entry.aliases else ''
             print(f'{name}{aliases}')

@@ -1,11 +1,14 @@
 """Checkpoints: fetched from where they may be, read without running code, written whole."""
 
+import functools
 import hashlib
 import io
 import json
 import os
 import pickle
+import pickletools
 import re
+import sys
 import warnings
 import zipfile
 import zlib
@@ -19,7 +22,6 @@ from urllib.parse import urlparse
 
 import numpy as np
 import torch
-from packaging.version import Version
 
 from mmcrowd.fileio.files import write_atomic
 
@@ -35,12 +37,11 @@ UNUSED = ('loss_module.',)
 # Names of parameters that a message lists.
 LISTED = 4
 
-# How torch says that a file wants more than tensors and plain values.
-_WANTS_MORE = re.compile(
-    r'Unsupported (?:global|class)|GLOBAL \S+ was not|Trying to (?:call|instantiate)|'
-    r'Can only (?:build|create)|persistent id'
-)
+# How torch names what a file wants beside tensors and plain values.
 _GLOBAL = re.compile(r'(?:GLOBAL|Unsupported global:) ((?!GLOBAL)[\w.]+)')
+
+# First digits of its sha256 at the end of the name of a file, as OpenMMLab and torch have them.
+_DIGITS = re.compile(r'-([a-f0-9]{8,})\.[^.]*$')
 
 
 # --------------------------------------------------------------------------------------- reading
@@ -50,9 +51,8 @@ def read_checkpoint(file: str | Path | BinaryIO, map_location: Any = 'cpu') -> d
     """Read a checkpoint without running any code that may be in it.
 
     A file of ``torch.save`` may hold tensors, plain Python values and what MMEngine's runner saves
-    besides, histories of logged values and numpy's numbers (with torch 2.6 or later). Options that
-    a program keeps beside its weights, of argparse or yacs, are passed over. A ``.safetensors``
-    file can hold tensors only.
+    besides, histories of logged values and numpy's numbers. Options that a program keeps beside its
+    weights, of argparse or yacs, are passed over. A ``.safetensors`` file can hold tensors only.
 
     The text of a config in ``meta['config']`` is left out: it is Python, and MMEngine's runner
     would run it on resuming.
@@ -92,21 +92,42 @@ def _load(file: Path | BinaryIO, name: str, map_location: Any) -> Any:
     except OSError:
         raise
     except Exception as error:  # the bytes of another kind of file end in any error
-        if isinstance(error, pickle.UnpicklingError) and _WANTS_MORE.search(str(error)):
-            wanted = _GLOBAL.search(str(error))
+        text = str(error)
+        # In these torch advises to read the file without weights_only, so none of them is shown.
+        is_refused = isinstance(error, pickle.UnpicklingError) or 'weights_only' in text
+        if is_refused and _is_pickle(file):
+            wanted = _GLOBAL.search(text)
             what = f' ({wanted[1]})' if wanted else ''
+            if 'Unsupported operand' in text:
+                what = ', or has them in a pickle protocol other than 2'
             raise ValueError(
                 f'{name}: refused, because it holds more than tensors and plain values{what}, and '
                 f'reading that may run any code; if you trust whoever made it, set {TRUST}=1'
             ) from None
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = text.splitlines()[0] if text else type(error).__name__
+        if is_refused:
+            reason = 'expected a file of torch.save'
         raise ValueError(f'{name}: not a readable checkpoint ({reason})') from None
+
+
+def _is_pickle(file: Path | BinaryIO) -> bool:
+    """Whether a file is a pickle, as it is or in an archive of torch; nothing of it is run."""
+    try:
+        with open(file, 'rb') if isinstance(file, Path) else nullcontext(file) as stream:
+            if zipfile.is_zipfile(stream):
+                with zipfile.ZipFile(stream) as archive:
+                    (name,) = (each for each in archive.namelist() if each.endswith('/data.pkl'))
+                    stream = io.BytesIO(archive.read(name))
+            stream.seek(0)
+            for _ in pickletools.genops(stream):
+                pass
+    except Exception:  # as of other bytes above
+        return False
+    return True
 
 
 def _with_training_state():
     """Context in which torch also reads what MMEngine's runner saves, and published programs."""
-    if Version(torch.__version__).release < (2, 6):  # has no list of what is safe
-        return nullcontext()
     from mmengine.logging import HistoryBuffer
 
     reconstruct = np.ndarray.__reduce__(np.zeros(1))[0]
@@ -351,7 +372,7 @@ def _half(value: torch.Tensor) -> torch.Tensor:
 
 
 def download_checkpoint(url: str) -> Path:
-    """Download a checkpoint to the place where MMEngine and torch look for it, unless it is there.
+    """Download a checkpoint to the downloads of torch, unless it is there.
 
     Args:
         url: Its address. OpenMMLab's file names end in the first digits of the sha256, which tells
@@ -367,29 +388,48 @@ def download_checkpoint(url: str) -> Path:
     return fetch_weights(Path(urlparse(url).path).name, [url])
 
 
-def find_local_weights(name: str, mirrors: Sequence[str | Path]) -> Path | None:
+def find_local_weights(
+    name: str, mirrors: Sequence[str | Path], sha256: str | None = None
+) -> Path | None:
     """A file of weights on this machine, where :func:`fetch_weights` looks; None if there is none.
 
     Args:
         name: Name of the file.
-        mirrors: Paths and URLs; the latter are left alone.
+        mirrors: Paths and URLs; of the latter nothing is downloaded.
+        sha256: Digits of the file's sha256, which are not checked here. Defaults to None.
     """
+    own = _own_path(name)
+    local = [Path(mirror) for mirror in mirrors if '://' not in str(mirror)]
+    paths = [*([own] if own else []), *local, _download_path(name, mirrors, sha256)]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _own_path(name: str) -> Path | None:
     folder = os.environ.get(WEIGHTS_DIR)
-    local = [Path(folder, name)] if folder else []
-    local += [Path(mirror) for mirror in mirrors if '://' not in str(mirror)]
-    return next((path for path in (*local, _download_path(name)) if path.is_file()), None)
+    return Path(folder, name) if folder else None
 
 
-def _download_path(name: str) -> Path:
-    return Path(torch.hub.get_dir(), 'checkpoints', name)
+def _download_path(name: str, mirrors: Sequence[str | Path], sha256: str | None) -> Path:
+    """Where a download is kept: by its name alone only if digits tell which file it is."""
+    folder = Path(torch.hub.get_dir(), 'checkpoints')
+    urls = [str(mirror) for mirror in mirrors if '://' in str(mirror)]
+    if urls and not (sha256 or _DIGITS.search(name)):
+        folder /= hashlib.sha256(urls[0].encode()).hexdigest()[:16]
+    return folder / name
+
+
+@functools.cache  # once for each file: a training asks several times
+def _tell_own(path: Path) -> None:
+    print(f'{path} is taken, which is in the folder of {WEIGHTS_DIR}', file=sys.stderr, flush=True)
 
 
 def fetch_weights(name: str, mirrors: Sequence[str | Path], sha256: str | None = None) -> Path:
     """Find a file of weights on this machine, or else download it.
 
-    It is looked for in the folder that the environment variable ``MMCROWD_WEIGHTS_DIR`` names, at
-    those mirrors that are paths, and among the downloads of torch; then the mirrors that are URLs
-    are tried, one after the other.
+    It is looked for in the folder that the environment variable ``MMCROWD_WEIGHTS_DIR`` names, by
+    its name alone, which a line on stderr tells; at those mirrors that are paths; and among the
+    downloads of torch. Then the mirrors that are URLs are tried, one after the other. Downloads of
+    one name from several addresses are kept apart.
 
     Args:
         name: Name of the file.
@@ -405,10 +445,12 @@ def fetch_weights(name: str, mirrors: Sequence[str | Path], sha256: str | None =
             the path where to put the file.
         ValueError: A file that was found on this machine has another sha256.
     """
-    if (path := find_local_weights(name, mirrors)) is not None:
+    if (path := find_local_weights(name, mirrors, sha256)) is not None:
         _check_digest(path, sha256)
+        if path == _own_path(name):
+            _tell_own(path)
         return path
-    cached = _download_path(name)
+    cached = _download_path(name, mirrors, sha256)
     failures = []
     for url in (str(mirror) for mirror in mirrors if '://' in str(mirror)):
         try:
@@ -423,9 +465,10 @@ def fetch_weights(name: str, mirrors: Sequence[str | Path], sha256: str | None =
 
 
 def _download(url: str, path: Path, sha256: str | None) -> None:
-    print(f'Downloading {url} to {path}', flush=True)
+    # stdout is for results.
+    print(f'Downloading {url} to {path}', file=sys.stderr, flush=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    digits = torch.hub.HASH_REGEX.search(path.name)
+    digits = _DIGITS.search(path.name)
     torch.hub.download_url_to_file(
         url,
         str(path),

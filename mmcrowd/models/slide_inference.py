@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -14,6 +15,9 @@ from mmcrowd.structures import CrowdDataSample
 
 from .counters.outputs import Outputs, map_stride, map_tensors
 from .lazy_batch import LazyBatch
+
+# How devices say so that have no error of its own for it.
+_NO_MEMORY = re.compile("out of memory|can't allocate memory|not enough memory")
 
 
 @TASK_UTILS.register_module()
@@ -118,12 +122,14 @@ class SlideInference:
         """
         try:
             return self._run(run, inputs, data_samples)
-        except torch.cuda.OutOfMemoryError as error:
-            if self._is_halved or not self._halve(inputs.shape):
+        except RuntimeError as error:
+            is_memory = isinstance(error, torch.OutOfMemoryError) or _NO_MEMORY.search(str(error))
+            if not is_memory or self._is_halved or not self._halve(inputs.shape):
                 raise
             message = str(error)
         # Outside of the handler, for the error holds the tensors of the network that raised it.
-        torch.cuda.empty_cache()
+        if torch.accelerator.is_available():
+            torch.get_device_module().empty_cache()
         warnings.warn(
             f'SlideInference: out of memory, from now on with tiles of {self.crop_size} pixels '
             f'(h, w) for batches above {self.min_pixels} ({message})',

@@ -78,12 +78,12 @@ def to_input_frame(points: Points, meta: Mapping) -> Points:
         >>> to_input_frame(np.array([[0.5, 0.5]]), meta)
         array([[69.,  0.]])
     """
-    out, dtype = _double(points)
+    out, kind = _double(points)
     for axis, (scale, offset) in enumerate(zip(_scale(meta), _offset(meta), strict=True)):
         out[:, axis] = (out[:, axis] + 0.5) * scale - 0.5 - offset
     if meta.get('flip', False):
         out[:, 0] = meta['img_shape'][1] - 1 - out[:, 0]
-    return _typed(out, dtype)
+    return _typed(out, kind)
 
 
 def to_original_frame(points: Points, meta: Mapping) -> Points:
@@ -96,12 +96,12 @@ def to_original_frame(points: Points, meta: Mapping) -> Points:
         >>> to_original_frame(np.array([[69.0, 0.0]]), meta)
         array([[0.5, 0.5]])
     """
-    out, dtype = _double(points)
+    out, kind = _double(points)
     if meta.get('flip', False):
         out[:, 0] = meta['img_shape'][1] - 1 - out[:, 0]
     for axis, (scale, offset) in enumerate(zip(_scale(meta), _offset(meta), strict=True)):
         out[:, axis] = (out[:, axis] + offset + 0.5) / scale - 0.5
-    return _typed(out, dtype)
+    return _typed(out, kind)
 
 
 def _scale(meta: Mapping) -> tuple[float, float]:
@@ -113,14 +113,16 @@ def _offset(meta: Mapping) -> tuple[float, float]:
 
 
 def _double(points: Points) -> tuple[Points, Any]:
-    """The points as a new float64 array or tensor, and the floating type of the result."""
+    """The points as a new float64 array or tensor, and what the result is to be like."""
     if isinstance(points, torch.Tensor):
-        dtype = points.dtype if points.is_floating_point() else torch.float32
-        return points.to(torch.float64, copy=True), dtype
+        # On the host where the device, MPS, has no float64.
+        device = 'cpu' if points.device.type == 'mps' else points.device
+        like = points if points.is_floating_point() else points.float()
+        return points.to(device, torch.float64, copy=True), like
     points = np.asarray(points)
     dtype = points.dtype if np.issubdtype(points.dtype, np.floating) else np.dtype(np.float32)
     return points.astype(np.float64), dtype
 
 
-def _typed(points: Points, dtype: Any) -> Points:
-    return points.to(dtype) if isinstance(points, torch.Tensor) else points.astype(dtype)
+def _typed(points: Points, kind: Any) -> Points:
+    return points.to(kind) if isinstance(points, torch.Tensor) else points.astype(kind)

@@ -173,5 +173,5 @@ def _rows(values: Any, field: str) -> np.ndarray | None:
 
 def _array(values: Any) -> np.ndarray:
     if hasattr(values, 'detach'):
-        values = values.detach().double().cpu().numpy()
+        values = values.detach().cpu().double().numpy()
     return np.asarray(values, np.float64)

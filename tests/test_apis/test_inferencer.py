@@ -15,7 +15,7 @@ from PIL import Image
 
 import mmcrowd
 from mmcrowd.apis import CrowdInferencer, inferencer, inputs
-from mmcrowd.apis.inferencer import plain_prediction, reduced_sample
+from mmcrowd.apis.inferencer import model_of, plain_prediction, reduced_sample
 from mmcrowd.apis.notes import notes_on_density
 from mmcrowd.apis.outputs import PredictionWriter, output_path
 from mmcrowd.datasets import SyntheticCrowdDataset
@@ -23,7 +23,7 @@ from mmcrowd.evaluation.formats import nwpu
 from mmcrowd.fileio.bands import ImageBands
 from mmcrowd.fileio.checkpoints import read_checkpoint, save_checkpoint
 from mmcrowd.fileio.images import load_image
-from mmcrowd.models import LocalMaximum, OTMinimization
+from mmcrowd.models import LocalMaximum, OTMinimization, SlideInference
 from mmcrowd.structures import CrowdDataSample
 
 
@@ -461,6 +461,59 @@ def test_names_of_the_default(counter):
     assert counter.model.precision == 'fp32' and not counter.model.training
     with pytest.raises(ValueError, match="precision='fp8'"):
         CrowdInferencer(precision='fp8', device='cpu')
+
+
+def test_options_of_the_config(counter, tiny_weights):
+    options = {'model.inference.crop_size': 1024, 'model.precision': 'bf16'}
+    for given in (dict(model='default'), dict(model=tiny(), weights=tiny_weights)):
+        model = CrowdInferencer(**given, device='cpu', cfg_options=options).model
+        assert isinstance(model.inference, SlideInference)
+        assert model.inference.crop_size == (1024, 1024) and model.precision == 'bf16'
+    assert counter.model.inference.crop_size == (1280, 1280)
+    for key, value, message in (
+        ('model.inference.crop_size', 1000, 'crop_size=1000 do not fit: .*multiples of'),
+        ('model.inference.size', 1024, "size=1024 do not fit: .*'size'"),
+        ('model.inference.type', 'Tiles', 'type=Tiles do not fit: Tiles is not in'),
+        ('modle.inference', 1, 'modle.inference changes nothing'),
+    ):
+        with pytest.raises(ValueError, match=f'--cfg-options .*{message}'):
+            CrowdInferencer('default', device='cpu', cfg_options={key: value})
+
+
+def test_the_alias_as_a_config(counter):
+    by_alias = CrowdInferencer('mmcrowd::default', device='cpu')
+    assert by_alias.weights_entry == counter.weights_entry
+    with pytest.raises(FileNotFoundError, match='no config mmcrowd::defualt'):
+        CrowdInferencer('mmcrowd::defualt')
+
+
+def test_no_model(tmp_path, counter):
+    assert CrowdInferencer(None, device='cpu').weights_entry == counter.weights_entry
+    assert model_of('default') == counter.weights_entry.name
+    path = tmp_path / 'a.safetensors'
+    for config, name in (
+        ('mmcrowd::bl/bl_vgg19_sha', 'bl_vgg19_sha'),
+        # Configs are Python, which a file of weights must not name.
+        (f'mmcrowd::{tmp_path}/evil', 'default'),
+        (f'{tmp_path}/evil.py', 'default'),
+        (None, 'default'),
+    ):
+        save_checkpoint({'a': torch.ones(1)}, dict(config=config), path)
+        assert model_of(path) == name
+    with pytest.raises(ValueError, match='safetensors: weights of another model: '):
+        CrowdInferencer(weights=path, device='cpu')
+    torch.save({'a': torch.ones(1)}, tmp_path / 'a.pth')
+    assert model_of(tmp_path / 'a.pth') == 'default'
+
+
+def test_a_model_that_is_a_file_of_another_kind(tmp_path, monkeypatch):
+    (tmp_path / 'notes.txt').touch()
+    monkeypatch.chdir(tmp_path)
+    for name in ('best.pth', 'https://a/best.pth'):
+        with pytest.raises(ValueError, match=rf'^{name}: a checkpoint, .* `weights` \(--weights\)'):
+            CrowdInferencer(name)
+    with pytest.raises(ValueError, match='notes.txt: no config, expected the ending .py or .yml'):
+        CrowdInferencer('notes.txt')
 
 
 # --------------------------------------------------------------------------------------- outputs

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from mmcrowd.apis import zoo
+from mmcrowd.apis import CrowdInferencer, zoo
 from mmcrowd.apis.zoo import ZooEntry, find_entry, list_models
 from mmcrowd.fileio.checkpoints import read_checkpoint
 
@@ -30,6 +30,12 @@ def test_every_config_has_a_name():
     assert 'pml_efficientnet_lite0_default' in list_models(with_weights=True)
     words = [word for e in zoo.read_zoo().values() for word in (e.name, *e.aliases)]
     assert len({word.lower() for word in words}) == len(words)
+
+
+def test_models_of_the_inferencer():
+    assert CrowdInferencer.list_models('pml_hrnet_q*') == ['pml_hrnet_qnrf']
+    assert CrowdInferencer.list_models(scope='mmcrowd', patterns='none') == []
+    assert CrowdInferencer.list_models() == list_models()
 
 
 def entry(weights=('https://a/x.pth',), results=()):

@@ -91,9 +91,53 @@ def test_count_with_bad_photos(mmcrowd, photo, tmp_path, capsys):
     assert 'mmcrowd: error: no weights' in end.value.code
 
 
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        ('--device cuda:99', "device='cuda:99' (--device): there is none here"),
+        ('--device gpu', "device='gpu' (--device): there is none here"),
+        ('--localizer Foo', "localizer='Foo' (--localizer), expected one of BlockMaximum, "),
+        ('--localizer SlideInference', "localizer='SlideInference' (--localizer), expected one"),
+        ('--max-pixels -5', 'max_pixels=-5, expected at least 1'),
+        ('--max-pixels 0', 'max_pixels=0, expected at least 1'),
+        ('--batch-size 0', 'batch_size=0, expected at least 1'),
+    ],
+)
+def test_wrong_values_of_options(mmcrowd, photo, tmp_path, options, message):
+    with pytest.raises(SystemExit) as end:
+        mmcrowd('count', photo, *options.split())
+    assert end.value.code.startswith(f'mmcrowd: error: {message}') and '\n' not in end.value.code
+    with pytest.raises(SystemExit) as end:
+        mmcrowd('infer', photo, '--out-dir', tmp_path / 'out', *options.split())
+    assert end.value.code.startswith(f'mmcrowd: error: {message}')
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('command', ['app', 'count', 'export', 'infer', 'video'])
+def test_options_of_the_config(command, capsys):
+    words = dict(count=['a'], export=['a'], infer=['--out-dir', 'a'], video=['a']).get(command, [])
+    option = ['--cfg-options', 'model.inference.crop_size=1024', 'model.precision=bf16']
+    _, args = cli.parse([command, *words, *option])
+    assert args.cfg_options == {'model.inference.crop_size': 1024, 'model.precision': 'bf16'}
+    assert args.model is None
+    with pytest.raises(SystemExit, match='2'):
+        cli.parse([command, *words, '--cfg-options', 'bf16'])
+    assert '--cfg-options bf16: expected KEY=VALUE' in capsys.readouterr().err
+
+
+def test_options_reach_the_counter(mmcrowd, photo):
+    option = ('--cfg-options', 'model.inference.crop_size=1000')
+    with pytest.raises(SystemExit, match='error: --cfg-options .*crop_size=1000 do not fit'):
+        mmcrowd('count', photo, '--device', 'cpu', *option)
+
+
 def test_zoo(mmcrowd):
     assert mmcrowd('zoo', 'list').startswith('pml_efficientnet_lite0_default  (default)\n')
     assert 'pml_hrnet_qnrf\n' in mmcrowd('zoo', 'list', '--all', 'pml_*')
+    with pytest.raises(SystemExit, match=r"error: no model with weights matches 'hrnet': `--all`"):
+        mmcrowd('zoo', 'list', 'hrnet')
+    with pytest.raises(SystemExit, match=r"error: no model matches 'hrnet': `\*` stands for any"):
+        mmcrowd('zoo', 'list', 'hrnet', '--all')
     info = mmcrowd('zoo', 'info')
     entry = find_entry('default')
     assert entry.sha256 in info and f'config:   {entry.config}' in info
@@ -123,7 +167,7 @@ def test_doctor_says_what_is_missing(mmcrowd, monkeypatch, capsys):
     monkeypatch.setattr(doctor, 'installed_versions', lambda: installed)
     with pytest.raises(SystemExit) as end:
         mmcrowd('doctor')
-    assert '- torchvision>=0.15 is not installed: pip install torch torchvision' in end.value.code
+    assert '- torchvision>=0.21 is not installed: pip install "torch>=2.6"' in end.value.code
     assert 'mmpretrain>=1.2,<2 is not installed: pip install "mmpretrain>=1.2,<2"' in end.value.code
     assert 'mmpretrain: MISSING' in capsys.readouterr().out
 
@@ -135,7 +179,8 @@ def test_doctor_needs_nothing_itself():
     command = [sys.executable, '-I', '-S', '-c', code, str(Path(cli.__file__).parents[1])]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and 'Traceback' not in done.stderr
-    assert '- torch>=2.0 is not installed: pip install torch torchvision\n' in done.stderr
+    install = 'pip install "torch>=2.6" "torchvision>=0.21"'
+    assert f'- torch>=2.6 is not installed: {install}\n' in done.stderr
     assert '- safetensors is not installed: pip install safetensors\n' in done.stderr
     assert 'numpy: MISSING' in done.stdout
 

@@ -152,7 +152,7 @@ def test_failed_download_says_where_to_put_the_file(cache):
         fetch_pretrained(config(UNREACHABLE))
     message = str(error.value)
     assert UNREACHABLE in message
-    assert f'put the file at {cache / "vgg16-0123.pth"}' in message
+    assert f'put the file at {cache}/' in message and '/vgg16-0123.pth, or' in message
     assert '--cfg-options model.backbone.init_cfg=None' in message
 
 
@@ -216,11 +216,11 @@ def test_missing_on_the_server(cache, server):
         fetch_pretrained(config(f'{server}/absent.pth'))
 
 
-def test_download_lands_where_mmengine_looks(cache, server, tmp_path):
+def test_mmengine_finds_what_was_downloaded(cache, server, tmp_path):
     torch.save({'weight': torch.ones(2)}, tmp_path / 'zoo' / 'vgg.pth')
     url = f'{server}/vgg.pth'
     fetch_pretrained(config(url))
-    assert (cache / 'vgg.pth').is_file()
+    assert [path.name for path in cache.glob('*/*')] == ['vgg.pth']
 
     (tmp_path / 'zoo' / 'vgg.pth').unlink()
     fetch_pretrained(config(url))

@@ -14,6 +14,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
 from mmcrowd.fileio.checkpoints import (
+    download_checkpoint,
     fetch_weights,
     find_damage,
     load_state_dict,
@@ -55,12 +56,15 @@ def test_no_code_is_run(tmp_path, capsys):
     assert 'run' not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('content', [b'', b'text', pickle.dumps([1], 2)])
+@pytest.mark.parametrize(
+    'content', [b'', b'text', b'<html>', b'd: 1', b'ustar', b'PK\3\4', pickle.dumps([1], 2)]
+)
 def test_no_checkpoint(tmp_path, content):
     path = tmp_path / 'a.pth'
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r'a\.pth: not a readable checkpoint'):
+    with pytest.raises(ValueError, match=r'a\.pth: not a readable checkpoint') as error:
         load_state_dict(path)
+    assert 'weights_only' not in str(error.value)
 
 
 def test_damage_is_found_anywhere(tmp_path):
@@ -206,6 +210,36 @@ def test_the_next_mirror_where_one_fails(cache, server):
     assert [each.name for each in cache.iterdir()] == ['a.pth']
     # Then it is there.
     assert fetch_weights('a.pth', [UNREACHABLE], DIGITS) == path
+
+
+def test_downloads_of_one_name(cache, server, tmp_path, capsys, monkeypatch):
+    for name in ('a', 'b'):
+        (tmp_path / 'zoo' / name).mkdir()
+        (tmp_path / 'zoo' / name / 'best-2.pth').write_bytes(name.encode())
+    urls = [f'{server}/{name}/best-2.pth' for name in 'ab']
+    paths = [download_checkpoint(url) for url in urls]
+    assert [path.read_bytes() for path in paths] == [b'a', b'b']
+    assert {path.name for path in paths} == {'best-2.pth'} and all(
+        path.is_relative_to(cache) for path in paths
+    )
+    out, err = capsys.readouterr()
+    assert not out and err.count('Downloading http') == 2
+    # They are found again.
+    assert [download_checkpoint(url) for url in urls] == paths
+    assert capsys.readouterr() == ('', '')
+    monkeypatch.setenv('MMCROWD_WEIGHTS_DIR', str(tmp_path))
+    (tmp_path / 'best-2.pth').write_bytes(b'own')
+    assert [download_checkpoint(url).read_bytes() for url in urls] == [b'own', b'own']
+    out, err = capsys.readouterr()
+    line = f'{tmp_path}/best-2.pth is taken, which is in the folder of MMCROWD_WEIGHTS_DIR\n'
+    assert not out and err == line
+
+
+def test_digits_in_the_name_tell_the_file(cache, server, tmp_path):
+    name = f'a-{DIGITS[:8]}.pth'
+    (tmp_path / 'zoo' / name).write_bytes(CONTENT)
+    assert download_checkpoint(f'{server}/{name}') == cache / name
+    assert download_checkpoint(f'{UNREACHABLE}/{name}') == cache / name
 
 
 def test_no_mirror_has_it(cache, server):

@@ -1,4 +1,5 @@
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -167,14 +168,15 @@ def test_each_proposal_belongs_to_one_tile():
 class Scarce:
     """A network on a device that has memory for so many pixels."""
 
-    def __init__(self, pixels):
+    def __init__(self, pixels, error=None):
         self.pixels = pixels
+        self.error = error or torch.OutOfMemoryError('tried to allocate 2 GiB')
         self.sizes = []
 
     def __call__(self, inputs, padding_mask=None):
         self.sizes.append(tuple(inputs.shape[2:]))
         if inputs[0, 0].numel() > self.pixels:
-            raise torch.cuda.OutOfMemoryError('tried to allocate 2 GiB')
+            raise self.error
         return dict(density=F.avg_pool2d(inputs, 4))
 
 
@@ -191,14 +193,43 @@ def test_out_of_memory_halves_the_tiles(min_pixels):
     assert run.sizes[5:] == [(64, 64)] * 4
 
 
+@pytest.mark.parametrize(
+    'message',
+    [
+        'MPS backend out of memory (MPS allocated: 17.94 GB, max allowed: 18.13 GB).',
+        "[enforce fail at alloc_cpu.cpp:113] DefaultCPUAllocator: can't allocate memory",
+    ],
+)
+def test_out_of_memory_of_other_devices(message):
+    slide = SlideInference(crop_size=128, halo=0, min_pixels=0)
+    run = Scarce(64 * 64, RuntimeError(message))
+    with pytest.warns(UserWarning, match=r'tiles of \(64, 64\)'):
+        slide(run, torch.rand(1, 1, 128, 128))
+    assert run.sizes == [(128, 128)] + [(64, 64)] * 4
+    slide = SlideInference(crop_size=128, halo=0, min_pixels=0)
+    with pytest.raises(RuntimeError, match='sizes do not fit'):
+        slide(Scarce(0, RuntimeError('sizes do not fit')), torch.rand(1, 1, 128, 128))
+
+
+def test_the_cache_of_the_accelerator_is_emptied(monkeypatch):
+    emptied = []
+    module = SimpleNamespace(empty_cache=lambda: emptied.append('cache'))
+    monkeypatch.setattr(torch.accelerator, 'is_available', lambda: True)
+    monkeypatch.setattr(torch, 'get_device_module', lambda: module)
+    slide = SlideInference(crop_size=128, halo=0, min_pixels=0)
+    with pytest.warns(UserWarning, match='tiles'):
+        slide(Scarce(64 * 64), torch.rand(1, 1, 128, 128))
+    assert emptied == ['cache']
+
+
 def test_out_of_memory_twice_is_an_error():
     slide = SlideInference(crop_size=128, halo=0, min_pixels=0)
-    with pytest.warns(UserWarning, match='memory'), pytest.raises(torch.cuda.OutOfMemoryError):
+    with pytest.warns(UserWarning, match='memory'), pytest.raises(torch.OutOfMemoryError):
         slide(Scarce(32 * 32), torch.rand(1, 1, 128, 128))
     # Tiles that are all halo but for a little cannot be halved.
     slide = SlideInference(crop_size=96, halo=32, min_pixels=0)
     run = Scarce(0)
-    with pytest.raises(torch.cuda.OutOfMemoryError):
+    with pytest.raises(torch.OutOfMemoryError):
         slide(run, torch.rand(1, 1, 128, 128))
     assert len(run.sizes) == 1
 

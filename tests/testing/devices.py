@@ -3,7 +3,7 @@
 :class:`NoHostSteps` sees every operation of a piece of code and refuses those for which the host
 would have to wait for the device. :func:`fake_cuda` makes tensors that have shape, dtype and the
 device ``cuda``, but no values: with them also a tensor that was left on the host, and a copy that
-waits, come to light.
+waits, come to light. :func:`fake_mps` is the same for ``mps``, which has no float64.
 """
 
 from contextlib import contextmanager
@@ -67,6 +67,25 @@ def fake_cuda():
     """In it every new tensor is without values, and ``device='cuda'`` can be named."""
     with FakeTensorMode(allow_non_fake_inputs=True):
         yield torch.device('cuda', 0)
+
+
+class NoDoubles(TorchDispatchMode):
+    """Refuses float64 anywhere but on the host, as MPS does."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for value in result if isinstance(result, tuple | list) else (result,):
+            is_double = isinstance(value, Tensor) and value.dtype == torch.float64
+            if is_double and value.device.type != 'cpu':
+                raise TypeError(f'{func}: no float64 on {value.device}')
+        return result
+
+
+@contextmanager
+def fake_mps():
+    """In it every new tensor is without values, and there is none in float64 on ``mps``."""
+    with FakeTensorMode(allow_non_fake_inputs=True), NoDoubles():
+        yield torch.device('mps', 0)
 
 
 def to_device(batch, device):

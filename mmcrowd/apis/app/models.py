@@ -2,7 +2,8 @@
 
 import threading
 from collections import OrderedDict
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,27 +20,36 @@ class Choice(NamedTuple):
         title: What the page calls it.
         model: As :class:`~mmcrowd.apis.CrowdInferencer` takes it.
         weights: As there.
+        cfg_options: As there.
     """
 
     title: str
-    model: str
+    model: str | None
     weights: str | None = None
+    cfg_options: Mapping[str, Any] | None = None
 
 
-def choices(model: str = DEFAULT, weights: str | None = None) -> list[Choice]:
+def choices(
+    model: str | None = None,
+    weights: str | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> list[Choice]:
     """The models to choose from: one that is named, and those of the zoo that are on this machine.
 
     Args:
-        model: The first of them. Defaults to that of the package.
+        model: The first of them. Defaults to None: that of the weights, or of the package.
         weights: Its checkpoint. Defaults to None, those of the zoo.
+        cfg_options: Changes of its config. Defaults to None.
     """
+    if model is None and weights is None:
+        model = DEFAULT
     names = [name for name in list_models(with_weights=True) if find_entry(name).is_here]
-    if weights is None and '::' not in model and not model.endswith('.py'):
+    if weights is None and model is not None and '::' not in model and not model.endswith('.py'):
         name = find_entry(model).name
-        return [Choice(each, each) for each in (name, *(n for n in names if n != name))]
-    return [Choice(f'{model} ({weights or "its weights"})', model, weights)] + [
-        Choice(name, name) for name in names
-    ]
+        others = [Choice(each, each) for each in names if each != name]
+        return [Choice(name, name, cfg_options=cfg_options), *others]
+    title = str(weights) if model is None else f'{model} ({weights or "its weights"})'
+    return [Choice(title, model, weights, cfg_options)] + [Choice(name, name) for name in names]
 
 
 class Counters:
@@ -78,7 +88,12 @@ class Counters:
 
     def _load(self, choice: Choice) -> CrowdInferencer:
         counter = CrowdInferencer(
-            choice.model, choice.weights, self.device, self.precision, show_progress=False
+            choice.model,
+            choice.weights,
+            self.device,
+            self.precision,
+            show_progress=False,
+            cfg_options=choice.cfg_options,
         )
         # The first run is slower than the others: better now than with a picture.
         counter(np.zeros((256, 256, 3), np.uint8))

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from mmcrowd.apis.inferencer import MAX_PIXELS, CrowdInferencer
+from mmcrowd.apis.inferencer import MAX_PIXELS, CrowdInferencer, check_limits
 from mmcrowd.apis.inputs import IMAGE_ENDINGS, Photo
 from mmcrowd.apis.zones import parse_zones
 from mmcrowd.fileio.files import printable, read_json, write_atomic
@@ -112,6 +112,7 @@ def count_shard(
         ValueError: The folder has results of another model or of other settings.
         OSError: The results cannot be written.
     """
+    check_limits(batch_size, max_pixels)
     localizer = counter.model.localizer
     if not points and counter.model.count_from != 'points':
         counter.model.localizer = None
@@ -128,6 +129,8 @@ def count_shard(
         max_pixels=max_pixels,
         zones=zones,
     )
+    if counter.cfg_options:
+        settings['cfg_options'] = {key: str(value) for key, value in counter.cfg_options.items()}
     index, count = shard
     try:
         check_settings(out_dir, settings)

@@ -244,8 +244,9 @@ class BaseCounter(BaseModel):
             return float(len(sample.pred_instances.points))
         if self.count_from not in image:
             raise KeyError(f'count_from={self.count_from!r} is none of the outputs {list(image)}')
-        # Thousands of small numbers: summed in double precision the count is exact enough.
-        return image[self.count_from].sum(dtype=torch.float64).item()
+        # Thousands of small numbers: summed in double precision the count is exact enough. On the
+        # host, which waits for the number anyway: MPS has no float64.
+        return image[self.count_from].cpu().sum(dtype=torch.float64).item()
 
     def _padding_mask(
         self, inputs: Tensor, data_samples: list[CrowdDataSample] | None

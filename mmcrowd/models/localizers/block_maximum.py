@@ -147,8 +147,8 @@ class BlockMaximum:
         peak = (density > 0) & (density >= limit)
         peak &= density == F.max_pool2d(density[None], 3, 1, 1)[0]
         cells = peak.nonzero()
-        values = density[tuple(cells.T)].double().cpu().numpy()
-        columns_rows = cells.flip(1).double().cpu().numpy()
+        values = density[tuple(cells.T)].cpu().double().numpy()
+        columns_rows = cells.flip(1).cpu().double().numpy()
         if self.published_cells:
             return columns_rows * stride, values
         return cell_centre(columns_rows, stride), values

@@ -91,8 +91,8 @@ class BoxNMS:
         sides = self._sides(outputs, density)
         cells = ((density >= self.threshold) & (sides > 0)).nonzero()
         index = tuple(cells.T)
-        scores, sides = (array[index].double().cpu().numpy() for array in (density, sides))
-        points = cell_centre(cells.flip(1).double().cpu().numpy(), stride)
+        scores, sides = (array[index].cpu().double().numpy() for array in (density, sides))
+        points = cell_centre(cells.flip(1).cpu().double().numpy(), stride)
         half = sides[:, None] / 2
         boxes = np.concatenate([points - half, points + half], axis=1)
         chosen = box_nms(boxes, scores, self.overlap, self.edge, self.drop_contained)

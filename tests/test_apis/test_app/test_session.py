@@ -148,6 +148,9 @@ def test_choices():
     assert choices()[0].title == default
     assert all(find_entry(choice.model).is_here for choice in choices())
     first, second = choices('mmcrowd::pml_vgg16_shb', 'mine.pth')[:2]
-    assert first[1:] == ('mmcrowd::pml_vgg16_shb', 'mine.pth') and second.title == default
+    assert first[1:3] == ('mmcrowd::pml_vgg16_shb', 'mine.pth') and second.title == default
+    options = {'model.inference.crop_size': 1024}
+    first, *others = choices(cfg_options=options)
+    assert first.cfg_options == options and all(each.cfg_options is None for each in others)
     with pytest.raises(ValueError, match="no model 'other' on this page"):
         Counters(choices()).get('other')

@@ -7,12 +7,13 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData, PixelData
+from torch._subclasses.fake_tensor import DataDependentOutputException
 
 from mmcrowd.engine.config import read_config
 from mmcrowd.registry import MODELS
-from mmcrowd.structures import CrowdDataSample
+from mmcrowd.structures import CrowdDataSample, to_input_frame, to_original_frame
 
-from ...testing.devices import NoHostSteps, fake_cuda
+from ...testing.devices import NoHostSteps, fake_cuda, fake_mps
 from ...testing.processes import CASES, batch_of
 
 CONFIGS = Path(__file__).parents[3] / 'configs'
@@ -81,6 +82,28 @@ def test_the_host_waits_only_where_the_loss_says_so(name, size):
             inputs = torch.rand(2, channels, size, size)
             samples = [make_sample(number, size, model.stride) for number in (0, 3)]
         check(model, inputs, samples, device)
+
+
+def test_a_prediction_needs_no_float64_of_the_device():
+    init_default_scope('mmcrowd')
+    model = MODELS.build(
+        dict(
+            type='DensityCounter',
+            backbone=dict(type='MCNN'),
+            head=dict(type='DensityHead', in_channels=30, mid_channels=(), in_stride=4),
+            loss=dict(type='PMLLoss'),
+        )
+    )
+    meta = dict(img_shape=(64, 64), ori_shape=(64, 64), scale_factor=(2.0, 2.0))
+    with fake_mps() as device:
+        image = dict(density=torch.rand(16, 16, device=device))
+        # All is done but for reading the number, since there is none.
+        with pytest.raises(DataDependentOutputException):
+            model._count(image, CrowdDataSample(metainfo=meta))
+        points = torch.rand(3, 2, device=device)
+        for move in (to_input_frame, to_original_frame):
+            moved = move(points, meta)
+            assert moved.device == device and moved.dtype == torch.float32
 
 
 @pytest.mark.parametrize('name', CASES)
