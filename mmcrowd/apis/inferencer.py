@@ -3,7 +3,7 @@
 import math
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,9 +33,17 @@ from mmcrowd.registry import INFERENCERS, MODELS, TASK_UTILS
 from mmcrowd.structures import CrowdDataSample, SampleReader
 from mmcrowd.visualization import CrowdVisualizer
 
-from .inputs import LIMIT, Photo, find_photos, is_url, number_of_photos, read_photo
+from .inputs import (
+    LIMIT,
+    Photo,
+    find_photos,
+    is_url,
+    list_photos,
+    number_of_photos,
+    read_photo,
+)
 from .notes import notes_on_density, notes_on_size
-from .outputs import PredictionWriter, output_path
+from .outputs import PredictionWriter, output_path, refuse_inputs, refuse_replacing
 from .progress import track
 from .zones import Zones, count_in_zones, parse_zones, read_zones
 from .zoo import DEFAULT, ZooEntry, find_entry, list_models, read_zoo
@@ -192,14 +200,17 @@ class CrowdInferencer(BaseInferencer):
             **kwargs: Any of
 
                 - ``recursive``: search the subfolders of a folder. Defaults to False.
-                - ``on_error``: ``'raise'``, or ``'skip'`` to leave out an image that is not there
-                  or cannot be read, which is then in ``errors``. Defaults to ``'raise'``.
+                - ``on_error``: ``'raise'``, or ``'skip'`` to leave out an image that is not there,
+                  cannot be read or does not fit the zones, which is then in ``errors``. Defaults to
+                  ``'raise'``.
                 - ``max_pixels``: larger images are reduced to so many, with a note, and images
                   of no more are read even above 179 million. Defaults to 12 million.
                 - ``return_vis``: return the pictures, RGB. Defaults to False.
                 - ``show``, ``wait_time``: show each picture, for so many seconds or, 0, until a key
                   is pressed.
-                - ``vis_out_dir``: folder of the pictures, ``NAME.png``.
+                - ``vis_out_dir``: folder of the pictures, ``NAME.png``. No result is written over
+                  an image of the run, nor over a ``NAME.json`` that is no prediction; images that
+                  come from an iterator are compared with their own results only.
                 - ``pred_out_dir``, ``pred_formats``: folder of the predictions, and any of
                   ``'json'`` (the default), ``'csv'``, ``'nwpu'``; see
                   :class:`~mmcrowd.apis.outputs.PredictionWriter`.
@@ -214,6 +225,8 @@ class CrowdInferencer(BaseInferencer):
         Raises:
             FileNotFoundError, ValueError: An input is not there or cannot be read.
             TypeError: An input is no image.
+            ValueError: Results would be written over an input, which is said before anything is
+                counted, also with ``on_error='skip'``.
         """
         results: dict[str, list] = dict(predictions=[], visualization=[])
         for result in self.iter(inputs, return_datasamples, batch_size, **kwargs):
@@ -243,13 +256,22 @@ class CrowdInferencer(BaseInferencer):
             raise ValueError(f"on_error={pre['on_error']!r}, expected 'raise' or 'skip'")
         self.errors = []
         writer = PredictionWriter(post.get('pred_out_dir'), post.get('pred_formats', ('json',)))
+        vis_out_dir = visualize.get('vis_out_dir')
+
+        def paths(name: str) -> list[Path]:
+            pictures = [output_path(vis_out_dir, name, '.png')] if vis_out_dir else []
+            return pictures + writer.paths(name)
+
+        if (vis_out_dir or writer.formats) and not isinstance(inputs, Iterator):
+            refuse_inputs(lambda: list_photos(inputs, pre.get('recursive', False)), paths)
+        zones = _zones(post.get('zones'))
         results = self._run(
-            self.preprocess(inputs, batch_size, **pre),
+            self.preprocess(inputs, batch_size, **pre, paths=paths, zones=zones),
             forward,
             visualize,
             writer,
             return_datasamples,
-            _zones(post.get('zones')),
+            zones,
             pre.get('on_error', 'raise'),
         )
         total = number_of_photos(inputs)
@@ -259,8 +281,8 @@ class CrowdInferencer(BaseInferencer):
         with writer:
             for batch in batches:
                 for loaded, sample in self._predict(batch, forward, on_error):
-                    pictures = self.visualize([loaded], [sample], **visualize)
                     sample = self._finish(loaded, sample, zones)
+                    pictures = self.visualize([loaded], [sample], **visualize)
                     yield self.postprocess([sample], pictures, return_datasamples, writer=writer)
                 # No pixels are kept while the next batch is read.
                 batch = loaded = None
@@ -287,20 +309,35 @@ class CrowdInferencer(BaseInferencer):
         recursive: bool = False,
         on_error: str = 'raise',
         max_pixels: int = MAX_PIXELS,
+        paths: Callable[[str], Sequence[Path]] = lambda name: (),
+        zones: Zones | None = None,
     ) -> Iterator[list[LoadedPhoto]]:
-        """Batches of images that went through the test pipeline, lazily; see :meth:`__call__`."""
+        """Batches of images that went through the test pipeline, lazily; see :meth:`__call__`.
+
+        ``paths`` gives the files of the results for the name of an image. An image that cannot have
+        them, or that the zones do not fit, is left out as one that cannot be read.
+        """
         on_missing = self._leave_out if on_error == 'skip' else None
-        photos = self._load(find_photos(inputs, recursive, on_missing), on_error, max_pixels)
+        found = find_photos(inputs, recursive, on_missing)
+        photos = self._load(found, on_error, max_pixels, paths, zones)
         while batch := list(islice(photos, batch_size)):
             yield batch
             del batch
 
     def _load(
-        self, photos: Iterator[Photo], on_error: str, max_pixels: int
+        self,
+        photos: Iterator[Photo],
+        on_error: str,
+        max_pixels: int,
+        paths: Callable[[str], Sequence[Path]],
+        zones: Zones | None,
     ) -> Iterator[LoadedPhoto]:
         for photo in photos:
             try:
+                refuse_replacing(photo, paths(photo.name))
                 img, notes = self._read(photo, max_pixels)
+                if zones is not None:
+                    _require_fit(zones, photo, img.shape[:2])
             except (OSError, ValueError) as error:
                 if on_error == 'raise':
                     raise
@@ -543,3 +580,10 @@ def _zones(zones: Any) -> Zones | None:
     if zones is None or isinstance(zones, Zones):
         return zones
     return read_zones(zones) if isinstance(zones, str | os.PathLike) else parse_zones(zones)
+
+
+def _require_fit(zones: Zones, photo: Photo, size: tuple[int, int]) -> None:
+    try:
+        zones.for_image(size)
+    except ValueError as error:
+        raise ValueError(f'{photo.path or photo.name}: {error}') from None

@@ -105,6 +105,11 @@ def find_photos(
             on_missing(label or str(item), item, error)
 
 
+def list_photos(inputs: Any, recursive: bool = False) -> Iterator[Photo]:
+    """As :func:`find_photos`, without what is not there."""
+    return find_photos(inputs, recursive, on_missing=lambda *missing: None)
+
+
 def _labelled(inputs: Any) -> Iterator[tuple[str, Any]]:
     """The items of an input, each with what its images are called, or the folder of these."""
     if isinstance(inputs, Iterator):

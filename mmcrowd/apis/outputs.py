@@ -3,7 +3,7 @@
 import csv
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -12,9 +12,12 @@ from typing import Any, TextIO
 import numpy as np
 
 from mmcrowd.evaluation.formats import nwpu
-from mmcrowd.fileio.files import file_name, printable, write_atomic
+from mmcrowd.fileio.files import file_name, printable, read_json, write_atomic
 
-FORMATS = ('json', 'csv', 'nwpu')
+from .inputs import Photo
+
+# The formats, each with the tables that it has for all images together.
+FORMATS = {'json': (), 'csv': ('counts.csv',), 'nwpu': ('count.txt', 'loc.txt')}
 COLUMNS = ('name', 'img_path', 'width', 'height', 'count', 'points', 'notes', 'zones')
 
 
@@ -56,6 +59,14 @@ class PredictionWriter:
     ) -> None:
         self._stack.close()
 
+    def paths(self, name: str) -> list[Path]:
+        """The files that the prediction of an image of this name is written to."""
+        tables = [output_path(self.folder, t, '') for f in self.formats for t in FORMATS[f]]
+        return [self._json_path(name), *tables] if 'json' in self.formats else tables
+
+    def _json_path(self, name: str) -> Path:
+        return output_path(self.folder, name, '.json')
+
     def write(self, prediction: dict[str, Any]) -> None:
         """Write one prediction.
 
@@ -63,7 +74,7 @@ class PredictionWriter:
             prediction: As :class:`~mmcrowd.apis.CrowdInferencer` gives it.
         """
         if 'json' in self.formats:
-            path = output_path(self.folder, prediction['name'], '.json')
+            path = self._json_path(prediction['name'])
             write_atomic(path, json.dumps(prediction, ensure_ascii=False))
         if 'csv' in self.formats:
             csv.writer(self._open('counts.csv', COLUMNS)).writerow(csv_row(prediction))
@@ -117,3 +128,75 @@ def output_path(folder: str | os.PathLike | None, name: str, ending: str) -> Pat
     # Names come from lists of folders, but a URL may call itself anything.
     parts = [part for part in name.split('/') if part not in ('', '.', '..')]
     return Path(folder or '.', *parts[:-1], f'{parts[-1]}{ending}')
+
+
+def refuse_inputs(
+    photos: Callable[[], Iterable[Photo]], paths: Callable[[str], Iterable[Path]]
+) -> None:
+    """Refuse a run whose results would be written over one of its own images.
+
+    Two paths are one file if the system says so, whatever links lead there.
+
+    Args:
+        photos: Function that lists the images.
+        paths: Function that gives the files of the results for the name of an image.
+
+    Raises:
+        ValueError: One of these files is an image of the run.
+    """
+    there = {}
+    for photo in photos():
+        for path in paths(photo.name):
+            if (file := _file_of(path)) is not None:
+                there[file] = path
+    if not there:  # as in a fresh folder
+        return
+    for photo in photos():
+        if (file := _file_of(photo.path)) in there:
+            raise ValueError(_over_input(there[file], photo))
+
+
+def refuse_replacing(photo: Photo, paths: Iterable[Path]) -> None:
+    """Refuse to write results over the image itself, or over JSON files of others.
+
+    Args:
+        photo: The image.
+        paths: The files of its results.
+
+    Raises:
+        ValueError: One of these files is the image, or ``NAME.json`` is there and is no prediction.
+    """
+    own = _file_of(photo.path)
+    for path in paths:
+        there = _file_of(path)
+        if there is not None and there == own:
+            raise ValueError(_over_input(path, photo))
+        if there is not None and path.suffix == '.json' and not _is_prediction(path):
+            raise ValueError(
+                f'{path}: is there and is no prediction of mmcrowd, so it is not replaced; name '
+                'another folder for the results (--out-dir)'
+            )
+
+
+def _file_of(path: str | os.PathLike | None) -> tuple[int, int] | None:
+    """What a file is to the system, the same by every path that leads to it; None without one."""
+    try:
+        status = None if path is None else os.stat(path)
+    except (OSError, ValueError):  # not there, or a URL
+        return None
+    return None if status is None else (status.st_dev, status.st_ino)
+
+
+def _over_input(path: Path, photo: Photo) -> str:
+    return (
+        f'{path}: the results of this run would be written over its own input {photo.path}; name '
+        'another folder for them (--out-dir)'
+    )
+
+
+def _is_prediction(path: Path) -> bool:
+    try:
+        content = read_json(path)
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, Mapping) and {'name', 'count', 'points'} <= content.keys()
