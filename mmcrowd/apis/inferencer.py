@@ -4,7 +4,6 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -195,8 +194,9 @@ class CrowdInferencer(BaseInferencer):
                 see :func:`~mmcrowd.apis.inputs.find_photos`.
             return_datasamples: Give :class:`~mmcrowd.structures.CrowdDataSample`, with the density
                 and the notes in its meta information, in place of dicts. Defaults to False.
-            batch_size: Images that go through the network together. Those of different sizes are
-                padded to the largest, which changes their counts a little. Defaults to 1.
+            batch_size: Images that go through the network together, at most. Only those of one size
+                that follow each other do, so that no count depends on the other images. Defaults
+                to 1.
             **kwargs: Any of
 
                 - ``recursive``: search the subfolders of a folder. Defaults to False.
@@ -319,10 +319,19 @@ class CrowdInferencer(BaseInferencer):
         """
         on_missing = self._leave_out if on_error == 'skip' else None
         found = find_photos(inputs, recursive, on_missing)
-        photos = self._load(found, on_error, max_pixels, paths, zones)
-        while batch := list(islice(photos, batch_size)):
+        batch: list[LoadedPhoto] = []
+        for loaded in self._load(found, on_error, max_pixels, paths, zones):
+            # Padding to a common size would change the counts.
+            if batch and loaded.packed['inputs'].shape != batch[0].packed['inputs'].shape:
+                yield batch
+                batch = []
+            batch.append(loaded)
+            del loaded
+            if len(batch) == batch_size:
+                yield batch
+                batch = []
+        if batch:
             yield batch
-            del batch
 
     def _load(
         self,

@@ -301,6 +301,23 @@ def test_batches(counter, photo, folder):
         counter(photo, batch_size=0)
 
 
+def test_counts_do_not_depend_on_neighbours(counter, photo, monkeypatch):
+    sides = [96, 96, 40, 40, 40, 96, 64]
+    photos = [np.ascontiguousarray(photo[:, :side]) for side in sides]
+    one = counter(photos)['predictions']
+    seen, run = [], counter.model.run_network
+
+    def run_network(batch, padding_mask=None):
+        seen.append(len(batch))
+        return run(batch, padding_mask)
+
+    monkeypatch.setattr(counter.model, 'run_network', run_network)
+    several = counter(photos, batch_size=4)['predictions']
+    assert seen == [2, 3, 1, 1]
+    assert [p['name'] for p in several] == [p['name'] for p in one]
+    assert [p['count'] for p in several] == pytest.approx([p['count'] for p in one], rel=1e-5)
+
+
 def test_nothing_is_kept_and_nothing_is_read_ahead(counter, photo):
     taken = []
 

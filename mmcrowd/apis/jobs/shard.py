@@ -93,8 +93,8 @@ def count_shard(
         retry_bad: Try again what could not be read before. Defaults to False.
         points: Write the points and their scores; without them the counter does without its
             localizer if its count is no number of points. Defaults to True.
-        batch_size: Images that go through the network together; above 1 the count of an image
-            depends a little on the others. Defaults to 1.
+        batch_size: Images that go through the network together, at most: those of one size that
+            follow each other. Defaults to 1.
         max_pixels: Larger images are reduced to so many. Defaults to 12 million.
         zones: JSON file of zones that are counted, too, or its content. Defaults to None.
         sync_seconds: See :class:`~mmcrowd.fileio.json_lines.JsonLinesWriter`. Defaults to 5.
