@@ -30,12 +30,14 @@ from mmcrowd.fileio.images import resize_image
 from mmcrowd.models import BaseCounter
 from mmcrowd.registry import INFERENCERS, MODELS, TASK_UTILS
 from mmcrowd.structures import CrowdDataSample, SampleReader
+from mmcrowd.version import __version__
 from mmcrowd.visualization import CrowdVisualizer
 
 from .inputs import (
     LIMIT,
     Photo,
     find_photos,
+    is_iterator,
     is_url,
     list_photos,
     number_of_photos,
@@ -112,7 +114,9 @@ class CrowdInferencer(BaseInferencer):
     - ``scores``: one for each point;
     - ``notes``: what makes the answer doubtful, as sentences; see :mod:`mmcrowd.apis.notes`;
     - ``zones``, where zones are given: the count in each, see
-      :func:`~mmcrowd.apis.zones.count_in_zones`.
+      :func:`~mmcrowd.apis.zones.count_in_zones`;
+    - ``model``, ``weights``, ``localizer`` and ``mmcrowd_version``: the name of the model (or of its
+      config), the file of its weights, the type of the localizer, and the version of the package.
 
     Images of more than 4 million pixels go through the network in tiles
     (:class:`~mmcrowd.models.SlideInference`), unless the model has an inference of its own.
@@ -190,8 +194,8 @@ class CrowdInferencer(BaseInferencer):
         """Count on one image or on several, and keep all answers.
 
         Args:
-            inputs: Path, URL, folder, pattern, bytes, array (BGR), PIL image, or several of them;
-                see :func:`~mmcrowd.apis.inputs.find_photos`.
+            inputs: Path, URL, folder, pattern, bytes, open file, array (BGR), PIL image, or several
+                of them; see :func:`~mmcrowd.apis.inputs.find_photos`.
             return_datasamples: Give :class:`~mmcrowd.structures.CrowdDataSample`, with the density
                 and the notes in its meta information, in place of dicts. Defaults to False.
             batch_size: Images that go through the network together, at most. Only those of one size
@@ -255,15 +259,16 @@ class CrowdInferencer(BaseInferencer):
         if pre.get('on_error', 'raise') not in ('raise', 'skip'):
             raise ValueError(f"on_error={pre['on_error']!r}, expected 'raise' or 'skip'")
         self.errors = []
-        writer = PredictionWriter(post.get('pred_out_dir'), post.get('pred_formats', ('json',)))
+        writer = PredictionWriter(post.get('pred_out_dir'), post.get('pred_formats'))
         vis_out_dir = visualize.get('vis_out_dir')
 
         def paths(name: str) -> list[Path]:
             pictures = [output_path(vis_out_dir, name, '.png')] if vis_out_dir else []
             return pictures + writer.paths(name)
 
-        if (vis_out_dir or writer.formats) and not isinstance(inputs, Iterator):
-            refuse_inputs(lambda: list_photos(inputs, pre.get('recursive', False)), paths)
+        recursive = pre.get('recursive', False)
+        if (vis_out_dir or writer.formats) and not is_iterator(inputs):
+            refuse_inputs(lambda: list_photos(inputs, recursive), paths)
         zones = _zones(post.get('zones'))
         results = self._run(
             self.preprocess(inputs, batch_size, **pre, paths=paths, zones=zones),
@@ -274,8 +279,10 @@ class CrowdInferencer(BaseInferencer):
             zones,
             pre.get('on_error', 'raise'),
         )
-        total = number_of_photos(inputs)
-        return track(results, total) if self.show_progress and total != 1 else results
+        if not self.show_progress:
+            return results
+        total = number_of_photos(inputs, recursive)
+        return results if total == 1 else track(results, total)
 
     def _run(self, batches, forward, visualize, writer, return_datasamples, zones, on_error):
         with writer:
@@ -456,13 +463,28 @@ class CrowdInferencer(BaseInferencer):
         writer: PredictionWriter | None = None,
     ) -> dict[str, list]:
         """Make plain predictions and write them; see :meth:`__call__`."""
-        predictions = [plain_prediction(sample) for sample in preds]
+        predictions = [plain_prediction(sample) | self.origin() for sample in preds]
         if writer is not None:
             for prediction in predictions:
                 writer.write(prediction)
         return dict(
             predictions=list(preds) if return_datasamples else predictions,
             visualization=visualization,
+        )
+
+    def origin(self) -> dict[str, str | None]:
+        """What an answer comes from: model, weights, localizer and version; see the class."""
+        if self.entry is not None:
+            model = self.entry.name
+        else:
+            filename = self.cfg.get('filename')
+            model = Path(filename).stem if filename else str(self.cfg.model.type)
+        localizer = self.model.localizer
+        return dict(
+            model=model,
+            weights=self.weights_name,
+            localizer=None if localizer is None else type(localizer).__name__,
+            mmcrowd_version=__version__,
         )
 
     def describe(self) -> str:

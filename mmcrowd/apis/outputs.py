@@ -18,27 +18,33 @@ from .inputs import Photo
 
 # The formats, each with the tables that it has for all images together.
 FORMATS = {'json': (), 'csv': ('counts.csv',), 'nwpu': ('count.txt', 'loc.txt')}
-COLUMNS = ('name', 'img_path', 'width', 'height', 'count', 'points', 'notes', 'zones')
+COLUMNS = ('name', 'img_path', 'width', 'height', 'count', 'points', 'notes', 'zones', 'model')
 
 
 class PredictionWriter:
     """Write predictions to a folder as they come, in constant memory.
 
     - ``'json'``: a file ``NAME.json`` for each image, the whole prediction.
-    - ``'csv'``: ``counts.csv``, a row for each image: count, number of points, notes, and the
-      zones of its prediction as JSON.
+    - ``'csv'``: ``counts.csv``, a row for each image: count, number of points, notes, the zones of
+      its prediction as JSON, and the model.
     - ``'nwpu'``: ``count.txt`` and ``loc.txt`` as the NWPU-Crowd benchmark takes them. The ids are
       the names as :func:`~mmcrowd.fileio.files.file_name` writes them.
 
     Args:
         folder: Folder of the files, made when needed; None to write nothing.
-        formats: Any of these. Defaults to ``('json',)``.
+        formats: Any of these. Defaults to None, ``('json',)``.
 
     Raises:
-        ValueError: An unknown format.
+        ValueError: An unknown format, or formats without a folder.
     """
 
-    def __init__(self, folder: str | Path | None, formats: Sequence[str] = ('json',)):
+    def __init__(self, folder: str | Path | None, formats: str | Sequence[str] | None = None):
+        if folder is None and formats:
+            raise ValueError(
+                f'pred_formats={formats!r} without a folder for the files: name it by pred_out_dir '
+                '(--out-dir)'
+            )
+        formats = ['json'] if formats is None else formats
         formats = [formats] if isinstance(formats, str) else list(formats)
         unknown = [name for name in formats if name not in FORMATS]
         if unknown:
@@ -108,6 +114,7 @@ def csv_row(prediction: dict[str, Any]) -> list[Any]:
         len(prediction['points']),
         printable('; '.join(prediction['notes'])),
         zones_text(prediction),
+        printable(prediction.get('model', '')),
     ]
 
 

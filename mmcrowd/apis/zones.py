@@ -210,7 +210,21 @@ def count_in_zones(zones: Zones, sample: CrowdDataSample) -> list[dict[str, Any]
 
 def read_zones(path: str | os.PathLike) -> Zones:
     """Read zones from a JSON file, see :func:`parse_zones`."""
-    return parse_zones(read_json(os.fspath(path)), os.fspath(path))
+    return parse_zones(read_zones_file(path), os.fspath(path))
+
+
+def read_zones_file(path: str | os.PathLike) -> Any:
+    """The content of a JSON file of zones, not checked yet.
+
+    Raises:
+        ValueError: The file is no JSON, or its content is given in place of its path.
+    """
+    text = os.fspath(path)
+    if isinstance(text, str) and text.lstrip().startswith(('{', '[')) and not os.path.exists(text):
+        raise ValueError(
+            'zones: a text of JSON, expected the path of a file, or its content as json.loads gives it'
+        )
+    return read_json(text)
 
 
 def parse_zones(content: Any, source: str = 'zones') -> Zones:

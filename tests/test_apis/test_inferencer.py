@@ -574,6 +574,29 @@ def test_output_paths_stay_in_their_folder():
     assert output_path('out', '../../a', '.json').as_posix() == 'out/a.json'
 
 
+def test_formats_without_a_folder(counter, photo):
+    with pytest.raises(ValueError, match=r"pred_formats='csv' without .* pred_out_dir .--out-dir"):
+        counter(photo, pred_formats='csv')
+
+
+def test_where_an_answer_comes_from(counter, photo, tiny_weights, tmp_path):
+    (prediction,) = counter(photo, pred_out_dir=tmp_path, pred_formats=['json', 'csv'])['predictions']
+    written = json.loads((tmp_path / 'image_0.json').read_text())
+    expected = dict(
+        model='pml_efficientnet_lite0_default',
+        weights='pml_efficientnet_lite0_default.safetensors',
+        localizer='OTMinimization',
+        mmcrowd_version=mmcrowd.__version__,
+    )
+    assert prediction.items() >= expected.items() and written == prediction
+    (row,) = csv.DictReader((tmp_path / 'counts.csv').open(encoding='utf-8'))
+    assert row['model'] == expected['model']
+    other = CrowdInferencer(tiny(), tiny_weights, device='cpu', localizer='LocalMaximum')
+    assert other.origin() == dict(
+        expected, model='DensityCounter', weights='tiny.safetensors', localizer='LocalMaximum'
+    )
+
+
 def test_an_unknown_format():
     with pytest.raises(ValueError, match="format 'xml', expected any of json, csv, nwpu"):
         PredictionWriter('out', ['xml'])

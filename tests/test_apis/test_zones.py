@@ -160,6 +160,12 @@ def test_a_zone_beyond_the_edge(known, on_ground):
         count_in_zones(parse_zones(content), make_prediction(48, 64))
 
 
+def test_the_text_of_a_file_is_no_path():
+    for text in (' {"zones": []}', '[' * 5000):
+        with pytest.raises(ValueError, match='zones: a text of JSON, expected the path of a file'):
+            read_zones(text)
+
+
 def test_whole_sizes_may_be_written_as_floats():
     content = dict(zones=[dict(polygon=SQUARE)], width=64.0, height=48)
     assert parse_zones(content).size == (48, 64)

@@ -17,7 +17,7 @@ import torch
 
 from mmcrowd.apis.inferencer import MAX_PIXELS, CrowdInferencer
 from mmcrowd.apis.inputs import IMAGE_ENDINGS, Photo
-from mmcrowd.apis.zones import parse_zones
+from mmcrowd.apis.zones import parse_zones, read_zones_file
 from mmcrowd.fileio.files import printable, read_json, write_atomic
 
 from .images import JobImage, JobImages
@@ -116,7 +116,7 @@ def count_shard(
     if not points and counter.model.count_from != 'points':
         counter.model.localizer = None
     if isinstance(zones, str | os.PathLike):
-        zones = read_json(os.fspath(zones))
+        zones = read_zones_file(zones)
     if zones is not None:
         parse_zones(zones)  # an error in them comes before anything is written
     settings = dict(
