@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mmcrowd.fileio.files import is_hidden, natural_key
-from mmcrowd.fileio.images import decode_file
+from mmcrowd.fileio.images import check_complete, decode_file, decode_image
 from mmcrowd.version import __version__
 
 # Files that are taken for photos where a folder is searched.
@@ -33,6 +33,7 @@ IMAGE_ENDINGS = {
 # Formats that OpenCV decodes, as Pillow names them. The pixels are then those that a network was
 # trained on; Pillow decodes the others.
 _BY_OPENCV = ('BMP', 'JPEG', 'MPO', 'PNG', 'TIFF', 'WEBP')
+_BITS_PER_SAMPLE = 258  # tag of TIFF
 # Marks of HEIC files, behind "ftyp" in the first box.
 _HEIC = (b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1')
 
@@ -356,7 +357,7 @@ def read_photo(photo: Photo, max_pixels: int | None = None) -> Pixels:
         return _from_array(source, photo.name)
     if isinstance(source, Image.Image):
         with _naming(photo.name):
-            return Pixels(_from_pillow(source), _notes_of(source))
+            return Pixels(*_from_pillow(source, _notes_of(source)))
     if isinstance(source, bytes | bytearray | memoryview):
         return decode_photo(bytes(source), photo.path or photo.name, max_pixels)
     if is_url(source):
@@ -387,8 +388,9 @@ def _content_of(file: Any, name: str) -> bytes:
 def decode_photo(content: bytes, name: str, max_pixels: int | None = None) -> Pixels:
     """Decode an image file to BGR; its header is looked at before anything is decoded.
 
-    Grey becomes three equal channels, transparency is dropped, of 16 bits the upper 8 are kept, of
-    several frames the first.
+    Grey becomes three equal channels, transparency is dropped, of several frames the first is kept,
+    and of 16 bits the upper 8; but values that fit into 14 bits are taken for those of a camera
+    with so many, which is noted.
 
     Args:
         content: The file.
@@ -423,8 +425,37 @@ def decode_photo(content: bytes, name: str, max_pixels: int | None = None) -> Pi
         with _naming(name):
             notes = _notes_of(image)
             if image.format not in _BY_OPENCV:
-                return Pixels(_from_pillow(image), notes)
+                return Pixels(*_from_pillow(image, notes))
+        is_deep = _is_deep(image, content)
+    if is_deep:
+        check_complete(content, name)
+        img = decode_image(content, name, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH, None)
+        return Pixels(*_upper_bits(img, notes))
     return Pixels(decode_file(content, name), notes)
+
+
+def _is_deep(image: Image.Image, content: bytes) -> bool:
+    """Whether the channels of a file have 16 bits, which Pillow does not tell of colours."""
+    if image.format == 'PNG':
+        return content[24] == 16
+    tags = getattr(image, 'tag_v2', {})
+    return image.format == 'TIFF' and max(tags.get(_BITS_PER_SAMPLE, (1,))) == 16
+
+
+def _upper_bits(img: np.ndarray, notes: list[str]) -> tuple[np.ndarray, list[str]]:
+    """The upper 8 of the bits that the values have, and the notes with what was assumed.
+
+    Cameras write 10, 12 or 14 bits into files of 16; values up to 255 stay as they are.
+    """
+    if img.dtype == np.uint8:
+        return img, notes
+    if img.dtype != np.uint16:
+        img = img.clip(0, 2**16 - 1).astype(np.uint16)
+    bits = max(8, int(img.max(initial=0)).bit_length())
+    if bits > 14:
+        return (img >> 8).astype(np.uint8), notes
+    note = f'values up to {img.max(initial=0)} of 65535 were taken for {bits} bits, not 16'
+    return (img >> (bits - 8)).astype(np.uint8), [*notes, note]
 
 
 @contextmanager
@@ -475,15 +506,14 @@ def _notes_of(image: Image.Image) -> list[str]:
     return notes
 
 
-def _from_pillow(image: Image.Image) -> np.ndarray:
+def _from_pillow(image: Image.Image, notes: list[str]) -> tuple[np.ndarray, list[str]]:
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith('I'):  # 16 bits, of which convert() would clip all but the lowest 8
-        grey = np.asarray(image).astype(np.int64)
-        grey = (grey >> 8 if grey.max(initial=0) > 255 else grey).clip(0, 255).astype(np.uint8)
-        return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+        grey, notes = _upper_bits(np.asarray(image), notes)
+        return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), notes
     if image.mode == 'F':
         raise ValueError('floating-point pixels, expected 8 or 16 bits')
-    return np.ascontiguousarray(np.asarray(image.convert('RGB'))[..., ::-1])
+    return np.ascontiguousarray(np.asarray(image.convert('RGB'))[..., ::-1]), notes
 
 
 def _from_array(img: np.ndarray, name: str) -> Pixels:

@@ -240,6 +240,35 @@ def test_grey_and_16_bits(tmp_path, picture):
         assert np.array_equal(read(content).img, picture[..., ::-1])
 
 
+@pytest.mark.parametrize('bits', [8, 10, 12, 14, 15, 16])
+def test_16_bits_that_are_not_used(picture, bits):
+    """A file and an image of Pillow give the same."""
+    deep = picture.astype(np.uint16) << max(bits - 8, 0)
+    deep[-1, -1] = 2**bits - 1
+    expected = deep >> (8 if bits > 14 else bits - 8)
+    note = [f'values up to {2**bits - 1} of 65535 were taken for {bits} bits, not 16']
+    note = note if bits <= 14 else []
+    for ending in ('.png', '.tiff'):
+        img, notes = read(cv2.imencode(ending, deep[..., ::-1])[1].tobytes())
+        assert np.array_equal(img, expected[..., ::-1]) and notes == note
+        content = cv2.imencode(ending, deep[..., 0])[1].tobytes()
+        for given in (content, Image.fromarray(deep[..., 0]), Image.open(io.BytesIO(content))):
+            img, notes = read(given)
+            assert np.array_equal(img, np.stack([expected[..., 0]] * 3, 2)) and notes == note
+
+
+def test_16_bits_that_are_cut_off_or_turned(picture):
+    content = cv2.imencode('.png', picture.astype(np.uint16) * 257)[1].tobytes()
+    with pytest.raises(ValueError, match='a: '):
+        decode_photo(content[: len(content) // 2], 'a')
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    Image.fromarray(picture[..., 0].astype(np.uint16) * 257).save(buffer, 'png', exif=exif)
+    img = read(buffer.getvalue()).img
+    assert np.array_equal(img[..., 0], np.rot90(picture[..., 0], -1))
+
+
 def test_cmyk_and_palette(picture):
     for content in (encode(picture, 'jpeg', 'CMYK', quality=95), encode(picture, 'png', 'P')):
         img, notes = read(content)
