@@ -115,8 +115,8 @@ class CrowdInferencer(BaseInferencer):
     - ``notes``: what makes the answer doubtful, as sentences; see :mod:`mmcrowd.apis.notes`;
     - ``zones``, where zones are given: the count in each, see
       :func:`~mmcrowd.apis.zones.count_in_zones`;
-    - ``model``, ``weights``, ``localizer`` and ``mmcrowd_version``: the name of the model (or of its
-      config), the file of its weights, the type of the localizer, and the version of the package.
+    - ``model``, ``weights``, ``localizer`` and ``mmcrowd_version``: the name of the model or of its
+      config, the file of its weights, the type of the localizer, and the version of the package.
 
     Images of more than 4 million pixels go through the network in tiles
     (:class:`~mmcrowd.models.SlideInference`), unless the model has an inference of its own.

@@ -167,7 +167,7 @@ def refuse_replacing(photo: Photo, paths: Iterable[Path]) -> None:
     """Refuse to write results over the image itself, or over JSON files of others.
 
     Args:
-        photo: The image.
+        photo: The image, or a video.
         paths: The files of its results.
 
     Raises:

@@ -222,7 +222,7 @@ def read_zones_file(path: str | os.PathLike) -> Any:
     text = os.fspath(path)
     if isinstance(text, str) and text.lstrip().startswith(('{', '[')) and not os.path.exists(text):
         raise ValueError(
-            'zones: a text of JSON, expected the path of a file, or its content as json.loads gives it'
+            'zones: a text of JSON, expected the path of a file, or what json.loads makes of it'
         )
     return read_json(text)
 

@@ -91,7 +91,7 @@ def test_zones_that_do_not_fit_one_photo(counter, folder, tmp_path):
     assert [p['name'] for p in answer['predictions']] == ['0', '1']
     (error,) = answer['errors']
     assert error['name'] == '2' and error['img_path'] == str(folder / '2.png')
-    assert error['error'].startswith(f'{folder}/2.png: zones: zone \'gate\' has the corner (60, 0)')
+    assert error['error'].startswith(f"{folder}/2.png: zones: zone 'gate' has the corner (60, 0)")
     written = {path.name for path in (tmp_path / 'out').iterdir()}
     assert written == {'0.png', '0.json', '1.png', '1.json'}
     with pytest.raises(ValueError, match=r'2\.png: zones: zone .* outside the image of 32 x 80'):
@@ -375,7 +375,8 @@ def test_no_result_over_an_input(counter, folder, tmp_path, on_error):
     second.parent.mkdir()
     second.write_bytes(before[folder / '1.png'])
     with pytest.raises(ValueError, match='over its own input .*second/1.png'):
-        counter.iter([folder / '1.png', second.parent], vis_out_dir=second.parent, on_error=on_error)
+        given = [folder / '1.png', second.parent]
+        counter.iter(given, vis_out_dir=second.parent, on_error=on_error)
     assert second.read_bytes() == before[folder / '1.png']
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     # Results are replaced by results, and lie beside inputs of other names.
@@ -580,7 +581,8 @@ def test_formats_without_a_folder(counter, photo):
 
 
 def test_where_an_answer_comes_from(counter, photo, tiny_weights, tmp_path):
-    (prediction,) = counter(photo, pred_out_dir=tmp_path, pred_formats=['json', 'csv'])['predictions']
+    out = dict(pred_out_dir=tmp_path, pred_formats=['json', 'csv'])
+    (prediction,) = counter(photo, **out)['predictions']
     written = json.loads((tmp_path / 'image_0.json').read_text())
     expected = dict(
         model='pml_efficientnet_lite0_default',
