@@ -3,7 +3,7 @@
 import math
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -32,11 +32,21 @@ from mmcrowd.fileio.images import resize_image
 from mmcrowd.models import BaseCounter, localizers
 from mmcrowd.registry import INFERENCERS, MODELS, TASK_UTILS
 from mmcrowd.structures import CrowdDataSample, SampleReader
+from mmcrowd.version import __version__
 from mmcrowd.visualization import CrowdVisualizer
 
-from .inputs import LIMIT, Photo, find_photos, is_url, number_of_photos, read_photo
+from .inputs import (
+    LIMIT,
+    Photo,
+    find_photos,
+    is_iterator,
+    is_url,
+    list_photos,
+    number_of_photos,
+    read_photo,
+)
 from .notes import notes_on_density, notes_on_size
-from .outputs import PredictionWriter, output_path
+from .outputs import PredictionWriter, output_path, refuse_inputs, refuse_replacing
 from .progress import track
 from .zones import Zones, count_in_zones, parse_zones, read_zones
 from .zoo import DEFAULT, ZooEntry, find_entry, list_models, read_zoo
@@ -109,7 +119,9 @@ class CrowdInferencer(BaseInferencer):
     - ``scores``: one for each point;
     - ``notes``: what makes the answer doubtful, as sentences; see :mod:`mmcrowd.apis.notes`;
     - ``zones``, where zones are given: the count in each, see
-      :func:`~mmcrowd.apis.zones.count_in_zones`.
+      :func:`~mmcrowd.apis.zones.count_in_zones`;
+    - ``model``, ``weights``, ``localizer`` and ``mmcrowd_version``: the name of the model or of its
+      config, the file of its weights, the type of the localizer, and the version of the package.
 
     Images of more than 4 million pixels go through the network in tiles
     (:class:`~mmcrowd.models.SlideInference`), unless the model has an inference of its own.
@@ -206,23 +218,27 @@ class CrowdInferencer(BaseInferencer):
         """Count on one image or on several, and keep all answers.
 
         Args:
-            inputs: Path, URL, folder, pattern, bytes, array (BGR), PIL image, or several of them;
-                see :func:`~mmcrowd.apis.inputs.find_photos`.
+            inputs: Path, URL, folder, pattern, bytes, open file, array (BGR), PIL image, or several
+                of them; see :func:`~mmcrowd.apis.inputs.find_photos`.
             return_datasamples: Give :class:`~mmcrowd.structures.CrowdDataSample`, with the density
                 and the notes in its meta information, in place of dicts. Defaults to False.
-            batch_size: Images that go through the network together. Those of different sizes are
-                padded to the largest, which changes their counts a little. Defaults to 1.
+            batch_size: Images that go through the network together, at most. Only those of one size
+                that follow each other do, so that no count depends on the other images. Defaults
+                to 1.
             **kwargs: Any of
 
                 - ``recursive``: search the subfolders of a folder. Defaults to False.
-                - ``on_error``: ``'raise'``, or ``'skip'`` to leave out an image that is not there
-                  or cannot be read, which is then in ``errors``. Defaults to ``'raise'``.
+                - ``on_error``: ``'raise'``, or ``'skip'`` to leave out an image that is not there,
+                  cannot be read or does not fit the zones, which is then in ``errors``. Defaults to
+                  ``'raise'``.
                 - ``max_pixels``: larger images are reduced to so many, with a note, and images
                   of no more are read even above 179 million. Defaults to 12 million.
                 - ``return_vis``: return the pictures, RGB. Defaults to False.
                 - ``show``, ``wait_time``: show each picture, for so many seconds or, 0, until a key
                   is pressed.
-                - ``vis_out_dir``: folder of the pictures, ``NAME.png``.
+                - ``vis_out_dir``: folder of the pictures, ``NAME.png``. No result is written over
+                  an image of the run, nor over a ``NAME.json`` that is no prediction; images that
+                  come from an iterator are compared with their own results only.
                 - ``pred_out_dir``, ``pred_formats``: folder of the predictions, and any of
                   ``'json'`` (the default), ``'csv'``, ``'nwpu'``; see
                   :class:`~mmcrowd.apis.outputs.PredictionWriter`.
@@ -237,6 +253,8 @@ class CrowdInferencer(BaseInferencer):
         Raises:
             FileNotFoundError, ValueError: An input is not there or cannot be read.
             TypeError: An input is no image.
+            ValueError: Results would be written over an input, which is said before anything is
+                counted, also with ``on_error='skip'``.
         """
         results: dict[str, list] = dict(predictions=[], visualization=[])
         for result in self.iter(inputs, return_datasamples, batch_size, **kwargs):
@@ -264,25 +282,37 @@ class CrowdInferencer(BaseInferencer):
         if pre.get('on_error', 'raise') not in ('raise', 'skip'):
             raise ValueError(f"on_error={pre['on_error']!r}, expected 'raise' or 'skip'")
         self.errors = []
-        writer = PredictionWriter(post.get('pred_out_dir'), post.get('pred_formats', ('json',)))
+        writer = PredictionWriter(post.get('pred_out_dir'), post.get('pred_formats'))
+        vis_out_dir = visualize.get('vis_out_dir')
+
+        def paths(name: str) -> list[Path]:
+            pictures = [output_path(vis_out_dir, name, '.png')] if vis_out_dir else []
+            return pictures + writer.paths(name)
+
+        recursive = pre.get('recursive', False)
+        if (vis_out_dir or writer.formats) and not is_iterator(inputs):
+            refuse_inputs(lambda: list_photos(inputs, recursive), paths)
+        zones = _zones(post.get('zones'))
         results = self._run(
-            self.preprocess(inputs, batch_size, **pre),
+            self.preprocess(inputs, batch_size, **pre, paths=paths, zones=zones),
             forward,
             visualize,
             writer,
             return_datasamples,
-            _zones(post.get('zones')),
+            zones,
             pre.get('on_error', 'raise'),
         )
-        total = number_of_photos(inputs)
-        return track(results, total) if self.show_progress and total != 1 else results
+        if not self.show_progress:
+            return results
+        total = number_of_photos(inputs, recursive)
+        return results if total == 1 else track(results, total)
 
     def _run(self, batches, forward, visualize, writer, return_datasamples, zones, on_error):
         with writer:
             for batch in batches:
                 for loaded, sample in self._predict(batch, forward, on_error):
-                    pictures = self.visualize([loaded], [sample], **visualize)
                     sample = self._finish(loaded, sample, zones)
+                    pictures = self.visualize([loaded], [sample], **visualize)
                     yield self.postprocess([sample], pictures, return_datasamples, writer=writer)
                 # No pixels are kept while the next batch is read.
                 batch = loaded = None
@@ -309,20 +339,44 @@ class CrowdInferencer(BaseInferencer):
         recursive: bool = False,
         on_error: str = 'raise',
         max_pixels: int = MAX_PIXELS,
+        paths: Callable[[str], Sequence[Path]] = lambda name: (),
+        zones: Zones | None = None,
     ) -> Iterator[list[LoadedPhoto]]:
-        """Batches of images that went through the test pipeline, lazily; see :meth:`__call__`."""
+        """Batches of images that went through the test pipeline, lazily; see :meth:`__call__`.
+
+        ``paths`` gives the files of the results for the name of an image. An image that cannot have
+        them, or that the zones do not fit, is left out as one that cannot be read.
+        """
         on_missing = self._leave_out if on_error == 'skip' else None
-        photos = self._load(find_photos(inputs, recursive, on_missing), on_error, max_pixels)
-        while batch := list(islice(photos, batch_size)):
+        found = find_photos(inputs, recursive, on_missing)
+        batch: list[LoadedPhoto] = []
+        for loaded in self._load(found, on_error, max_pixels, paths, zones):
+            # Padding to a common size would change the counts.
+            if batch and loaded.packed['inputs'].shape != batch[0].packed['inputs'].shape:
+                yield batch
+                batch = []
+            batch.append(loaded)
+            del loaded
+            if len(batch) == batch_size:
+                yield batch
+                batch = []
+        if batch:
             yield batch
-            del batch
 
     def _load(
-        self, photos: Iterator[Photo], on_error: str, max_pixels: int
+        self,
+        photos: Iterator[Photo],
+        on_error: str,
+        max_pixels: int,
+        paths: Callable[[str], Sequence[Path]],
+        zones: Zones | None,
     ) -> Iterator[LoadedPhoto]:
         for photo in photos:
             try:
+                refuse_replacing(photo, paths(photo.name))
                 img, notes = self._read(photo, max_pixels)
+                if zones is not None:
+                    _require_fit(zones, photo, img.shape[:2])
             except (OSError, ValueError) as error:
                 if on_error == 'raise':
                     raise
@@ -432,13 +486,28 @@ class CrowdInferencer(BaseInferencer):
         writer: PredictionWriter | None = None,
     ) -> dict[str, list]:
         """Make plain predictions and write them; see :meth:`__call__`."""
-        predictions = [plain_prediction(sample) for sample in preds]
+        predictions = [plain_prediction(sample) | self.origin() for sample in preds]
         if writer is not None:
             for prediction in predictions:
                 writer.write(prediction)
         return dict(
             predictions=list(preds) if return_datasamples else predictions,
             visualization=visualization,
+        )
+
+    def origin(self) -> dict[str, str | None]:
+        """What an answer comes from: model, weights, localizer and version; see the class."""
+        if self.entry is not None:
+            model = self.entry.name
+        else:
+            filename = self.cfg.get('filename')
+            model = Path(filename).stem if filename else str(self.cfg.model.type)
+        localizer = self.model.localizer
+        return dict(
+            model=model,
+            weights=self.weights_name,
+            localizer=None if localizer is None else type(localizer).__name__,
+            mmcrowd_version=__version__,
         )
 
     def describe(self) -> str:
@@ -643,3 +712,10 @@ def _zones(zones: Any) -> Zones | None:
     if zones is None or isinstance(zones, Zones):
         return zones
     return read_zones(zones) if isinstance(zones, str | os.PathLike) else parse_zones(zones)
+
+
+def _require_fit(zones: Zones, photo: Photo, size: tuple[int, int]) -> None:
+    try:
+        zones.for_image(size)
+    except ValueError as error:
+        raise ValueError(f'{photo.path or photo.name}: {error}') from None

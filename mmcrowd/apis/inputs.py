@@ -3,10 +3,11 @@
 import glob
 import io
 import os
+import re
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from http.client import HTTPException
 from itertools import takewhile
@@ -14,14 +15,15 @@ from pathlib import Path, PurePath
 from threading import Lock
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlparse
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mmcrowd.fileio.files import is_hidden, natural_key
-from mmcrowd.fileio.images import decode_file
+from mmcrowd.fileio.images import check_complete, decode_file, decode_image
+from mmcrowd.version import __version__
 
 # Files that are taken for photos where a folder is searched.
 IMAGE_ENDINGS = {
@@ -31,6 +33,7 @@ IMAGE_ENDINGS = {
 # Formats that OpenCV decodes, as Pillow names them. The pixels are then those that a network was
 # trained on; Pillow decodes the others.
 _BY_OPENCV = ('BMP', 'JPEG', 'MPO', 'PNG', 'TIFF', 'WEBP')
+_BITS_PER_SAMPLE = 258  # tag of TIFF
 # Marks of HEIC files, behind "ftyp" in the first box.
 _HEIC = (b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1')
 
@@ -41,6 +44,10 @@ _PILLOW = Lock()
 
 MAX_DOWNLOAD = 2**28  # bytes
 TIMEOUT = 30  # seconds without an answer
+
+_SCHEME = re.compile(r'([A-Za-z][A-Za-z0-9+.-]*)://')
+# Files of which people may think that they can be counted here.
+_VIDEO_ENDINGS = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm')
 
 
 class Photo(NamedTuple):
@@ -81,13 +88,14 @@ def find_photos(
     """Find the images that an input stands for, lazily.
 
     No more is kept in memory than the names in one folder, or the list or the matches of the
-    pattern that was given. The files of a folder come in natural order, before its subfolders.
+    pattern that was given; of an iterator, the names of its paths. The files of a folder come in
+    natural order, before its subfolders, and so do the items of a set.
 
     Args:
         inputs: Path, URL (http, https), folder, pattern such as ``'photos/*.jpg'``, bytes of a
-            file, array ``(H, W, 3)`` BGR, ``(H, W, 4)`` BGRA or ``(H, W)`` grey, uint8, PIL image,
-            or a sequence or an iterator of such things. An iterator may also give a
-            :class:`Photo`, which is not looked for and keeps its name.
+            file, binary file that is open, array ``(H, W, 3)`` BGR, ``(H, W, 4)`` BGRA or
+            ``(H, W)`` grey, uint8, PIL image, or a sequence, a set or an iterator of such things.
+            An iterator may also give a :class:`Photo`, which is not looked for and keeps its name.
         recursive: Search the subfolders of folders, too. Defaults to False.
         on_missing: Called with the name, the item and the error where a path does not exist, or
             nothing is found by it; the search goes on. Defaults to None: the error is raised.
@@ -105,23 +113,80 @@ def find_photos(
             on_missing(label or str(item), item, error)
 
 
+def list_photos(inputs: Any, recursive: bool = False) -> Iterator[Photo]:
+    """As :func:`find_photos`, without what is not there."""
+    return find_photos(inputs, recursive, on_missing=lambda *missing: None)
+
+
 def _labelled(inputs: Any) -> Iterator[tuple[str, Any]]:
     """The items of an input, each with what its images are called, or the folder of these."""
-    if isinstance(inputs, Iterator):
-        for number, item in enumerate(inputs):
-            yield f'{number}', item
+    if is_iterator(inputs):
+        yield from _labelled_one_by_one(inputs)
     elif _is_several(inputs):
-        labels = unique_names([_label(item, number) for number, item in enumerate(inputs)])
-        yield from zip(labels, inputs, strict=True)
-    elif _is_path(inputs) and (os.path.isdir(inputs) or _as_pattern(inputs)):
-        yield '', inputs
+        items = [_at_home(item) for item in _in_order(inputs)]
+        labels = unique_names([_label(item, number) for number, item in enumerate(items)])
+        yield from zip(labels, items, strict=True)
     else:
-        (label,) = unique_names([_label(inputs, 0)])
-        yield label, inputs
+        item = _at_home(inputs)
+        if _is_folder_or_pattern(item):
+            yield '', item
+        else:
+            (label,) = unique_names([_label(item, 0)])
+            yield label, item
+
+
+def _labelled_one_by_one(items: Iterator) -> Iterator[tuple[str, Any]]:
+    """The items of an iterator: paths with their names, others with their numbers."""
+    taken: set[str] = set()
+    copies: Counter[str] = Counter()
+    are_named = True  # all items so far
+    for number, item in enumerate(items):
+        item = _at_home(item)
+        name = _name(item)
+        are_named = are_named and name != ''
+        stem = _without_ending(name) or f'{number}'
+        label = stem if name in ('', stem) or stem not in taken else name
+        # The numbers of the others, of which there may be millions, are not remembered.
+        if name and label.isdecimal() and not are_named:
+            label = name
+        while label in taken:
+            copies[name or stem] += 1
+            label = f'{name or stem}-{copies[name or stem] + 1}'
+        if label != f'{number}' or name:
+            taken.add(label)
+        yield label, item
+
+
+def is_iterator(inputs: Any) -> bool:
+    """Whether an input is an iterator of images; a file that is open is one image."""
+    return isinstance(inputs, Iterator) and not _is_file(inputs)
 
 
 def _is_several(inputs: Any) -> bool:
-    return isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes | bytearray)
+    is_bytes = isinstance(inputs, str | bytes | bytearray | memoryview)
+    return isinstance(inputs, Sequence | Set) and not is_bytes
+
+
+def _in_order(items: Sequence | Set) -> Sequence:
+    if isinstance(items, Set):
+        return sorted(items, key=lambda item: natural_key(str(item)))
+    return items
+
+
+def _is_file(item: Any) -> bool:
+    """Whether an item is a file that is open, or something like it."""
+    return callable(getattr(item, 'read', None))
+
+
+def _is_folder_or_pattern(item: Any) -> bool:
+    return _is_path(item) and (os.path.isdir(item) or _as_pattern(item) is not None)
+
+
+def _at_home(item: Any) -> Any:
+    """A path with the home of the user in place of ``~``, anything else as it is."""
+    if _is_path(item) and os.fspath(item).startswith('~') and not os.path.lexists(item):
+        return os.path.expanduser(item)
+    return item
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
@@ -161,11 +226,24 @@ def _is_path(item: Any) -> bool:
 
 
 def is_url(item: Any) -> bool:
-    return isinstance(item, str) and item.startswith(('http://', 'https://'))
+    return _scheme(item) in ('http', 'https')
+
+
+def _scheme(item: Any) -> str | None:
+    """The part of a URL before ``://``, in small letters; None for anything else."""
+    match = _SCHEME.match(item) if isinstance(item, str) else None
+    return match[1].lower() if match else None
 
 
 def _label(item: Any, number: int) -> str:
     """What an item of a list is called before the names are made unique."""
+    return _name(item) or f'image_{number}'
+
+
+def _name(item: Any) -> str:
+    """The name of a file, folder or URL; empty for what has none."""
+    if _is_file(item):
+        item = getattr(item, 'name', None)
     if is_url(item):
         name = PurePath(unquote(urlparse(item).path)).name
     elif _is_path(item):
@@ -174,7 +252,7 @@ def _label(item: Any, number: int) -> str:
         name = Path(os.path.abspath(path)).name
     else:
         name = ''
-    return name if name.strip('.') else f'image_{number}'
+    return name if name.strip('.') else ''
 
 
 def _folder_of(pattern: str | os.PathLike) -> Path:
@@ -185,7 +263,7 @@ def _folder_of(pattern: str | os.PathLike) -> Path:
 def _as_pattern(path: str | os.PathLike) -> str | None:
     """The path if it is a pattern rather than the name of something."""
     text = os.fspath(path)
-    is_pattern = glob.has_magic(text) and not is_url(text) and not os.path.lexists(text)
+    is_pattern = glob.has_magic(text) and _scheme(text) is None and not os.path.lexists(text)
     return text if is_pattern else None
 
 
@@ -207,16 +285,24 @@ def _of_item(item: Any, label: str, recursive: bool) -> Iterator[Photo]:
                 raise FileNotFoundError(f'{item}: no image {where} ({endings})')
             return
         if not os.path.exists(item):
+            if scheme := _scheme(item):
+                raise FileNotFoundError(
+                    f'{item}: a URL of {scheme}, expected one of http or https, or a path'
+                )
             raise FileNotFoundError(f'no image, folder or matching file: {item}')
         yield Photo(label, item, os.fspath(item))
     elif is_url(item):
         yield Photo(label, item, item)
-    elif isinstance(item, bytes | bytearray | np.ndarray | Image.Image):
+    elif isinstance(item, bytes | bytearray | memoryview | np.ndarray | Image.Image):
         yield Photo(label, item)
+    elif _is_file(item):
+        path = getattr(item, 'name', None)
+        is_known = _is_path(path) and os.path.exists(path)  # not in an archive, say
+        yield Photo(label, item, os.fspath(path) if is_known else None)
     else:
         raise TypeError(
             f'{type(item).__name__} is no image; expected a path, URL, folder, pattern, bytes, '
-            'array or PIL image, or several of them'
+            'binary file, array or PIL image, or several of them'
         )
 
 
@@ -237,10 +323,14 @@ def _of_folder(folder: Path, prefix: str, recursive: bool, seen: set[str]) -> It
 
 
 def _of_pattern(pattern: str, prefix: str = '') -> Iterator[Photo]:
-    paths = [Path(path) for path in glob.iglob(pattern, recursive=True) if os.path.isfile(path)]
-    paths = sorted((p for p in paths if _is_image_name(p.name)), key=lambda p: natural_key(str(p)))
+    files = [Path(path) for path in glob.iglob(pattern, recursive=True) if os.path.isfile(path)]
+    paths = sorted((p for p in files if _is_image_name(p.name)), key=lambda p: natural_key(str(p)))
     if not paths:
-        raise FileNotFoundError(f'no image matches {pattern}')
+        others = ''
+        if files:
+            endings = ' '.join(sorted(IMAGE_ENDINGS))
+            others = f', but other files do, such as {files[0].name}; images end in {endings}'
+        raise FileNotFoundError(f'no image matches {pattern}{others}')
     root = os.path.commonpath([path.parent for path in paths])
     names = unique_names([path.relative_to(root).as_posix() for path in paths])
     for path, name in zip(paths, names, strict=True):
@@ -267,11 +357,14 @@ def read_photo(photo: Photo, max_pixels: int | None = None) -> Pixels:
         return _from_array(source, photo.name)
     if isinstance(source, Image.Image):
         with _naming(photo.name):
-            return Pixels(_from_pillow(source), _notes_of(source))
-    if isinstance(source, bytes | bytearray):
+            return Pixels(*_from_pillow(source, _notes_of(source)))
+    if isinstance(source, bytes | bytearray | memoryview):
         return decode_photo(bytes(source), photo.path or photo.name, max_pixels)
     if is_url(source):
         return decode_photo(_download(source), str(photo.path), max_pixels)
+    if _is_file(source):
+        name = photo.path or photo.name
+        return decode_photo(_content_of(source, name), name, max_pixels)
     try:
         content = Path(source).read_bytes()
     except FileNotFoundError:
@@ -279,11 +372,25 @@ def read_photo(photo: Photo, max_pixels: int | None = None) -> Pixels:
     return decode_photo(content, str(photo.path), max_pixels)
 
 
+def _content_of(file: Any, name: str) -> bytes:
+    """All of a file that is open, from its start if that can be gone back to, as Pillow does."""
+    content = None
+    if not isinstance(file, io.TextIOBase):
+        with _naming(name):
+            if getattr(file, 'seekable', lambda: False)():
+                file.seek(0)
+            content = file.read()
+    if not isinstance(content, bytes | bytearray):
+        raise ValueError(f'{name}: {type(file).__name__}, expected a binary file, open(..., "rb")')
+    return bytes(content)
+
+
 def decode_photo(content: bytes, name: str, max_pixels: int | None = None) -> Pixels:
     """Decode an image file to BGR; its header is looked at before anything is decoded.
 
-    Grey becomes three equal channels, transparency is dropped, of 16 bits the upper 8 are kept, of
-    several frames the first.
+    Grey becomes three equal channels, transparency is dropped, of several frames the first is kept,
+    and of 16 bits the upper 8; but values that fit into 14 bits are taken for those of a camera
+    with so many, which is noted.
 
     Args:
         content: The file.
@@ -302,7 +409,9 @@ def decode_photo(content: bytes, name: str, max_pixels: int | None = None) -> Pi
         with _naming(name):
             image = _open_with_pillow(content, max_pixels)
     except UnidentifiedImageError:
-        raise ValueError(f'{name}: not a readable image ({len(content)} bytes)') from None
+        is_video = PurePath(name).suffix.lower() in _VIDEO_ENDINGS
+        hint = '; videos are counted by mmcrowd video' if is_video else ''
+        raise ValueError(f'{name}: not a readable image ({len(content)} bytes){hint}') from None
     except Image.DecompressionBombError as error:
         # Who has set a lower limit knows.
         hint = '' if max_pixels is None or max_pixels < LIMIT else '; see max_pixels, --max-pixels'
@@ -316,8 +425,37 @@ def decode_photo(content: bytes, name: str, max_pixels: int | None = None) -> Pi
         with _naming(name):
             notes = _notes_of(image)
             if image.format not in _BY_OPENCV:
-                return Pixels(_from_pillow(image), notes)
+                return Pixels(*_from_pillow(image, notes))
+        is_deep = _is_deep(image, content)
+    if is_deep:
+        check_complete(content, name)
+        img = decode_image(content, name, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH, None)
+        return Pixels(*_upper_bits(img, notes))
     return Pixels(decode_file(content, name), notes)
+
+
+def _is_deep(image: Image.Image, content: bytes) -> bool:
+    """Whether the channels of a file have 16 bits, which Pillow does not tell of colours."""
+    if image.format == 'PNG':
+        return content[24] == 16
+    tags = getattr(image, 'tag_v2', {})
+    return image.format == 'TIFF' and max(tags.get(_BITS_PER_SAMPLE, (1,))) == 16
+
+
+def _upper_bits(img: np.ndarray, notes: list[str]) -> tuple[np.ndarray, list[str]]:
+    """The upper 8 of the bits that the values have, and the notes with what was assumed.
+
+    Cameras write 10, 12 or 14 bits into files of 16; values up to 255 stay as they are.
+    """
+    if img.dtype == np.uint8:
+        return img, notes
+    if img.dtype != np.uint16:
+        img = img.clip(0, 2**16 - 1).astype(np.uint16)
+    bits = max(8, int(img.max(initial=0)).bit_length())
+    if bits > 14:
+        return (img >> 8).astype(np.uint8), notes
+    note = f'values up to {img.max(initial=0)} of 65535 were taken for {bits} bits, not 16'
+    return (img >> (bits - 8)).astype(np.uint8), [*notes, note]
 
 
 @contextmanager
@@ -368,15 +506,14 @@ def _notes_of(image: Image.Image) -> list[str]:
     return notes
 
 
-def _from_pillow(image: Image.Image) -> np.ndarray:
+def _from_pillow(image: Image.Image, notes: list[str]) -> tuple[np.ndarray, list[str]]:
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith('I'):  # 16 bits, of which convert() would clip all but the lowest 8
-        grey = np.asarray(image).astype(np.int64)
-        grey = (grey >> 8 if grey.max(initial=0) > 255 else grey).clip(0, 255).astype(np.uint8)
-        return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+        grey, notes = _upper_bits(np.asarray(image), notes)
+        return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), notes
     if image.mode == 'F':
         raise ValueError('floating-point pixels, expected 8 or 16 bits')
-    return np.ascontiguousarray(np.asarray(image.convert('RGB'))[..., ::-1])
+    return np.ascontiguousarray(np.asarray(image.convert('RGB'))[..., ::-1]), notes
 
 
 def _from_array(img: np.ndarray, name: str) -> Pixels:
@@ -396,7 +533,9 @@ def _from_array(img: np.ndarray, name: str) -> Pixels:
 
 def _download(url: str) -> bytes:
     try:
-        with urlopen(url, timeout=TIMEOUT) as answer:
+        # Some servers refuse the name that Python gives itself.
+        request = Request(url, headers={'User-Agent': f'mmcrowd/{__version__}'})
+        with urlopen(request, timeout=TIMEOUT) as answer:
             content = answer.read(MAX_DOWNLOAD + 1)
     except (OSError, HTTPException, ValueError) as error:
         raise FileNotFoundError(f'cannot download {url} ({error})') from None
@@ -405,11 +544,15 @@ def _download(url: str) -> bytes:
     return content
 
 
-def number_of_photos(inputs: Any) -> int | None:
-    """How many images an input stands for, if that is known without looking; otherwise None."""
-    if isinstance(inputs, Iterator):
+def number_of_photos(inputs: Any, recursive: bool = False) -> int | None:
+    """How many images an input stands for; None for an iterator.
+
+    Folders and patterns are searched, files are not looked at.
+    """
+    if is_iterator(inputs):
         return None
-    items = inputs if _is_several(inputs) else [inputs]
-    if any(_is_path(item) and (os.path.isdir(item) or _as_pattern(item)) for item in items):
-        return None
-    return len(items)
+    items = [_at_home(item) for item in (inputs if _is_several(inputs) else [inputs])]
+    return sum(
+        sum(1 for _ in list_photos(item, recursive)) if _is_folder_or_pattern(item) else 1
+        for item in items
+    )

@@ -17,6 +17,8 @@ from mmcrowd.fileio.files import file_name, printable
 from mmcrowd.visualization.time_series import draw_time_series
 from mmcrowd.visualization.video_overlay import VideoOverlay
 
+from .inputs import Photo
+from .outputs import refuse_replacing
 from .video import CountedFrame
 from .video_sources import import_av
 from .zones import Zones
@@ -46,10 +48,11 @@ class VideoWriter:
         zones: The zones that are counted. Defaults to None.
         overlay: Write the film, too. Defaults to True.
         is_live: Whether there is a time of day. Defaults to False.
+        source: Path of the video, which is not written over. Defaults to None.
 
     Raises:
         ImportError: PyAV, which writes the film, is not installed.
-        ValueError: Two columns have one name.
+        ValueError: Two columns have one name, or one of the files is the video itself.
 
     Attributes:
         paths: The files that are there when the context has been left.
@@ -62,10 +65,13 @@ class VideoWriter:
         zones: Zones | None = None,
         overlay: bool = True,
         is_live: bool = False,
+        source: str | None = None,
     ):
         if overlay:
             import_av()
         self._folder, self._name = Path(folder), file_name(name)
+        endings = ('.csv', '.png', '.mp4') if overlay else ('.csv', '.png')
+        refuse_replacing(Photo(name, source, source), map(self._path, endings))
         self._zones = zones
         self._columns = columns(zones, is_live)
         self._overlay = VideoOverlay() if overlay else None

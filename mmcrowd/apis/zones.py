@@ -24,6 +24,8 @@ from mmcrowd.structures import CrowdDataSample, SampleReader, to_input_frame
 
 # A corner may lie so many pixels beyond the image: x = W is meant for its right edge.
 TOLERANCE = 1.0
+# Square pixels; what rounding leaves of a zone whose corners all lie on one line.
+_NO_AREA = 1e-6
 
 Polygon = list[np.ndarray]
 
@@ -75,8 +77,8 @@ class Zones(NamedTuple):
         """The same zones in an image of ``size = (height, width)`` pixels, up to its edges.
 
         Raises:
-            ValueError: A zone lies outside the image, or the picture that they were drawn on has
-                other proportions.
+            ValueError: A zone has a corner outside the image, no area inside it, or reaches beyond
+                the horizon; or the picture that they were drawn on has other proportions.
         """
         drawn_on = self.size or size
         extent = np.array(drawn_on[::-1], np.float64)
@@ -101,7 +103,15 @@ class Zones(NamedTuple):
             for name, polygons in self.zones
         ]
         ground = None if self.ground is None else (move(self.ground[0]), self.ground[1])
-        return Zones(zones, size, ground, self.source)
+        fitted = Zones(zones, size, ground, self.source)
+        for zone in zones:
+            if zone.area < _NO_AREA:
+                raise ValueError(
+                    f'{self.source}: zone {zone.name!r} has no area inside the image of '
+                    f'{drawn_on[1]} x {drawn_on[0]} pixels: all of it lies beyond an edge'
+                )
+            fitted.square_metres(zone)
+        return fitted
 
     def square_metres(self, zone: Zone) -> float | None:
         """Area of a zone on the ground; None without a ground.
@@ -200,7 +210,21 @@ def count_in_zones(zones: Zones, sample: CrowdDataSample) -> list[dict[str, Any]
 
 def read_zones(path: str | os.PathLike) -> Zones:
     """Read zones from a JSON file, see :func:`parse_zones`."""
-    return parse_zones(read_json(os.fspath(path)), os.fspath(path))
+    return parse_zones(read_zones_file(path), os.fspath(path))
+
+
+def read_zones_file(path: str | os.PathLike) -> Any:
+    """The content of a JSON file of zones, not checked yet.
+
+    Raises:
+        ValueError: The file is no JSON, or its content is given in place of its path.
+    """
+    text = os.fspath(path)
+    if isinstance(text, str) and text.lstrip().startswith(('{', '[')) and not os.path.exists(text):
+        raise ValueError(
+            'zones: a text of JSON, expected the path of a file, or what json.loads makes of it'
+        )
+    return read_json(text)
 
 
 def parse_zones(content: Any, source: str = 'zones') -> Zones:
@@ -265,17 +289,19 @@ def _size(content: Mapping, source: str) -> tuple[int, int] | None:
     height, width = content.get('height'), content.get('width')
     if height is None and width is None:
         return None
-    if type(height) is not int or type(width) is not int or min(height, width) < 1:
+    # Other programs write whole numbers as 100.0, too.
+    sides = [int(n) if isinstance(n, float) and n.is_integer() else n for n in (height, width)]
+    if any(type(side) is not int or side < 1 for side in sides):
         raise ValueError(
-            f'{source}: width={width!r} and height={height!r}, expected both, in pixels'
+            f'{source}: width={width!r} and height={height!r}, expected both, in whole pixels'
         )
-    return height, width
+    return sides[0], sides[1]
 
 
 def _own_zone(zone: Any, number: int, source: str) -> Zone:
     if not isinstance(zone, Mapping) or 'polygon' not in zone:
         raise ValueError(f'{source}: zone {number} is {zone!r}, expected an object with "polygon"')
-    name = str(zone.get('name', number))
+    name = _name(number, zone.get('name'))
     where = f'{source}: zone {name!r}'
     rings = [zone['polygon'], *_list(zone, 'holes', where, [])]
     return Zone(name, [[_ring(ring, where) for ring in rings]])
@@ -295,7 +321,7 @@ def _geojson_zones(content: Mapping, source: str) -> list[Zone]:
         feature = _object(feature, place)
         properties = _object(feature.get('properties') or {}, f'{place}: properties')
         geometry = _object(feature.get('geometry') or {}, f'{place}: geometry')
-        name = str(properties.get('name', feature.get('id', number)))
+        name = _name(number, properties.get('name'), feature.get('id'))
         where = f'{source}: zone {name!r}'
         kind, coordinates = geometry.get('type'), geometry.get('coordinates', [])
         if kind not in ('Polygon', 'MultiPolygon'):
@@ -310,6 +336,11 @@ def _geojson_zones(content: Mapping, source: str) -> list[Zone]:
             raise ValueError(f'{where}: coordinates={coordinates!r}, expected rings') from None
         zones.append(Zone(name, polygons))
     return zones
+
+
+def _name(number: int, *given: Any) -> str:
+    """The first name that is given, where null is none, or else the number."""
+    return next((str(name) for name in given if name is not None), str(number))
 
 
 def _object(value: Any, where: str) -> Mapping:

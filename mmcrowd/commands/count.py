@@ -25,7 +25,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--formats',
         nargs='+',
         choices=FORMATS,
-        default=['json'],
         help='predictions in --out-dir: json, a file for each photo; csv, counts.csv; nwpu, '
         'count.txt and loc.txt; default: json',
     )
@@ -39,10 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    for option, is_given in (('--formats', args.formats), ('--no-pictures', args.no_pictures)):
+        if is_given and args.out_dir is None:
+            raise ValueError(f'{option} without a folder for the files: name it by --out-dir')
     # Lines on the same terminal are progress enough.
     counter = counter_of(args, show_progress=not sys.stdout.isatty())
     results = counter.iter(
-        args.photos,
+        # Names of the images in one folder are told from it, as by CrowdInferencer.
+        args.photos[0] if len(args.photos) == 1 else args.photos,
         batch_size=args.batch_size,
         recursive=args.recursive,
         on_error='skip',

@@ -72,7 +72,9 @@ def run(args: argparse.Namespace) -> None:
         writer = None
         if args.out_dir is not None:
             writer = stack.enter_context(
-                VideoWriter(args.out_dir, video.stem, zones, not args.no_overlay, video.is_live)
+                VideoWriter(
+                    args.out_dir, video.stem, zones, not args.no_overlay, video.is_live, args.video
+                )
             )
         samples = stack.enter_context(
             closing(count_video(video, counter, args.batch_size, zones, args.max_pixels))

@@ -83,6 +83,21 @@ def test_zones(counter, photo, tmp_path):
         counter(photo, zones=path)
 
 
+def test_zones_that_do_not_fit_one_photo(counter, folder, tmp_path):
+    zones = dict(zones=[dict(name='gate', polygon=[[0, 0], [60, 0], [60, 40]])])
+    out = dict(zones=zones, vis_out_dir=tmp_path / 'out', pred_out_dir=tmp_path / 'out')
+    with pytest.warns(UserWarning, match='1 images could not be read'):
+        answer = counter(folder, on_error='skip', **out)
+    assert [p['name'] for p in answer['predictions']] == ['0', '1']
+    (error,) = answer['errors']
+    assert error['name'] == '2' and error['img_path'] == str(folder / '2.png')
+    assert error['error'].startswith(f"{folder}/2.png: zones: zone 'gate' has the corner (60, 0)")
+    written = {path.name for path in (tmp_path / 'out').iterdir()}
+    assert written == {'0.png', '0.json', '1.png', '1.json'}
+    with pytest.raises(ValueError, match=r'2\.png: zones: zone .* outside the image of 32 x 80'):
+        counter(folder, zones=zones)
+
+
 def test_a_large_photo_goes_through_in_tiles(counter, photo, monkeypatch):
     seen = []
     run_network = counter.model.run_network
@@ -286,6 +301,23 @@ def test_batches(counter, photo, folder):
         counter(photo, batch_size=0)
 
 
+def test_counts_do_not_depend_on_neighbours(counter, photo, monkeypatch):
+    sides = [96, 96, 40, 40, 40, 96, 64]
+    photos = [np.ascontiguousarray(photo[:, :side]) for side in sides]
+    one = counter(photos)['predictions']
+    seen, run = [], counter.model.run_network
+
+    def run_network(batch, padding_mask=None):
+        seen.append(len(batch))
+        return run(batch, padding_mask)
+
+    monkeypatch.setattr(counter.model, 'run_network', run_network)
+    several = counter(photos, batch_size=4)['predictions']
+    assert seen == [2, 3, 1, 1]
+    assert [p['name'] for p in several] == [p['name'] for p in one]
+    assert [p['count'] for p in several] == pytest.approx([p['count'] for p in one], rel=1e-5)
+
+
 def test_nothing_is_kept_and_nothing_is_read_ahead(counter, photo):
     taken = []
 
@@ -320,6 +352,58 @@ def test_files(counter, folder, tmp_path):
         assert counts[p['name']] == pytest.approx(p['count'], abs=1e-4)
         assert np.array_equal(points[p['name']], np.rint(np.array(p['points']).reshape(-1, 2)))
     assert min(cv2.imread(str(out / '0.png')).shape[:2]) > 400
+
+
+@pytest.mark.parametrize('on_error', ['raise', 'skip'])
+def test_no_result_over_an_input(counter, folder, tmp_path, on_error):
+    (folder / 'link.png').symlink_to(folder / '0.png')
+    (tmp_path / 'other').symlink_to(folder)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    ways = [
+        (folder / '0.png', folder),
+        (folder, folder),
+        (folder, tmp_path / 'other'),
+        ([folder], tmp_path),
+        (f'{folder}/*.png', folder),
+        ([folder / '0.png', str(folder / '1.png')], tmp_path / 'other'),
+    ]
+    for given, out in ways:
+        with pytest.raises(ValueError, match=r'\.png: the results of this run would be written'):
+            counter.iter(given, vis_out_dir=out, on_error=on_error)
+    # The second photo is where the picture of the first would be.
+    second = tmp_path / 'second' / '1.png'
+    second.parent.mkdir()
+    second.write_bytes(before[folder / '1.png'])
+    with pytest.raises(ValueError, match='over its own input .*second/1.png'):
+        given = [folder / '1.png', second.parent]
+        counter.iter(given, vis_out_dir=second.parent, on_error=on_error)
+    assert second.read_bytes() == before[folder / '1.png']
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    # Results are replaced by results, and lie beside inputs of other names.
+    for _ in range(2):
+        counter(folder / '0.png', vis_out_dir=tmp_path / 'out', pred_out_dir=folder)
+    assert (folder / '0.png').read_bytes() == before[folder / '0.png']
+
+
+def test_no_result_over_the_input_of_an_iterator(counter, folder):
+    before = (folder / '0.png').read_bytes()
+    photos = (inputs.Photo(path.stem, path, str(path)) for path in [folder / '0.png'])
+    with pytest.warns(UserWarning, match='0.png: the results of this run would be written'):
+        answer = counter(photos, vis_out_dir=folder, on_error='skip')
+    assert not answer['predictions'] and (folder / '0.png').read_bytes() == before
+
+
+def test_no_result_over_json_of_others(counter, folder):
+    for name, text in {'0': '{"shapes": []}', '1': 'text'}.items():
+        (folder / f'{name}.json').write_text(text)
+    with pytest.raises(ValueError, match=r'0\.json: is there and is no prediction of mmcrowd'):
+        counter(folder, pred_out_dir=folder, vis_out_dir=folder.parent)
+    assert not (folder.parent / '0.png').exists()
+    with pytest.warns(UserWarning, match='2 images could not be read'):
+        answer = counter(folder, pred_out_dir=folder, on_error='skip')
+    assert [error['name'] for error in answer['errors']] == ['0', '1']
+    assert (folder / '0.json').read_text() == '{"shapes": []}'
+    assert json.loads((folder / '2.json').read_text()) == answer['predictions'][0]
 
 
 def test_pictures(counter, photo):
@@ -542,6 +626,30 @@ def test_plain_prediction():
 
 def test_output_paths_stay_in_their_folder():
     assert output_path('out', '../../a', '.json').as_posix() == 'out/a.json'
+
+
+def test_formats_without_a_folder(counter, photo):
+    with pytest.raises(ValueError, match=r"pred_formats='csv' without .* pred_out_dir .--out-dir"):
+        counter(photo, pred_formats='csv')
+
+
+def test_where_an_answer_comes_from(counter, photo, tiny_weights, tmp_path):
+    out = dict(pred_out_dir=tmp_path, pred_formats=['json', 'csv'])
+    (prediction,) = counter(photo, **out)['predictions']
+    written = json.loads((tmp_path / 'image_0.json').read_text())
+    expected = dict(
+        model='pml_efficientnet_lite0_default',
+        weights='pml_efficientnet_lite0_default.safetensors',
+        localizer='OTMinimization',
+        mmcrowd_version=mmcrowd.__version__,
+    )
+    assert prediction.items() >= expected.items() and written == prediction
+    (row,) = csv.DictReader((tmp_path / 'counts.csv').open(encoding='utf-8'))
+    assert row['model'] == expected['model']
+    other = CrowdInferencer(tiny(), tiny_weights, device='cpu', localizer='LocalMaximum')
+    assert other.origin() == dict(
+        expected, model='DensityCounter', weights='tiny.safetensors', localizer='LocalMaximum'
+    )
 
 
 def test_an_unknown_format():

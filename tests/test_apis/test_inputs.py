@@ -23,6 +23,7 @@ from mmcrowd.apis.inputs import (
     unique_names,
 )
 from mmcrowd.fileio.images import load_image
+from mmcrowd.version import __version__
 
 
 @pytest.fixture(scope='module')
@@ -107,6 +108,46 @@ def test_lists(folder):
     assert unique_names(['a', 'a', 'a-2']) == ['a', 'a-3', 'a-2']
 
 
+def test_iterators_and_sets_keep_names(folder):
+    array = np.zeros((2, 2), np.uint8)
+    paths = [folder / 'a.JPG', folder / 'b' / '2.jpg', str(folder / 'b' / '10.jpg')]
+    assert names(iter(paths)) == ['a', '2', '10']
+    assert names(set(paths)) == names(dict.fromkeys(paths).keys()) == ['a', '2', '10']
+    assert names(path for path in [folder / 'b']) == ['b/2', 'b/10.jpg', 'b/10.png']
+    twice = iter([paths[1], paths[1], paths[1], folder / 'b' / '10.jpg', folder / 'b' / '10.png'])
+    assert names(twice) == ['2', '2.jpg', '2.jpg-2', '10', '10.png']
+    # What has no name has its number.
+    assert names(iter([paths[1], array, array, paths[1]])) == ['2', '1', '2-2', '2.jpg']
+    assert names(iter([array, array, array, paths[1]])) == ['0', '1', '2', '2.jpg']
+
+
+def test_files_that_are_open(tmp_path, picture):
+    content = encode(picture)
+    path = tmp_path / 'a b.png'
+    path.write_bytes(content)
+    buffer = io.BytesIO()
+    buffer.write(content)  # at its end now
+    with path.open('rb') as file, path.open() as text:
+        photos = list(find_photos([file, buffer]))
+        assert [photo.name for photo in photos] == ['a b', 'image_1']
+        assert [photo.path for photo in photos] == [str(path), None]
+        assert names(file) == ['a b'] and number_of_photos(file) == 1
+        for given in (file, buffer, io.BytesIO(content), memoryview(content)):
+            for _ in range(2):
+                assert np.array_equal(read(given).img, picture[..., ::-1])
+        with pytest.raises(ValueError, match='a b.png: TextIOWrapper, expected a binary file'):
+            read(text)
+    with pytest.raises(ValueError, match='a b.png: not a readable image .*closed file'):
+        read(file)
+
+
+def test_home(folder, monkeypatch):
+    monkeypatch.setenv('HOME', str(folder))
+    monkeypatch.setenv('USERPROFILE', str(folder))
+    for given in ('~/a.JPG', Path('~/a.JPG'), ['~/a.JPG'], '~/*.JPG', iter(['~/a.JPG'])):
+        assert [photo.path for photo in find_photos(given)] == [str(folder / 'a.JPG')]
+
+
 def test_an_iterator_is_read_one_by_one():
     taken = []
 
@@ -119,20 +160,14 @@ def test_an_iterator_is_read_one_by_one():
     assert next(photos).name == '0' and taken == [0]
 
 
-@pytest.mark.parametrize(
-    'given, number',
-    [
-        ('a.jpg', 1),
-        (b'', 1),
-        (['a.jpg', 'b.jpg'], 2),
-        ('.', None),
-        ('*.jpg', None),
-        (iter([]), None),
-        (None, 1),
-    ],
-)
-def test_number_of_photos(given, number):
-    assert number_of_photos(given) == number
+def test_number_of_photos(folder):
+    assert [number_of_photos(given) for given in ('none.jpg', b'', None)] == [1, 1, 1]
+    assert number_of_photos(iter([])) is None
+    assert number_of_photos(['a.jpg', 'b.jpg']) == number_of_photos({'a.jpg', 'b.jpg'}) == 2
+    assert number_of_photos(folder) == number_of_photos(str(folder)) == 1
+    assert number_of_photos(folder, recursive=True) == 5
+    assert number_of_photos(f'{folder}/b/*') == 3
+    assert number_of_photos([folder, f'{folder}/b/*.jpg', b'', folder / 'c']) == 4
 
 
 @pytest.mark.parametrize(
@@ -140,6 +175,9 @@ def test_number_of_photos(given, number):
     [
         ('{}/none.jpg', 'no image, folder or matching file: .*none.jpg'),
         ('{}/b/*.gif', r'no image matches .*b/\*.gif'),
+        ('{}/*.txt', r'no image matches .*, but other files do, such as notes.txt; .* .avif'),
+        ('file://{}/a.JPG', 'file://.*: a URL of file, expected one of http or https, or a path'),
+        ('s3://a/*.jpg', 'a URL of s3'),
         ('{}/c', r'c: no image in it \(.avif'),
     ],
 )
@@ -203,6 +241,35 @@ def test_grey_and_16_bits(tmp_path, picture):
         assert np.array_equal(read(content).img, picture[..., ::-1])
 
 
+@pytest.mark.parametrize('bits', [8, 10, 12, 14, 15, 16])
+def test_16_bits_that_are_not_used(picture, bits):
+    """A file and an image of Pillow give the same."""
+    deep = picture.astype(np.uint16) << max(bits - 8, 0)
+    deep[-1, -1] = 2**bits - 1
+    expected = deep >> (8 if bits > 14 else bits - 8)
+    note = [f'values up to {2**bits - 1} of 65535 were taken for {bits} bits, not 16']
+    note = note if bits <= 14 else []
+    for ending in ('.png', '.tiff'):
+        img, notes = read(cv2.imencode(ending, deep[..., ::-1])[1].tobytes())
+        assert np.array_equal(img, expected[..., ::-1]) and notes == note
+        content = cv2.imencode(ending, deep[..., 0])[1].tobytes()
+        for given in (content, Image.fromarray(deep[..., 0]), Image.open(io.BytesIO(content))):
+            img, notes = read(given)
+            assert np.array_equal(img, np.stack([expected[..., 0]] * 3, 2)) and notes == note
+
+
+def test_16_bits_that_are_cut_off_or_turned(picture):
+    content = cv2.imencode('.png', picture.astype(np.uint16) * 257)[1].tobytes()
+    with pytest.raises(ValueError, match='a: '):
+        decode_photo(content[: len(content) // 2], 'a')
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    Image.fromarray(picture[..., 0].astype(np.uint16) * 257).save(buffer, 'png', exif=exif)
+    img = read(buffer.getvalue()).img
+    assert np.array_equal(img[..., 0], np.rot90(picture[..., 0], -1))
+
+
 def test_cmyk_and_palette(picture):
     for content in (encode(picture, 'jpeg', 'CMYK', quality=95), encode(picture, 'png', 'P')):
         img, notes = read(content)
@@ -242,6 +309,12 @@ def test_no_image(tmp_path, content, message):
     (tmp_path / 'a.jpg').write_bytes(content)
     with pytest.raises(ValueError, match=message):
         read(tmp_path / 'a.jpg')
+
+
+def test_a_video_is_no_image(tmp_path):
+    (tmp_path / 'film.MP4').write_bytes(b'no picture')
+    with pytest.raises(ValueError, match='not a readable image .*; videos are counted by mm'):
+        read(tmp_path / 'film.MP4')
 
 
 @pytest.mark.parametrize('ending', ['jpeg', 'png', 'gif', 'webp'])
@@ -327,20 +400,33 @@ def test_other_arrays(img):
 
 
 @pytest.fixture
-def server(tmp_path, monkeypatch):
+def agents():
+    """Who has asked the server, in turn."""
+    return []
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch, agents):
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self):
+            agents.append(self.headers['User-Agent'])
+            super().do_GET()
+
     monkeypatch.setenv('no_proxy', '127.0.0.1')
-    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    handler = partial(Handler, directory=str(tmp_path))
     with ThreadingHTTPServer(('127.0.0.1', 0), handler) as httpd:
         Thread(target=httpd.serve_forever, daemon=True).start()
         yield f'http://127.0.0.1:{httpd.server_port}'
         httpd.shutdown()
 
 
-def test_url(server, tmp_path, picture):
+def test_url(server, agents, tmp_path, picture):
     Path(tmp_path, 'a b.png').write_bytes(encode(picture))
     (photo,) = find_photos(f'{server}/a%20b.png?size=large')
     assert (photo.name, photo.path) == ('a b', f'{server}/a%20b.png?size=large')
     assert np.array_equal(read_photo(photo).img, picture[..., ::-1])
+    assert np.array_equal(read(f'HTTP{server[4:]}/a%20b.png').img, picture[..., ::-1])
+    assert set(agents) == {f'mmcrowd/{__version__}'}
     with pytest.raises(FileNotFoundError, match='cannot download .*/none.jpg .*404'):
         read(f'{server}/none.jpg')
     assert names(f'{server}/..') == names(server) == ['image_0']

@@ -136,6 +136,43 @@ def test_geojson_with_holes_and_several_parts(tmp_path):
     assert parse_zones(features[1]['geometry']).zones[0].name == '0'
 
 
+def test_zones_without_a_name():
+    """null is what other programs write for a name that is missing."""
+    own = [dict(name=None, polygon=SQUARE), dict(polygon=SQUARE), dict(name='', polygon=SQUARE)]
+    assert [zone.name for zone in parse_zones(dict(zones=own)).zones] == ['0', '1', '']
+    geometry = dict(type='Polygon', coordinates=[SQUARE])
+    features = [
+        dict(type='Feature', id=id, properties=dict(name=None), geometry=geometry)
+        for id in ('left', None, None)
+    ]
+    zones = parse_zones(dict(type='FeatureCollection', features=features))
+    assert [zone.name for zone in zones.zones] == ['left', '1', '2']
+
+
+@pytest.mark.parametrize('known', [{}, dict(width=64, height=48)])
+@pytest.mark.parametrize('on_ground', [False, True])
+def test_a_zone_beyond_the_edge(known, on_ground):
+    zones = [dict(name='edge', polygon=[[-0.9, 0], [0, 0], [0, 40], [-0.9, 40]])]
+    content = dict(zones=zones, **known)
+    if on_ground:
+        content['ground'] = dict(pixels=rectangle(0, 0, 50, 30), metres=rectangle(0, 0, 10, 6))
+    with pytest.raises(ValueError, match="zones: zone 'edge' has no area inside the image of 64 x"):
+        count_in_zones(parse_zones(content), make_prediction(48, 64))
+
+
+def test_the_text_of_a_file_is_no_path():
+    for text in (' {"zones": []}', '[' * 5000):
+        with pytest.raises(ValueError, match='zones: a text of JSON, expected the path of a file'):
+            read_zones(text)
+
+
+def test_whole_sizes_may_be_written_as_floats():
+    content = dict(zones=[dict(polygon=SQUARE)], width=64.0, height=48)
+    assert parse_zones(content).size == (48, 64)
+    with pytest.raises(ValueError, match='width=64.5 and height=48, expected both, in whole'):
+        parse_zones(dict(content, width=64.5))
+
+
 def test_zones_follow_the_size_of_the_image():
     content = dict(parts_of(67, 50), width=67, height=50)
     sample = make_prediction(100, 133)  # 67 x 50 is its half, rounded up

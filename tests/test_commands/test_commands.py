@@ -69,8 +69,25 @@ def test_count_prints_json_or_csv(mmcrowd, photo, tmp_path):
     predictions = [json.loads(line) for line in lines]
     assert [p['name'] for p in predictions] == ['photo', 'second']
     header, *rows = mmcrowd('count', f'{tmp_path}/*.png', '--csv').splitlines()
-    assert header == 'name,img_path,width,height,count,points,notes,zones'
+    assert header == 'name,img_path,width,height,count,points,notes,zones,model'
     assert [row.split(',')[4] for row in rows] == [str(p['count']) for p in predictions]
+    assert {row.split(',')[-1] for row in rows} == {p['model'] for p in predictions}
+
+
+def test_names_in_one_folder_are_those_of_a_call(mmcrowd, photo, tmp_path):
+    for given in (tmp_path, f'{tmp_path}/*.png'):
+        out = tmp_path / 'out'
+        mmcrowd('count', given, '--out-dir', out, '--formats', 'nwpu', 'json', '--no-pictures')
+        assert (out / 'count.txt').read_text().startswith('photo ')
+        assert json.loads((out / 'photo.json').read_text())['name'] == 'photo'
+
+
+@pytest.mark.parametrize('option', [['--formats', 'csv'], ['--no-pictures']])
+def test_options_of_files_need_a_folder(mmcrowd, photo, option):
+    with pytest.raises(SystemExit) as end:
+        mmcrowd('count', photo, *option)
+    message = f'{option[0]} without a folder for the files: name it by --out-dir'
+    assert end.value.code == f'mmcrowd: error: {message}'
 
 
 def test_count_with_bad_photos(mmcrowd, photo, tmp_path, capsys):

@@ -281,7 +281,9 @@ class Session:
             text = io.StringIO()
             writer = csv.writer(text)
             writer.writerow(COLUMNS)
-            writer.writerows(csv_row(each.prediction) for each in self.pictures)
+            writer.writerows(
+                csv_row(dict(each.prediction, model=each.model)) for each in self.pictures
+            )
             return 'counts.csv', text.getvalue().encode()
         if kind == 'picture':
             return f'{stem}.png', draw_picture(picture, counter)

@@ -17,7 +17,7 @@ import torch
 
 from mmcrowd.apis.inferencer import MAX_PIXELS, CrowdInferencer, check_limits
 from mmcrowd.apis.inputs import IMAGE_ENDINGS, Photo
-from mmcrowd.apis.zones import parse_zones
+from mmcrowd.apis.zones import parse_zones, read_zones_file
 from mmcrowd.fileio.files import printable, read_json, write_atomic
 
 from .images import JobImage, JobImages
@@ -93,8 +93,8 @@ def count_shard(
         retry_bad: Try again what could not be read before. Defaults to False.
         points: Write the points and their scores; without them the counter does without its
             localizer if its count is no number of points. Defaults to True.
-        batch_size: Images that go through the network together; above 1 the count of an image
-            depends a little on the others. Defaults to 1.
+        batch_size: Images that go through the network together, at most: those of one size that
+            follow each other. Defaults to 1.
         max_pixels: Larger images are reduced to so many. Defaults to 12 million.
         zones: JSON file of zones that are counted, too, or its content. Defaults to None.
         sync_seconds: See :class:`~mmcrowd.fileio.json_lines.JsonLinesWriter`. Defaults to 5.
@@ -117,7 +117,7 @@ def count_shard(
     if not points and counter.model.count_from != 'points':
         counter.model.localizer = None
     if isinstance(zones, str | os.PathLike):
-        zones = read_json(os.fspath(zones))
+        zones = read_zones_file(zones)
     if zones is not None:
         parse_zones(zones)  # an error in them comes before anything is written
     settings = dict(
