@@ -46,10 +46,11 @@ class VideoWriter:
         zones: The zones that are counted. Defaults to None.
         overlay: Write the film, too. Defaults to True.
         is_live: Whether there is a time of day. Defaults to False.
+        source: The file that is counted, which is never written over. Defaults to None.
 
     Raises:
         ImportError: PyAV, which writes the film, is not installed.
-        ValueError: Two columns have one name.
+        ValueError: Two columns have one name, or one of the files is the source.
 
     Attributes:
         paths: The files that are there when the context has been left.
@@ -62,10 +63,18 @@ class VideoWriter:
         zones: Zones | None = None,
         overlay: bool = True,
         is_live: bool = False,
+        source: str | os.PathLike | None = None,
     ):
         if overlay:
             import_av()
         self._folder, self._name = Path(folder), file_name(name)
+        for ending in ('.csv', '.png', *(('.mp4', '.mp4.partial') if overlay else ())):
+            path = self._path(ending)
+            if source is not None and path.exists() and path.samefile(source):
+                raise ValueError(
+                    f'{path} is the video that is counted and would be written over: choose '
+                    'another folder (--out-dir)'
+                )
         self._zones = zones
         self._columns = columns(zones, is_live)
         self._overlay = VideoOverlay() if overlay else None

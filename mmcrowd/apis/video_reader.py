@@ -84,6 +84,7 @@ class VideoReader:
     Attributes:
         name: What the video is called in messages, without a password.
         stem: What its files of results are called.
+        file: Its path, if it is a file of this machine.
         is_live: Whether it is a camera or a stream without an end.
         started: Time of the first frame by the clock of this machine, if it is live; before the
             first frame, None.
@@ -112,6 +113,7 @@ class VideoReader:
         self.tell = tell
         self._address = find_address(source)
         self.name, self.stem = self._address.name, self._address.stem
+        self.file = self._address.file
         self.problem: str | None = None
         self.started: datetime | None = None
         self.stopped = Event()

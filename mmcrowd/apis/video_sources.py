@@ -85,6 +85,13 @@ class Address(NamedTuple):
         text = str(self.target)
         return '://' in text and not text.startswith('file://')
 
+    @property
+    def file(self) -> Path | None:
+        """The file of this machine, if it is one."""
+        if self.is_network or isinstance(self.target, int):
+            return None
+        return Path(self.target.removeprefix('file:'))
+
 
 def find_address(source: str | int | os.PathLike) -> Address:
     """What a path, a URL or the number of a camera stands for.

@@ -59,6 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     zones = None if args.zones is None else read_zones(args.zones)
     video = VideoReader(args.video, args.rate, args.start, args.end, args.key_frames, args.tries)
+    writer = None
+    if args.out_dir is not None:
+        # Before the model is loaded: it looks whether the files may be written.
+        writer = VideoWriter(
+            args.out_dir, video.stem, zones, not args.no_overlay, video.is_live, video.file
+        )
     counter = counter_of(args, show_progress=False)
     shows_points = args.json or (args.out_dir is not None and not args.no_overlay)
     if not shows_points and counter.model.count_from != 'points':
@@ -69,11 +75,8 @@ def run(args: argparse.Namespace) -> None:
     printer = Printer(args.json, args.csv, columns(zones, video.is_live), sys.stdout)
     with ExitStack() as stack:
         received = stack.enter_context(stopped_by_signals(video))
-        writer = None
-        if args.out_dir is not None:
-            writer = stack.enter_context(
-                VideoWriter(args.out_dir, video.stem, zones, not args.no_overlay, video.is_live)
-            )
+        if writer is not None:
+            stack.enter_context(writer)
         samples = stack.enter_context(
             closing(count_video(video, counter, args.batch_size, zones, args.max_pixels))
         )

@@ -116,6 +116,28 @@ def test_bad_input(mmcrowd, video, tmp_path):
     assert status == 2 and '\'fast\', expected a number or "all"' in err
 
 
+@pytest.mark.parametrize('link', [False, True])
+def test_the_video_is_not_written_over(mmcrowd, video, tmp_path, monkeypatch, link):
+    monkeypatch.chdir(tmp_path)
+    source = Path('gate.mp4')
+    source.write_bytes(video.read_bytes())
+    given, out_dir = source, '.'
+    if link:
+        Path('films').mkdir()
+        (Path('films') / 'gate.mkv').symlink_to(tmp_path / 'gate.mp4')
+        given, out_dir = Path('films') / 'gate.mkv', tmp_path
+    out, err, status = mmcrowd(given, '--out-dir', out_dir)
+    assert status.startswith('mmcrowd: error: ') and status.endswith(
+        'gate.mp4 is the video that is counted and would be written over: choose another folder '
+        '(--out-dir)'
+    )
+    assert not out and not err and source.read_bytes() == video.read_bytes()
+    assert not list(tmp_path.glob('*.csv'))
+    # Without the overlay nothing is in the way.
+    assert mmcrowd(f'file://{tmp_path}/gate.mp4', '--out-dir', '.', '--no-overlay')[2] is None
+    assert Path('gate.csv').is_file() and source.read_bytes() == video.read_bytes()
+
+
 def test_a_live_stream_until_sigterm(mmcrowd, tmp_path):
     piece = write_video(tmp_path / 'a.ts', [k / 2 for k in range(4)]).read_bytes()
 
