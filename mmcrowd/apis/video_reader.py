@@ -33,7 +33,7 @@ class Frame(NamedTuple):
 
     Attributes:
         time: Seconds since the start of a file, or since the first frame of a stream or camera.
-        img: ``(H, W, 3)`` uint8 BGR, turned as the video says.
+        img: ``(H, W, 3)`` uint8 BGR, turned as the video says, with square pixels.
     """
 
     time: float
@@ -119,6 +119,12 @@ class VideoReader:
         self.stopped = Event()
         self._source: Source | None = open_source(self._address)
         self.length = self._source.length
+        # The last frame may lie at the end itself: it need not have a length.
+        if self.length is not None and start > self.length:
+            self._source.close()
+            raise ValueError(
+                f'{self.name}: start={start:g} lies behind the end, {self.length:.1f} s'
+            )
         is_remote = self._address.is_network or isinstance(self._address.target, int)
         self.is_live = is_remote and self.length is None
         self._may_return = is_remote

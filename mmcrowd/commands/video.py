@@ -3,6 +3,7 @@
 import argparse
 import csv
 import json
+import math
 import signal
 import sys
 import time
@@ -28,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--out-dir', help='write NAME.csv, NAME.png (a graph) and NAME.mp4 (overlay) to this folder'
+    )
+    parser.add_argument(
+        '--name', help='NAME of these files; default: that of the file, stream or camera'
     )
     parser.add_argument('--no-overlay', action='store_true', help='no NAME.mp4 in --out-dir')
     parser.add_argument(
@@ -63,7 +67,12 @@ def run(args: argparse.Namespace) -> None:
     if args.out_dir is not None:
         # Before the model is loaded: it looks whether the files may be written.
         writer = VideoWriter(
-            args.out_dir, video.stem, zones, not args.no_overlay, video.is_live, video.file
+            args.out_dir,
+            video.stem if args.name is None else args.name,
+            zones,
+            not args.no_overlay,
+            video.is_live,
+            video.file,
         )
     counter = counter_of(args, show_progress=False)
     shows_points = args.json or (args.out_dir is not None and not args.no_overlay)
@@ -177,6 +186,9 @@ def _rate(text: str) -> float | None:
     if text == 'all':
         return None
     try:
-        return float(text)
+        rate = float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f'{text!r}, expected a number or "all"') from None
+        rate = 0.0
+    if not 0 < rate < math.inf:
+        raise argparse.ArgumentTypeError(f'{text!r}, expected a number above 0 or "all"')
+    return rate
