@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from mmcrowd.apis import zoo
-from mmcrowd.apis.zoo import ZooEntry, find_entry, list_models
+from mmcrowd.apis.zoo import ZooEntry, config_of, find_entry, list_models
 from mmcrowd.fileio.checkpoints import read_checkpoint
 
 
@@ -30,6 +30,17 @@ def test_every_config_has_a_name():
     assert 'pml_efficientnet_lite0_default' in list_models(with_weights=True)
     words = [word for e in zoo.read_zoo().values() for word in (e.name, *e.aliases)]
     assert len({word.lower() for word in words}) == len(words)
+
+
+def test_configs_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'mine').touch()
+    assert config_of('PML_hrnet_qnrf') == 'mmcrowd::pml_hrnet_qnrf'
+    assert config_of('default') == find_entry('default').config
+    for text in ('mine', 'gone.py', 'mmcrowd::pml_hrnet_qnrf', 'other::x'):
+        assert config_of(text) == text
+    with pytest.raises(ValueError, match='no model .qwzx.: .* `mmcrowd zoo list --all` has all'):
+        config_of('qwzx')
 
 
 def entry(weights=('https://a/x.pth',), results=()):
