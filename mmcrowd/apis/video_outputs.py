@@ -8,7 +8,7 @@ from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 import cv2
 import numpy as np
@@ -103,7 +103,7 @@ class VideoWriter:
         self._stack.callback(self._draw)  # the last to be called
         path = self._path('.csv')
         # Where two begin at once, the second one fails.
-        mode = 'x' if self._is_live else 'w'
+        mode: Literal['x', 'w'] = 'x' if self._is_live else 'w'
         self._file = path.open(mode, encoding='utf-8', errors='backslashreplace', newline='')
         self._stack.enter_context(self._file)
         self.paths.append(path)

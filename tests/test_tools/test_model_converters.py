@@ -206,7 +206,8 @@ def test_publishing(run, mcnn, tmp_path, capsys, config):
 
 def test_publishing_for_a_config_of_ones_own(run, mcnn, tmp_path):
     """It does not tell of the folders of this machine."""
-    (tmp_path / 'mine.py').write_text("_base_ = 'mmcrowd::pml_mcnn_sha'")
+    base = str(REPO / 'configs' / 'pml_mcnn_sha.py')
+    (tmp_path / 'mine.py').write_text(f'_base_ = {base!r}')
     path = tmp_path / 'x.safetensors'
     run('publish_model', mcnn, path, '--config', tmp_path / 'mine.py')
     assert read_checkpoint(path)['meta'] == dict(config='mine.py')
