@@ -4,6 +4,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from .dependencies import asks_what_is_missing, check_versions, installed_versions
+from .safe_loading import keep_loading_safe
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -13,6 +14,9 @@ __all__ = ['CrowdInferencer', '__version__', 'list_models', 'registry']
 
 # mmcv-lite says so whenever its layers are imported; mmcrowd has no use for this one.
 warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
+
+# What load_from, resume and init_cfg name is read without running code in it, in any project.
+keep_loading_safe()
 
 # mmcrowd doctor says itself what is missing.
 if not asks_what_is_missing():

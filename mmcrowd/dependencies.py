@@ -58,12 +58,14 @@ def extras() -> dict[str, list[str]]:
     """The extras that bring OpenMMLab's packages, as requirements of pip.
 
     Returns:
-        ``lite``, with the mmcv that has no compiled operators, and ``full``, with the one that has
-        them, for projects that need them besides. Neither has torch and torchvision: adding one of
-        them could replace your torch.
+        ``lite``, with the mmcv that has no compiled operators, and with torch and torchvision, so
+        that it is all that counting needs; ``full``, with the mmcv that has the operators, for
+        projects that need them besides. That one is compiled for one torch, which is left to you.
     """
-    lite = [each for item in REQUIREMENTS[2:] for each in item.recommended]
-    return dict(lite=lite, full=[each.replace('mmcv-lite', 'mmcv') for each in lite])
+    torch = [f'{item.providers[0]}{item.versions}' for item in REQUIREMENTS[:2]]
+    others = [each for item in REQUIREMENTS[2:] for each in item.recommended]
+    full = [each.replace('mmcv-lite', 'mmcv') for each in others]
+    return dict(lite=[*torch, *others], full=full)
 
 
 def installed_versions() -> dict[str, str]:

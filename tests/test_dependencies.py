@@ -121,10 +121,10 @@ def test_pinned_versions_are_in_the_bounds():
         assert requirement.specifier.contains(pinned[requirement.name], prereleases=True)
 
 
-def test_extras_have_no_torch_and_one_mmcv():
+def test_extras_have_one_mmcv_and_the_full_one_no_torch():
     names = {extra: [Requirement(each).name for each in given] for extra, given in extras().items()}
     assert names == {
-        'lite': ['mmengine', 'mmcv-lite', 'mmpretrain'],
+        'lite': ['torch', 'torchvision', 'mmengine', 'mmcv-lite', 'mmpretrain'],
         'full': ['mmengine', 'mmcv', 'mmpretrain'],
     }
 

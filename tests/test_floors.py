@@ -6,7 +6,13 @@ import sys
 import pytest
 
 # What is loaded with any part: the package itself and its registries.
-ALWAYS = {'mmcrowd', 'mmcrowd.dependencies', 'mmcrowd.registry', 'mmcrowd.version'}
+ALWAYS = {
+    'mmcrowd',
+    'mmcrowd.dependencies',
+    'mmcrowd.registry',
+    'mmcrowd.safe_loading',
+    'mmcrowd.version',
+}
 ENGINE = ('mmengine.runner', 'mmengine.model', 'mmcv', 'mmpretrain')
 
 

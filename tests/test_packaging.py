@@ -8,6 +8,7 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from email import message_from_bytes
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ import pytest
 import yaml
 
 from mmcrowd.datasets import SyntheticCrowdDataset
+from tests.testing.installed import closure, link_installed
 
 REPO = Path(__file__).parents[1]
 CONFIGS = REPO / 'configs'
@@ -73,7 +75,7 @@ def test_the_wheel_has_what_it_needs(wheel):
 
 @pytest.fixture(scope='module')
 def python(wheel, tmp_path_factory):
-    """An empty environment with the wheel, and then with the packages that mmcrowd stands on."""
+    """An environment with the wheel and what its extra ``lite`` brings, and with nothing else."""
     folder = tmp_path_factory.mktemp('environment')
     venv.create(folder, with_pip=False)
     variables = dict(base=str(folder), platbase=str(folder))
@@ -81,10 +83,20 @@ def python(wheel, tmp_path_factory):
     pip = [sys.executable, '-m', 'pip', '--python', str(python)]
     install = [*pip, 'install', '-q', '--no-deps', '--no-index', str(wheel)]
     subprocess.run(install, check=True, timeout=300, env=without_checkout())
-    # A path file is not read for the path files there, of which one may be for this checkout.
+    (about,) = (name for name in zipfile.ZipFile(wheel).namelist() if name.endswith('/METADATA'))
+    metadata = message_from_bytes(zipfile.ZipFile(wheel).read(about))
+    needed = closure(metadata.get_all('Requires-Dist'), extra='lite')
+    links = link_installed(needed.values(), folder / 'links')
     path_file = Path(sysconfig.get_path('purelib', 'venv', variables), 'packages.pth')
-    path_file.write_text(sysconfig.get_path('purelib'), encoding='utf-8')
+    path_file.write_text(str(links), encoding='utf-8')
     return python
+
+
+def test_the_environment_has_nothing_else(python):
+    """What is installed here for tests, extras and tools is not lent to it."""
+    links = {path.name for path in (python.parents[1] / 'links').iterdir()}
+    assert {'torch', 'torchvision', 'mmengine', 'mmcv', 'mmpretrain', 'cv2', 'scipy'} <= links
+    assert not links & {'mmcrowd', 'pytest', 'hypothesis', 'onnx', 'av', 'gradio', 'ot'}
 
 
 def test_an_installed_package_has_its_configs(python, tmp_path):

@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import re
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -232,6 +234,24 @@ def test_no_reader_of_mmengine_is_left():
         CheckpointLoader.load_checkpoint('pavi://a.pth')
     with pytest.raises(ValueError, match="MMEngine knows no model 'none'"):
         CheckpointLoader.load_checkpoint('torchvision://none')
+
+
+@pytest.mark.parametrize(
+    'imports',
+    [
+        'import mmcrowd; from mmengine.runner import CheckpointLoader',
+        'from mmengine.runner import CheckpointLoader; import mmcrowd',
+        'import mmcrowd.datasets; from mmengine.runner.checkpoint import CheckpointLoader',
+    ],
+)
+def test_wherever_mmcrowd_is_imported(malicious, trace, imports):
+    """In a project that uses a part of it only, such as a data set."""
+    code = f'{imports}; import sys; CheckpointLoader.load_checkpoint(sys.argv[1])'
+    done = subprocess.run(
+        [sys.executable, '-c', code, str(malicious)], capture_output=True, text=True, timeout=300
+    )
+    assert re.search(REFUSED, done.stderr), done.stderr
+    assert done.returncode == 1 and not trace.exists()
 
 
 def test_trusted(malicious, trace, monkeypatch):

@@ -21,6 +21,7 @@ import copy
 import io
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,16 @@ from mmcv.cnn.bricks import Conv2dAdaptivePadding
 from mmcv.cnn.utils import fuse_conv_bn
 from torch import Tensor, nn
 
+from mmcrowd.datasets.transforms import (
+    LoadCrowdImage,
+    PackCrowdInputs,
+    ResizeByFactor,
+    ResizeToFit,
+    ResizeToLimits,
+    ResizeToMultiple,
+)
 from mmcrowd.fileio.files import write_atomic
-from mmcrowd.models import BaseCounter
+from mmcrowd.models import BaseCounter, SlideInference
 from mmcrowd.version import __version__
 
 OPSET = 18  # of the ONNX files; every runtime since 2023 has it
@@ -52,8 +61,8 @@ class ExportNetwork(nn.Module):
             maxima.
 
     Raises:
-        ValueError: The counter counts otherwise, needs the mask of the padding, or a stride in it
-            does not divide the divisor.
+        ValueError: The counter counts otherwise, needs the mask of the padding, counts an image in
+            parts, or a stride in it does not divide the divisor.
     """
 
     network: BaseCounter
@@ -70,6 +79,13 @@ class ExportNetwork(nn.Module):
             raise ValueError(
                 f"count_from={counter.count_from!r}, expected 'density': a counter is exported "
                 'as a network with a density whose sum is the count'
+            )
+        # Tiles of large images give what the whole image gives; other parts do not.
+        if counter.inference is not None and not isinstance(counter.inference, SlideInference):
+            raise ValueError(
+                f'inference={type(counter.inference).__name__} counts an image in parts, but an '
+                'exported network counts it as a whole and would answer otherwise: such a counter '
+                'cannot be exported'
             )
         if peak_threshold is not None and not 0 <= peak_threshold < float('inf'):
             raise ValueError(f'peak_threshold={peak_threshold!r}, expected a number of at least 0')
@@ -174,15 +190,66 @@ class ConstantPaddingConv2d(nn.Conv2d):
 # -------------------------------------------------------------------------------------- writing
 
 
-def metadata_of(counter: BaseCounter, name: str, peak_threshold: float | None) -> dict[str, str]:
+def resizing_of(steps: Iterable[Any]) -> list[dict[str, Any]]:
+    """The changes of size in a test pipeline, in the form of the metadata ``resize``.
+
+    Args:
+        steps: The transforms of the pipeline.
+
+    Returns:
+        A dict for each of them. ``longest``, ``high`` and ``low`` are those of
+        :class:`~mmcrowd.datasets.transforms.ResizeToLimits`, the latter two of its ``shortest``;
+        ``fit``, ``factor`` and ``multiple`` are the arguments of the other three.
+
+    Raises:
+        ValueError: A step is another one.
+
+    Examples:
+        >>> resizing_of([LoadCrowdImage(), ResizeToLimits(longest=2048), ResizeToMultiple(4)])
+        [{'longest': 2048}, {'multiple': 4}]
+    """
+    found: list[dict[str, Any]] = []
+    for step in steps:
+        if isinstance(step, ResizeToLimits):
+            shortest = step.shortest
+            low, high = shortest if isinstance(shortest, list | tuple) else (shortest, None)
+            limits = dict(longest=step.longest, high=high, low=low)
+            found.append({key: side for key, side in limits.items() if side is not None})
+        elif isinstance(step, ResizeToFit):
+            found.append(dict(fit=list(step.size)))
+        elif isinstance(step, ResizeByFactor):
+            found.append(dict(factor=step.factor))
+        elif isinstance(step, ResizeToMultiple):
+            found.append(dict(multiple=step.divisor))
+        elif not isinstance(step, LoadCrowdImage | PackCrowdInputs):
+            raise ValueError(
+                f'{type(step).__name__} in the test pipeline: a runtime would not do this, so '
+                'such a counter cannot be exported; expected changes of size only'
+            )
+    return found
+
+
+def metadata_of(
+    counter: BaseCounter,
+    name: str,
+    peak_threshold: float | None,
+    resize: list[dict[str, Any]] | None = None,
+) -> dict[str, str]:
     """What a runtime has to know of an exported counter; every value is text.
+
+    Args:
+        counter: The counter.
+        name: What it is called.
+        peak_threshold: Of the local maxima; None without them.
+        resize: See :func:`resizing_of`. Defaults to None, none.
 
     Returns:
         ``model``, the name; ``mmcrowd_version``; ``channel_order``, ``'RGB'``, ``'BGR'`` or
         ``'GRAY'`` (whole grey levels by BT.601); ``mean`` and ``std``, JSON lists of one number for
         each channel: the network sees ``(pixel - mean) / std``; ``divisor``: the sides of the
         padded image, filled with 0 after the normalisation, are multiples of it; ``stride``, input
-        pixels per cell of the density; with peaks ``peak_threshold``, persons per cell.
+        pixels per cell of the density; ``resize``, a JSON list of what happens to the size of an
+        image before all that; with peaks ``peak_threshold``, persons per cell.
     """
     preprocessor = counter.data_preprocessor
     order = 'GRAY' if preprocessor.to_gray else 'BGR'
@@ -200,6 +267,7 @@ def metadata_of(counter: BaseCounter, name: str, peak_threshold: float | None) -
         std=json.dumps(std),
         divisor=str(preprocessor.pad_size_divisor),
         stride=str(counter.stride),
+        resize=json.dumps(resize or []),
     )
     if peak_threshold is not None:
         metadata['peak_threshold'] = repr(float(peak_threshold))
@@ -237,7 +305,11 @@ def output_names(peak_threshold: float | None) -> list[str]:
 
 
 def export_program(
-    counter: BaseCounter, path: str | Path, name: str, peak_threshold: float | None = None
+    counter: BaseCounter,
+    path: str | Path,
+    name: str,
+    peak_threshold: float | None = None,
+    resize: list[dict[str, Any]] | None = None,
 ) -> None:
     """Write a counter as a program of ``torch.export`` (``.pt2``).
 
@@ -249,12 +321,13 @@ def export_program(
         path: The file to write.
         name: What the metadata calls the model.
         peak_threshold: Of the local maxima. Defaults to None, none.
+        resize: Of the test pipeline, see :func:`resizing_of`. Defaults to None, none.
 
     Raises:
         ValueError: See :class:`ExportNetwork`.
     """
     content = io.BytesIO()
-    metadata = json.dumps(metadata_of(counter, name, peak_threshold))
+    metadata = json.dumps(metadata_of(counter, name, peak_threshold, resize))
     torch.export.save(
         trace(counter, peak_threshold), content, extra_files={METADATA_FILE: metadata}
     )
@@ -266,6 +339,7 @@ def export_onnx(
     path: str | Path,
     name: str,
     peak_threshold: float | None = None,
+    resize: list[dict[str, Any]] | None = None,
 ) -> None:
     """Write a counter as one ONNX file with the operators of :data:`OPSET`.
 
@@ -274,6 +348,7 @@ def export_onnx(
         path: The file to write.
         name: What the metadata calls the model.
         peak_threshold: Of the local maxima. Defaults to None, none.
+        resize: Of the test pipeline, see :func:`resizing_of`. Defaults to None, none.
 
     Raises:
         ImportError: A package of the extra ``export`` is not installed.
@@ -295,7 +370,7 @@ def export_onnx(
     model = exported.model_proto
     strip_traces(model)
     name_sides(model)
-    onnx.helper.set_model_props(model, metadata_of(counter, name, peak_threshold))
+    onnx.helper.set_model_props(model, metadata_of(counter, name, peak_threshold, resize))
     onnx.checker.check_model(model, full_check=True)
     write_atomic(path, model.SerializeToString())
 

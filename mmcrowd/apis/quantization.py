@@ -13,7 +13,7 @@ from mmcrowd.models import BaseCounter, OnnxInference
 
 from .agreement import as_batch
 from .export import require_onnx, strip_traces
-from .inputs import find_photos, read_photo
+from .inputs import Photo, find_photos, read_photo
 
 # The operators that are quantized. An activation becomes the range of the convolution before it,
 # which would otherwise have to hold what is cut off.
@@ -32,15 +32,18 @@ def calibration_crops(
         seed: Of the places. Defaults to 0.
 
     Returns:
-        An iterator of uint8 ``(h, w, 3)`` BGR arrays.
+        An iterator of uint8 ``(h, w, 3)`` BGR arrays, which raises for a photo that cannot be read.
 
     Raises:
         FileNotFoundError: There are no such photos.
-        ValueError: A photo cannot be read, or a number is less than 1.
+        ValueError: A number is less than 1.
     """
     if number < 1 or size < 1:
         raise ValueError(f'{number} crops of {size} pixels for calibration, expected at least 1')
-    found = list(find_photos(photos))
+    return _crops(list(find_photos(photos)), number, size, seed)
+
+
+def _crops(found: list[Photo], number: int, size: int, seed: int) -> Iterator[np.ndarray]:
     generator = np.random.default_rng(seed)
     for k in range(number):
         img = read_photo(found[k * len(found) // number]).img

@@ -8,7 +8,7 @@ from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 import cv2
 import numpy as np
@@ -17,8 +17,6 @@ from mmcrowd.fileio.files import file_name, printable
 from mmcrowd.visualization.time_series import draw_time_series
 from mmcrowd.visualization.video_overlay import VideoOverlay
 
-from .inputs import Photo
-from .outputs import refuse_replacing
 from .video import CountedFrame
 from .video_sources import import_av
 from .zones import Zones
@@ -44,15 +42,18 @@ class VideoWriter:
 
     Args:
         folder: Folder of the files, made when needed.
-        name: What they are called; see :func:`~mmcrowd.fileio.files.file_name`.
+        name: What they are called; :func:`~mmcrowd.fileio.files.file_name` writes what a file
+            system forbids in another way.
         zones: The zones that are counted. Defaults to None.
         overlay: Write the film, too. Defaults to True.
-        is_live: Whether there is a time of day. Defaults to False.
-        source: Path of the video, which is not written over. Defaults to None.
+        is_live: Whether there is a time of day. What is live cannot be counted again, so files that
+            are there are never written over. Defaults to False.
+        source: The file that is counted, which is never written over. Defaults to None.
 
     Raises:
         ImportError: PyAV, which writes the film, is not installed.
-        ValueError: Two columns have one name, or one of the files is the video itself.
+        FileExistsError: It is live, and one of the files is there.
+        ValueError: Two columns have one name, the name is empty, or one of the files is the source.
 
     Attributes:
         paths: The files that are there when the context has been left.
@@ -65,14 +66,27 @@ class VideoWriter:
         zones: Zones | None = None,
         overlay: bool = True,
         is_live: bool = False,
-        source: str | None = None,
+        source: str | os.PathLike | None = None,
     ):
         if overlay:
             import_av()
-        self._folder, self._name = Path(folder), file_name(name)
-        endings = ('.csv', '.png', '.mp4') if overlay else ('.csv', '.png')
-        refuse_replacing(Photo(name, source, source), map(self._path, endings))
-        self._zones = zones
+        if not name:
+            raise ValueError(f'name={name!r} (--name), expected what the files are to be called')
+        self._folder, self._name = Path(folder), file_name(name, one_word=False)
+        for ending in ('.csv', '.png', *(('.mp4', '.mp4.partial') if overlay else ())):
+            path = self._path(ending)
+            if source is not None and path.exists() and path.samefile(source):
+                raise ValueError(
+                    f'{path} is the video that is counted and would be written over: choose '
+                    'another folder or name (--out-dir, --name)'
+                )
+            if is_live and path.exists():
+                raise FileExistsError(
+                    f'{path} is there already, of an earlier run or another stream, and what is '
+                    'live cannot be counted again: choose another name or folder (--name, '
+                    '--out-dir)'
+                )
+        self._zones, self._is_live = zones, is_live
         self._columns = columns(zones, is_live)
         self._overlay = VideoOverlay() if overlay else None
         self._encoder: VideoEncoder | None = None
@@ -88,7 +102,9 @@ class VideoWriter:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._stack.callback(self._draw)  # the last to be called
         path = self._path('.csv')
-        self._file = path.open('w', encoding='utf-8', errors='backslashreplace', newline='')
+        # Where two begin at once, the second one fails.
+        mode: Literal['x', 'w'] = 'x' if self._is_live else 'w'
+        self._file = path.open(mode, encoding='utf-8', errors='backslashreplace', newline='')
         self._stack.enter_context(self._file)
         self.paths.append(path)
         self._write_row(self._columns)

@@ -33,7 +33,7 @@ class Frame(NamedTuple):
 
     Attributes:
         time: Seconds since the start of a file, or since the first frame of a stream or camera.
-        img: ``(H, W, 3)`` uint8 BGR, turned as the video says.
+        img: ``(H, W, 3)`` uint8 BGR, turned as the video says, with square pixels.
     """
 
     time: float
@@ -84,6 +84,7 @@ class VideoReader:
     Attributes:
         name: What the video is called in messages, without a password.
         stem: What its files of results are called.
+        file: Its path, if it is a file of this machine.
         is_live: Whether it is a camera or a stream without an end.
         started: Time of the first frame by the clock of this machine, if it is live; before the
             first frame, None.
@@ -112,11 +113,18 @@ class VideoReader:
         self.tell = tell
         self._address = find_address(source)
         self.name, self.stem = self._address.name, self._address.stem
+        self.file = self._address.file
         self.problem: str | None = None
         self.started: datetime | None = None
         self.stopped = Event()
         self._source: Source | None = open_source(self._address)
         self.length = self._source.length
+        # The last frame may lie at the end itself: it need not have a length.
+        if self.length is not None and start > self.length:
+            self._source.close()
+            raise ValueError(
+                f'{self.name}: start={start:g} lies behind the end, {self.length:.1f} s'
+            )
         is_remote = self._address.is_network or isinstance(self._address.target, int)
         self.is_live = is_remote and self.length is None
         self._may_return = is_remote

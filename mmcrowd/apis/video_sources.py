@@ -15,6 +15,8 @@ from urllib.parse import unquote, urlsplit
 import cv2
 import numpy as np
 
+from mmcrowd.fileio.images import resize_image
+
 # Seconds that a network stream may take to open, and to send the next packet.
 TIMEOUTS = (15.0, 10.0)
 # What FFmpeg takes for videos, too: text as a terminal would show it, and single pictures.
@@ -85,6 +87,13 @@ class Address(NamedTuple):
         text = str(self.target)
         return '://' in text and not text.startswith('file://')
 
+    @property
+    def file(self) -> Path | None:
+        """The file of this machine, if it is one."""
+        if self.is_network or isinstance(self.target, int):
+            return None
+        return Path(self.target.removeprefix('file:'))
+
 
 def find_address(source: str | int | os.PathLike) -> Address:
     """What a path, a URL or the number of a camera stands for.
@@ -94,8 +103,14 @@ def find_address(source: str | int | os.PathLike) -> Address:
         ('rtsp://10.0.0.7:554/gate', 'gate')
         >>> find_address('0').stem
         'camera_0'
+        >>> find_address('/dev/video2').target
+        2
     """
     text = os.fspath(source) if not isinstance(source, int) else str(source)
+    # Where Linux has cameras, under this name or one that is a link to it.
+    if device := re.fullmatch(r'/dev/video(\d+)', os.path.realpath(text)):
+        text = device[1]
+        source = int(text)
     if isinstance(source, int) or (text.isdecimal() and not os.path.exists(text)):
         return Address(int(text), f'camera {text}', f'camera_{int(text)}')
     if '://' in text:
@@ -153,6 +168,7 @@ class _Container:
         # Not by frames: threads that run ahead report now and then a damaged frame as whole, and a
         # live picture would be late by as many frames as there are threads.
         self._stream.thread_type = 'SLICE'
+        self._stretch = float(self._stream.sample_aspect_ratio or 1)
         self.length = self._find_length()
         self._untimed = self.length is None and self._container.format.name in _UNTIMED
 
@@ -236,7 +252,7 @@ class _Container:
             timed += 1
             if origin is None:
                 origin = seconds
-            yield Moment(seconds - origin, partial(_pixels, frame))
+            yield Moment(seconds - origin, partial(_pixels, frame, self._stretch))
         if frames and not timed:
             raise ValueError(
                 f'{self._address.name}: its frames have no time stamps; `ffmpeg -i IN OUT.mp4` '
@@ -348,9 +364,15 @@ def _largest_gap(times: Sequence[float], length: float) -> float:
     return max(after - before for before, after in itertools.pairwise(edges))
 
 
-def _pixels(frame: Any) -> np.ndarray:
-    """A frame upright, BGR."""
+def _pixels(frame: Any, stretch: float) -> np.ndarray:
+    """A frame upright, BGR, with square pixels; those of the file are wider by ``stretch``."""
     img = frame.to_ndarray(format='bgr24')
+    # Nothing is lost: the side that is too short grows. Beyond 4 it is no film, but a wrong header.
+    height, width = img.shape[:2]
+    if 1 < stretch <= 4:
+        img = resize_image(img, (height, round(width * stretch)))
+    elif 1 / 4 <= stretch < 1:
+        img = resize_image(img, (round(height / stretch), width))
     # By so many degrees against the clock it is to be turned.
     quarters = round(frame.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(img, quarters))

@@ -125,12 +125,31 @@ def find_entry(name: str) -> ZooEntry:
     }
     if name.lower() not in by_name:
         close = difflib.get_close_matches(name.lower(), by_name, 3)
-        hint = f'did you mean {" or ".join(close)}?' if close else '`mmcrowd zoo list` has all'
+        hint = (
+            f'did you mean {" or ".join(close)}?' if close else '`mmcrowd zoo list --all` has all'
+        )
         raise ValueError(
             f'no model {name!r}: neither a config file, nor mmcrowd::NAME, nor a model of the zoo; '
             f'{hint}'
         )
     return by_name[name.lower()]
+
+
+def config_of(text: str) -> str:
+    """What :func:`~mmcrowd.engine.config.read_config` takes for a model that is given by its name.
+
+    Args:
+        text: Path of a config, ``mmcrowd::NAME``, or name or alias in the zoo.
+
+    Raises:
+        ValueError: It is a bare name, and there is no such model.
+
+    Examples:
+        >>> config_of('bl_vgg19_sha'), config_of('mine.py')
+        ('mmcrowd::bl/bl_vgg19_sha', 'mine.py')
+    """
+    is_name = '::' not in text and not Path(text).suffix and not Path(text).exists()
+    return find_entry(text).config if is_name else text
 
 
 @functools.cache

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from mmcrowd.apis import CrowdInferencer
 from mmcrowd.apis.agreement import compare, require_agreement
-from mmcrowd.apis.export import export_onnx, export_program
+from mmcrowd.apis.export import export_onnx, export_program, resizing_of
 from mmcrowd.apis.quantization import calibration_crops, quantize_onnx
 from mmcrowd.fileio.files import write_atomic
-from mmcrowd.models.localizers.local_maximum import THRESHOLDS
+from mmcrowd.models.localizers.local_maximum import PEAK_THRESHOLD
 
 from .arguments import add_model
 
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--peaks',
         nargs='?',
         type=float,
-        const=THRESHOLDS['absolute'],
+        const=PEAK_THRESHOLD,
         metavar='THRESHOLD',
         help='local maxima of at least so many persons per cell as second output; default of the '
         'threshold: %(const)s',
@@ -49,6 +49,8 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f'{path}: expected a name that ends in .onnx or .pt2')
     if args.int8 and path.suffix != '.onnx':
         raise ValueError(f'{path}: --int8 quantizes ONNX files, expected a name that ends in .onnx')
+    # Before anything is exported, so that photos that are not there are told at once.
+    crops = calibration_crops(args.int8, args.crops, args.crop_size) if args.int8 else None
     inferencer = CrowdInferencer(
         args.model,
         args.weights,
@@ -58,18 +60,18 @@ def run(args: argparse.Namespace) -> None:
     )
     counter, entry = inferencer.model, inferencer.weights_entry
     name = inferencer.weights_name if entry is None else entry.name
+    resize = resizing_of(inferencer.pipeline.transforms)
     write = export_program if path.suffix == '.pt2' else export_onnx
     # A file that does not answer as its model is never seen under its name.
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder, path.name)
-        write(counter, draft, name, args.peaks)
+        write(counter, draft, name, args.peaks, resize)
         agreement = compare(counter, draft)
         require_agreement(agreement, path)
         write_atomic(path, draft.read_bytes())
     print(f'{path}: {size(path)}; {agreement}')
-    if args.int8:
+    if crops is not None:
         quantized = path.with_name(f'{path.stem}_int8.onnx')
-        crops = calibration_crops(args.int8, args.crops, args.crop_size)
         quantize_onnx(counter, path, quantized, crops)
         others = calibration_crops(args.int8, min(args.crops, 10), args.crop_size, seed=1)
         print(f'{quantized}: {size(quantized)}; {compare(counter, quantized, others)}')

@@ -3,6 +3,7 @@
 import argparse
 import csv
 import json
+import math
 import signal
 import sys
 import time
@@ -28,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--out-dir', help='write NAME.csv, NAME.png (a graph) and NAME.mp4 (overlay) to this folder'
+    )
+    parser.add_argument(
+        '--name', help='NAME of these files; default: that of the file, stream or camera'
     )
     parser.add_argument('--no-overlay', action='store_true', help='no NAME.mp4 in --out-dir')
     parser.add_argument(
@@ -59,6 +63,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     zones = None if args.zones is None else read_zones(args.zones)
     video = VideoReader(args.video, args.rate, args.start, args.end, args.key_frames, args.tries)
+    writer = None
+    if args.out_dir is not None:
+        # Before the model is loaded: it looks whether the files may be written.
+        writer = VideoWriter(
+            args.out_dir,
+            video.stem if args.name is None else args.name,
+            zones,
+            not args.no_overlay,
+            video.is_live,
+            video.file,
+        )
     counter = counter_of(args, show_progress=False)
     shows_points = args.json or (args.out_dir is not None and not args.no_overlay)
     if not shows_points and counter.model.count_from != 'points':
@@ -69,13 +84,8 @@ def run(args: argparse.Namespace) -> None:
     printer = Printer(args.json, args.csv, columns(zones, video.is_live), sys.stdout)
     with ExitStack() as stack:
         received = stack.enter_context(stopped_by_signals(video))
-        writer = None
-        if args.out_dir is not None:
-            writer = stack.enter_context(
-                VideoWriter(
-                    args.out_dir, video.stem, zones, not args.no_overlay, video.is_live, args.video
-                )
-            )
+        if writer is not None:
+            stack.enter_context(writer)
         samples = stack.enter_context(
             closing(count_video(video, counter, args.batch_size, zones, args.max_pixels))
         )
@@ -176,6 +186,9 @@ def _rate(text: str) -> float | None:
     if text == 'all':
         return None
     try:
-        return float(text)
+        rate = float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f'{text!r}, expected a number or "all"') from None
+        rate = 0.0
+    if not 0 < rate < math.inf:
+        raise argparse.ArgumentTypeError(f'{text!r}, expected a number above 0 or "all"')
+    return rate

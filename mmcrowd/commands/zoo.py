@@ -38,6 +38,11 @@ def run(args: argparse.Namespace) -> None:
         return
     entry = find_entry(args.name)
     if args.action == 'path':
+        if not entry.weights:
+            raise ValueError(
+                f'{entry.name} comes without weights: `mmcrowd zoo list` has the models that come '
+                'with them'
+            )
         print(entry.fetch())
         return
     print(f'name:     {entry.name}')

@@ -1,5 +1,3 @@
-from mmcrowd.fileio.checkpoint_schemes import register_safe_readers
-
 from .hooks import (
     AugmentationSeedHook,
     CheckpointHook,
@@ -40,6 +38,3 @@ __all__ = [
     'TimeLimitHook',
     'TrainCountHook',
 ]
-
-# What load_from and --resume name is read without running code in it.
-register_safe_readers()

@@ -16,7 +16,7 @@ def register_safe_readers() -> None:
     """Let MMEngine read checkpoints by :func:`~mmcrowd.fileio.checkpoints.read_checkpoint`.
 
     This holds for the whole process, and so for the checkpoints of other OpenMMLab projects in it.
-    The packages ``mmcrowd.models`` and ``mmcrowd.engine`` call it when they are imported.
+    :mod:`mmcrowd.safe_loading` calls it as soon as MMEngine's readers are loaded.
     """
     from mmengine.runner.checkpoint import CheckpointLoader
 

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
+# Windows has them in no name; the percent sign begins what stands for them.
+FORBIDDEN = '%<>:"/\\|?*'
+
 # How the name of a file ends that is being written.
 PARTIAL = '.partial'
 
@@ -25,21 +28,36 @@ def read_json(path: str | Path) -> Any:
         raise ValueError(f'{path}: not valid JSON ({error})') from error
 
 
-def file_name(text: str) -> str:
+def file_name(text: str, one_word: bool = True) -> str:
     """A part of a file name that stands for this text and for no other, on every system.
 
     Letters, digits, ``_``, ``-`` and dots inside stay, so that plain ids stay readable; everything
     else, path separators among it, is written as in URLs, ``%`` and two digits for each byte of
     UTF-8. Names that differ in case only are one file on Windows and macOS.
 
+    Args:
+        text: The text.
+        one_word: Write blanks and punctuation so, too. Otherwise only what a file system forbids
+            somewhere. Defaults to True.
+
     Examples:
         >>> file_name('IMG_12'), file_name('cam 1/0001.a'), file_name('..')
         ('IMG_12', 'cam%201%2F0001.a', '%2E%2E')
+        >>> file_name('cam 1/0001 (a)', one_word=False)
+        'cam 1%2F0001 (a)'
     """
-    inside = range(1, len(text) - 1)
+    ends = (0, len(text) - 1)
+
+    def stays(i: int, char: str) -> bool:
+        if char in '. ':  # Windows drops them at the end
+            return i not in ends and (char == '.' or not one_word)
+        if one_word:
+            return char.isalnum() or char in '_-'
+        return char.isprintable() and char not in FORBIDDEN
+
     return ''.join(
         char
-        if char.isalnum() or char in '_-' or (char == '.' and i in inside)
+        if stays(i, char)
         # Names of files that are not UTF-8 have surrogates.
         else ''.join(f'%{byte:02X}' for byte in char.encode('utf-8', 'surrogatepass'))
         for i, char in enumerate(text)

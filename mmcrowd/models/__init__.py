@@ -1,5 +1,3 @@
-from mmcrowd.fileio.checkpoint_schemes import register_safe_readers
-
 from .backbones import (
     MCNN,
     CSRNet,
@@ -202,6 +200,3 @@ __all__ = [
     'ZIPHead',
     'ZIPLoss',
 ]
-
-# What init_cfg names is read without running code in it.
-register_safe_readers()

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from mmengine.registry import DefaultScope
 
 from mmcrowd import cli
 from mmcrowd.analysis.benchmarks.exported import make_forms, time_forms
+from mmcrowd.apis import CrowdInferencer
 from mmcrowd.apis.agreement import as_batch, compare, require_agreement
 from mmcrowd.apis.export import (
     ConstantPaddingConv2d,
@@ -26,13 +28,25 @@ from mmcrowd.apis.export import (
     export_onnx,
     export_program,
     metadata_of,
+    resizing_of,
 )
 from mmcrowd.apis.quantization import calibration_crops, quantized_nodes
 from mmcrowd.commands import export
 from mmcrowd.datasets import SyntheticCrowdDataset
+from mmcrowd.datasets.transforms import (
+    LoadCrowdImage,
+    PackCrowdInputs,
+    Pad,
+    ResizeByFactor,
+    ResizeToFit,
+    ResizeToLimits,
+    ResizeToMultiple,
+)
 from mmcrowd.fileio.checkpoints import save_checkpoint
 from mmcrowd.models import LocalMaximum, OnnxInference
+from mmcrowd.models.localizers.local_maximum import PEAK_THRESHOLD
 from mmcrowd.registry import MODELS
+from tests.testing.installed import closure, link_installed
 
 onnx = pytest.importorskip('onnx', reason='needs requirements/export.txt')
 onnxruntime = pytest.importorskip('onnxruntime', reason='needs requirements/export.txt')
@@ -191,6 +205,7 @@ def test_what_a_runtime_has_to_know(plain, quantized, with_peaks):
         std='[60.0, 61.0, 62.0]',
         divisor='8',
         stride='2',
+        resize='[]',
     )
     for path in (plain, quantized):
         metadata = OnnxInference(path).metadata
@@ -247,11 +262,12 @@ def test_the_comparison_sees_equal_and_other_networks(counter, with_peaks, tmp_p
 
 def test_a_program_of_torch_export(counter, folder):
     path = folder / 'counter.pt2'
-    command(path, '--model', folder / 'config.py', '--weights', folder / 'counter.pth', '--peaks')
+    model = ('--model', folder / 'config.py', '--weights', folder / 'counter.pth')
+    command(path, *model, '--peaks', 0.02)
     extra = {'metadata.json': ''}
     program = torch.export.load(str(path), extra_files=extra)
     about = json.loads(extra['metadata.json'])
-    assert about == metadata_of(counter, 'counter.pth', 0.01)
+    assert about == metadata_of(counter, 'counter.pth', 0.02)
     image = torch.from_numpy(normalised(drawn(40, 64)))
     with torch.no_grad():
         density, peaks = program.module()(image, torch.tensor([[40, 64]]))
@@ -411,22 +427,20 @@ def test_packages_that_are_missing(counter, monkeypatch, tmp_path):
 
 # --------------------------------------------------------------------------------- without torch
 
-WITHOUT_TORCH = """
-import runpy, sys
-for name in ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmcrowd', 'cv2'):
-    sys.modules[name] = None  # importing it is an error
-sys.argv.pop(0)
-runpy.run_path(sys.argv[0], run_name='__main__')
-"""
-
 
 @pytest.mark.parametrize('file', ['plain', 'with_peaks'])
 def test_the_example_counts_without_pytorch(counter, file, request, folder, tmp_path):
+    """In an environment with the three packages that it names, and what these need."""
     path = request.getfixturevalue(file)
     shutil.copy(DEMO, tmp_path)
+    packages = closure(['onnxruntime', 'numpy', 'pillow'])
+    links = link_installed(packages.values(), tmp_path / 'links')
+    assert not {'torch', 'cv2', 'mmengine', 'mmcrowd'} & {each.name for each in links.iterdir()}
+    # Without the folders of packages, -S.
     done = subprocess.run(
-        [sys.executable, '-c', WITHOUT_TORCH, 'count_onnx.py', path, folder / 'photos' / '1.png'],
+        [sys.executable, '-S', 'count_onnx.py', path, folder / 'photos' / '1.png'],
         cwd=tmp_path,
+        env={**os.environ, 'PYTHONPATH': str(links)},
         capture_output=True,
         text=True,
         timeout=300,
@@ -434,22 +448,107 @@ def test_the_example_counts_without_pytorch(counter, file, request, folder, tmp_
     assert done.returncode == 0, done.stderr
     count, points = re.search(r'1\.png: count ([\d.]+), (\d+) local maxima', done.stdout).groups()
     reference = copy.copy(counter)
-    reference.localizer = LocalMaximum(0.02 if file == 'with_peaks' else 0.01, join=False)
+    reference.localizer = LocalMaximum(0.02 if file == 'with_peaks' else 0.1, join=False)
     image = cv2.imread(str(folder / 'photos' / '1.png'))
     with torch.no_grad():
         (expected,) = reference.test_step(as_batch(image))
     assert float(count) == pytest.approx(expected.pred_count, abs=0.051)
-    assert int(points) == len(expected.pred_instances.points) > 3
+    assert int(points) == len(expected.pred_instances.points)
+    assert int(points) > 3 or file == 'plain'  # whose threshold is that of a trained counter
 
 
-def test_the_example_reads_pixels_as_the_counter(folder):
+@pytest.fixture(scope='module')
+def demo():
     spec = spec_from_file_location('count_onnx', DEMO)
     demo = module_from_spec(spec)
     spec.loader.exec_module(demo)
+    return demo
+
+
+def test_the_example_reads_pixels_as_the_counter(folder, demo):
     path = folder / 'photos' / '0.png'
     bgr = cv2.imread(str(path))
-    assert np.array_equal(demo.read_photo(path, 'BGR'), bgr)
-    assert np.array_equal(demo.read_photo(path, 'RGB'), bgr[..., ::-1])
+    pixels, size = demo.read_photo(path, 'BGR', [])
+    assert np.array_equal(pixels, bgr) and size.tolist() == [96, 120]
+    assert np.array_equal(demo.read_photo(path, 'RGB', [])[0], bgr[..., ::-1])
     gray = build(data_preprocessor=dict(type='CrowdDataPreprocessor', to_gray=True))
     expected = gray.data_preprocessor(as_batch(bgr))['inputs'][0, :, :96, :120].numpy()
-    assert np.array_equal(demo.read_photo(path, 'GRAY').transpose(2, 0, 1), expected)
+    assert np.array_equal(demo.read_photo(path, 'GRAY', [])[0].transpose(2, 0, 1), expected)
+
+
+RESIZING = (
+    ResizeToLimits(longest=60),
+    ResizeToLimits(shortest=(40, 70)),
+    ResizeToLimits(longest=200, shortest=150),
+    ResizeToFit((100, 90)),
+    ResizeByFactor(2.0),
+    ResizeByFactor(0.37),
+    ResizeToMultiple(16),
+)
+
+
+@pytest.mark.parametrize('size', [(96, 120), (123, 75), (1, 5)])
+@pytest.mark.parametrize('step', RESIZING, ids=str)
+def test_the_example_resizes_as_the_test_pipeline(demo, size, step):
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    expected = step(LoadCrowdImage()(dict(img=image)))['img']
+    (known,) = json.loads(json.dumps(resizing_of([LoadCrowdImage(), step, PackCrowdInputs()])))
+    found = demo.resize(image, demo.size_for(*size, known))
+    assert found.shape == expected.shape and np.abs(found - expected).max() <= 1
+
+
+def test_the_example_counts_at_the_size_of_the_test_pipeline(demo, counter, folder, tmp_path):
+    """As CrowdInferencer does, of a config with limits, and with points in pixels of the photo."""
+    pipeline = [
+        dict(type='LoadCrowdImage'),
+        dict(type='ResizeToLimits', longest=100),
+        dict(type='ResizeToMultiple', divisor=4),
+        dict(type='PackCrowdInputs'),
+    ]
+    config = dict(model=MODEL, test_dataloader=dict(dataset=dict(pipeline=pipeline)))
+    Config(config).dump(tmp_path / 'config.py')
+    model = (tmp_path / 'config.py', '--weights', folder / 'counter.pth')
+    command(tmp_path / 'limits.onnx', '--peaks', 0.02, '--model', *model)
+    photo = folder / 'photos' / '0.png'
+    inferencer = CrowdInferencer(
+        str(model[0]),
+        str(model[2]),
+        'cpu',
+        localizer=dict(type='LocalMaximum', threshold=0.02, join=False),
+    )
+    (expected,) = inferencer(photo)['predictions']
+    assert 'counted at 100 x 80 pixels, the image has 120 x 96' in expected['notes']
+    persons, points = demo.count(onnxruntime.InferenceSession(tmp_path / 'limits.onnx'), photo)
+    assert persons == pytest.approx(expected['count'], rel=1e-3)
+    assert len(points) > 3
+    wanted = sorted(expected['points'])
+    assert sorted(points.tolist()) == [pytest.approx(point, abs=0.01) for point in wanted]
+
+
+def test_steps_that_a_runtime_would_not_do():
+    with pytest.raises(ValueError, match='^Pad in the test pipeline: .* cannot be exported'):
+        resizing_of([LoadCrowdImage(), Pad(size_divisor=16), PackCrowdInputs()])
+
+
+@pytest.mark.parametrize(
+    'inference', [dict(type='GridInference'), dict(type='OverlapInference', crop_size=(64, 64))]
+)
+def test_a_counter_that_counts_in_parts_is_not_exported(inference):
+    with pytest.raises(ValueError, match=f'inference={inference["type"]} counts an image in parts'):
+        ExportNetwork(build(inference=inference))
+    ExportNetwork(build(inference=dict(type='SlideInference')))
+
+
+def test_photos_for_int8_are_looked_for_first(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, 'CrowdInferencer', None)
+    model = ('--model', folder / 'config.py', '--weights', folder / 'counter.pth')
+    with pytest.raises(FileNotFoundError, match='nosuch'):
+        command(tmp_path / 'x.onnx', *model, '--int8', folder / 'photos', tmp_path / 'nosuch')
+    with pytest.raises(ValueError, match='0 crops of 512 pixels'):
+        command(tmp_path / 'x.onnx', *model, '--int8', folder / 'photos', '--crops', 0)
+
+
+def test_one_threshold_for_maxima(folder):
+    _, args = cli.parse(['export', 'x.onnx', '--peaks'])
+    assert args.peaks == PEAK_THRESHOLD == 0.1
+    assert f'local_maxima(density, threshold={PEAK_THRESHOLD})' in DEMO.read_text(encoding='utf-8')

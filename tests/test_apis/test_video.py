@@ -8,6 +8,7 @@ import sys
 import time
 import weakref
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -138,6 +139,28 @@ def test_turned_videos(tmp_path, rotation):
     assert frame.img.shape == ((48, 64, 3) if rotation == 180 else (64, 48, 3))
     assert frame.img.shape == other.shape and frame.img.flags['C_CONTIGUOUS']
     assert np.abs(frame.img.astype(int) - other).mean() < 3
+
+
+@pytest.mark.parametrize(
+    'ratio, size', [((4, 3), (48, 85)), ((3, 4), (64, 64)), ((1, 50), (48, 64))]
+)
+def test_pixels_that_are_not_square(tmp_path, ratio, size):
+    """A disc is one in the frame, too, but for a header that cannot be."""
+    path = tmp_path / 'wide.mp4'
+    img = np.zeros((48, 64, 3), np.uint8)
+    stretch = ratio[0] / ratio[1]
+    cv2.ellipse(img, (32, 24), (round(12 / stretch), 12), 0, 0, 360, (255, 255, 255), -1)
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('mpeg4', rate=25)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, 'yuv420p'
+        stream.codec_context.sample_aspect_ratio = Fraction(*ratio)
+        for packet in (*stream.encode(av.VideoFrame.from_ndarray(img, 'bgr24')), *stream.encode()):
+            container.mux(packet)
+    (frame,) = VideoReader(path)
+    assert frame.img.shape == (*size, 3)
+    rows, columns = np.nonzero(frame.img[..., 0] > 127)
+    if size != (48, 64):
+        assert np.ptp(rows) == pytest.approx(np.ptp(columns), abs=2)
 
 
 # --------------------------------------------------------------------------------------- damage

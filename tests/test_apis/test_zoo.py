@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from mmcrowd.apis import CrowdInferencer, zoo
-from mmcrowd.apis.zoo import ZooEntry, find_entry, list_models
+from mmcrowd.apis.zoo import ZooEntry, config_of, find_entry, list_models
 from mmcrowd.fileio.checkpoints import read_checkpoint
 
 
@@ -36,6 +36,17 @@ def test_models_of_the_inferencer():
     assert CrowdInferencer.list_models('pml_hrnet_q*') == ['pml_hrnet_qnrf']
     assert CrowdInferencer.list_models(scope='mmcrowd', patterns='none') == []
     assert CrowdInferencer.list_models() == list_models()
+
+
+def test_configs_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'mine').touch()
+    assert config_of('PML_hrnet_qnrf') == 'mmcrowd::pml_hrnet_qnrf'
+    assert config_of('default') == find_entry('default').config
+    for text in ('mine', 'gone.py', 'mmcrowd::pml_hrnet_qnrf', 'other::x'):
+        assert config_of(text) == text
+    with pytest.raises(ValueError, match='no model .qwzx.: .* `mmcrowd zoo list --all` has all'):
+        config_of('qwzx')
 
 
 def entry(weights=('https://a/x.pth',), results=()):

@@ -160,7 +160,7 @@ def test_zoo(mmcrowd):
     assert entry.sha256 in info and f'config:   {entry.config}' in info
     assert 'errors of the paper: UCF-QNRF: MAE' in mmcrowd('zoo', 'info', 'pml_hrnet_qnrf')
     assert mmcrowd('zoo', 'path') == f'{entry.fetch()}\n'
-    with pytest.raises(SystemExit, match='pml_hrnet_qnrf comes without weights'):
+    with pytest.raises(SystemExit, match='comes without weights: `mmcrowd zoo list`'):
         mmcrowd('zoo', 'path', 'pml_hrnet_qnrf')
 
 

@@ -119,8 +119,50 @@ def test_bad_input(mmcrowd, video, tmp_path):
     out, _, status = mmcrowd(tmp_path / 'none.mp4')
     assert status == f'mmcrowd: error: no video file {tmp_path}/none.mp4' and not out
     assert 'camera 97 does not open' in mmcrowd('97')[2]
-    _, err, status = mmcrowd(video, '--rate', 'fast')
-    assert status == 2 and '\'fast\', expected a number or "all"' in err
+    for rate in ('fast', '0', '-1', 'nan', 'inf'):
+        _, err, status = mmcrowd(video, f'--rate={rate}')
+        assert status == 2 and f'\'{rate}\', expected a number above 0 or "all"' in err
+    out, _, status = mmcrowd(video, '--start', '100')
+    assert status == f'mmcrowd: error: {video}: start=100 lies behind the end, 4.5 s' and not out
+    assert 'camera 97 does not open' in mmcrowd('/dev/video97')[2]
+    assert "name='' (--name), expected" in mmcrowd(video, '--out-dir', tmp_path, '--name', '')[2]
+
+
+@pytest.mark.parametrize('link', [False, True])
+def test_the_video_is_not_written_over(mmcrowd, video, tmp_path, monkeypatch, link):
+    monkeypatch.chdir(tmp_path)
+    source = Path('gate.mp4')
+    source.write_bytes(video.read_bytes())
+    given, out_dir = source, '.'
+    if link:
+        Path('films').mkdir()
+        (Path('films') / 'gate.mkv').symlink_to(tmp_path / 'gate.mp4')
+        given, out_dir = Path('films') / 'gate.mkv', tmp_path
+    out, err, status = mmcrowd(given, '--out-dir', out_dir)
+    assert status.startswith('mmcrowd: error: ') and status.endswith(
+        'gate.mp4 is the video that is counted and would be written over: choose another folder '
+        'or name (--out-dir, --name)'
+    )
+    assert not out and not err and source.read_bytes() == video.read_bytes()
+    assert not list(tmp_path.glob('*.csv'))
+    # Without the overlay nothing is in the way.
+    assert mmcrowd(f'file://{tmp_path}/gate.mp4', '--out-dir', '.', '--no-overlay')[2] is None
+    assert Path('gate.csv').is_file() and source.read_bytes() == video.read_bytes()
+
+
+def test_results_of_a_stream_are_not_written_over(mmcrowd, tmp_path):
+    piece = write_video(tmp_path / 'a.ts', [k / 2 for k in range(4)]).read_bytes()
+    out = tmp_path / 'out'
+    with serve(lambda handler, number: send_stream(handler, piece)) as (address, _):
+        options = ('--out-dir', out, '--no-overlay', '--tries', 0)
+        assert 'given up' in mmcrowd(f'{address}/one/101', *options)[2]
+        before = (out / '101.csv').read_bytes()
+        printed, err, status = mmcrowd(f'{address}/two/101', *options)
+        assert f'error: {out}/101.csv is there already' in status and '--name' in status
+        assert not printed and not err and (out / '101.csv').read_bytes() == before
+        assert 'given up' in mmcrowd(f'{address}/two/101', *options, '--name', 'two: 101')[2]
+    assert len(rows_of(out / 'two%3A 101.csv')) > 1
+    assert (out / '101.csv').read_bytes() == before
 
 
 def test_a_live_stream_until_sigterm(mmcrowd, tmp_path):

@@ -103,11 +103,30 @@ def test_names_of_files(text, name):
     assert file_name(text) == name
 
 
+@pytest.mark.parametrize(
+    ('text', 'name'),
+    [
+        ('my gate (1), é', 'my gate (1), é'),
+        ('gru\u0308n', 'gru\u0308n'),
+        (' a. ', '%20a.%20'),
+        ('.a', '%2Ea'),
+        ('a/b:c?%', 'a%2Fb%3Ac%3F%25'),
+        ('a\nb\0', 'a%0Ab%00'),
+        ('a\udce9', 'a%ED%B3%A9'),
+    ],
+)
+def test_names_with_blanks(text, name):
+    assert file_name(text, one_word=False) == name
+
+
 @given(st.text(st.characters(exclude_categories=['Cs'])))
 def test_no_two_texts_have_one_file_name(text):
     name = file_name(text)
     assert unquote_to_bytes(name).decode() == text
     assert not set(name) & set('/\\:*?"<>| \n\0') and not name.endswith('.')
+    name = file_name(text, one_word=False)
+    assert unquote_to_bytes(name).decode() == text
+    assert not set(name) & set('/\\:*?"<>|\n\0') and not name.endswith(('.', ' '))
 
 
 def test_names_that_are_not_utf8(tmp_path):

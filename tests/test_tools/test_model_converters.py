@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from mmengine.registry import init_default_scope
 
 from mmcrowd.engine.config import read_config
+from mmcrowd.fileio.checkpoints import read_checkpoint
 from mmcrowd.models.backbones import VGGFeatures
 from mmcrowd.registry import MODELS
 
@@ -180,3 +181,47 @@ def test_other_files_are_named(run, tmp_path, name):
     skip = ['--skip-checksum'] if name == 'vgg16_from_hed' else []
     with pytest.raises(ValueError, match=r'text\.h5: not a readable HDF5 file'):
         run(name, path, tmp_path / 'out.pth', *skip)
+
+
+# ------------------------------------------------------------------------------- publish_model.py
+
+
+@pytest.fixture(scope='module')
+def mcnn(tmp_path_factory):
+    """A checkpoint of the model of pml_mcnn_sha."""
+    path = tmp_path_factory.mktemp('mcnn') / 'mcnn.pth'
+    init_default_scope('mmcrowd')
+    model = MODELS.build(read_config('mmcrowd::pml_mcnn_sha').model)
+    torch.save(dict(state_dict=model.state_dict()), path)
+    return path
+
+
+@pytest.mark.parametrize('config', ['pml_mcnn_sha', REPO / 'configs' / 'pml_mcnn_sha.py'])
+def test_publishing(run, mcnn, tmp_path, capsys, config):
+    path = tmp_path / 'x.safetensors'
+    run('publish_model', mcnn, path, '--config', config, '--sizes', 400, 1024)
+    assert f'Weights:\n      - {path}\n' in capsys.readouterr().out
+    assert read_checkpoint(path)['meta'] == dict(config='mmcrowd::pml_mcnn_sha', sizes=[400, 1024])
+
+
+def test_publishing_for_a_config_of_ones_own(run, mcnn, tmp_path):
+    """It does not tell of the folders of this machine."""
+    base = str(REPO / 'configs' / 'pml_mcnn_sha.py')
+    (tmp_path / 'mine.py').write_text(f'_base_ = {base!r}')
+    path = tmp_path / 'x.safetensors'
+    run('publish_model', mcnn, path, '--config', tmp_path / 'mine.py')
+    assert read_checkpoint(path)['meta'] == dict(config='mine.py')
+
+
+def test_what_is_not_published(run, mcnn, tmp_path, capsys):
+    path, other = tmp_path / 'x.safetensors', tmp_path / 'other.pth'
+    torch.save({'some.weight': torch.zeros(2, 2)}, other)
+    with pytest.raises(ValueError, match=r'other\.pth: weights of another model: .*some\.weight'):
+        run('publish_model', other, path, '--config', 'mmcrowd::pml_mcnn_sha')
+    with pytest.raises(FileNotFoundError, match=r'no config file .*gone\.py'):
+        run('publish_model', mcnn, path, '--config', tmp_path / 'gone.py')
+    for sizes in ((1024, 400), (0, 400)):
+        with pytest.raises(SystemExit):
+            run('publish_model', mcnn, path, '--config', 'pml_mcnn_sha', '--sizes', *sizes)
+        assert f'--sizes {sizes[0]} {sizes[1]}: expected 1 <= MIN <= MAX' in capsys.readouterr().err
+    assert not path.exists()

@@ -16,6 +16,15 @@ def test_what_is_printed_is_a_config(load_tool, tmp_path, capsys):
     assert printed.model.precision == 'bf16' and '_base_' not in path.read_text(encoding='utf-8')
 
 
+def test_names_of_the_zoo(load_tool, capsys):
+    load_tool('misc/print_config.py').main(['pml_mcnn_sha'])
+    assert "type='MCNN'" in capsys.readouterr().out
+    load_tool('analysis_tools/get_flops.py').main(['pml_mcnn_sha', '--size', '64', '32'])
+    assert 'parameters  ' in capsys.readouterr().out
+    with pytest.raises(ValueError, match='no model .pml_mcnn_shaa.: .*did you mean pml_mcnn_sha'):
+        load_tool('misc/print_config.py').main(['pml_mcnn_shaa'])
+
+
 @pytest.mark.parametrize('table', [False, True])
 def test_get_flops(load_tool, capsys, table):
     argv = ['mmcrowd::pml_mcnn_sha', '--size', '64', '32'] + ['--table', '2'] * table

@@ -2,7 +2,7 @@
 
 A multiply-add counts as one operation. No weights are loaded. ::
 
-    python tools/analysis_tools/get_flops.py configs/pml_hrnet_qnrf.py
+    python tools/analysis_tools/get_flops.py pml_hrnet_qnrf
     python tools/analysis_tools/get_flops.py mmcrowd::zip/zip_p_sha --size 1920 1080 --table
 """
 
@@ -13,13 +13,14 @@ from mmengine.registry import init_default_scope
 
 from mmcrowd import command_line
 from mmcrowd.analysis.complexity import network_complexity
+from mmcrowd.apis.zoo import config_of
 from mmcrowd.engine.config import read_config, without_pretraining
 from mmcrowd.registry import MODELS
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Parameters and operations of a network')
-    parser.add_argument('config', help='config file or mmcrowd::NAME')
+    parser.add_argument('config', help='config file, mmcrowd::NAME or name in the zoo')
     parser.add_argument(
         '--size', type=int, nargs=2, default=(1024, 768), metavar=('W', 'H'), help='of the image'
     )
@@ -39,7 +40,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    cfg = read_config(args.config, args.cfg_options)
+    cfg = read_config(config_of(args.config), args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmcrowd'))
     counter = MODELS.build(without_pretraining(cfg.model))
     width, height = args.size

@@ -1,7 +1,8 @@
 """Make a file of weights for the zoo from a checkpoint of a training.
 
 The file has what a prediction needs, in half precision and in the form of safetensors, which holds
-no code; it says for which config it is, and of which sizes the training images were::
+no code; it says for which config it is, and of which sizes the training images were. The parameters
+must be those of the model of the config::
 
     python tools/model_converters/publish_model.py work_dirs/x/best_count_selection_epoch_50.pth \\
         mmcrowd/zoo/pml_efficientnet_lite0_default.safetensors \\
@@ -15,17 +16,27 @@ import argparse
 import hashlib
 from pathlib import Path
 
+from mmengine.registry import DefaultScope
+
 from mmcrowd import command_line
-from mmcrowd.engine.config import find_config
-from mmcrowd.fileio.checkpoints import load_state_dict, save_checkpoint
+from mmcrowd.apis.zoo import config_of
+from mmcrowd.engine.config import PACKAGE, bundled, find_config, read_config, without_pretraining
+from mmcrowd.fileio.checkpoints import (
+    load_state_dict,
+    require_same_parameters,
+    save_checkpoint,
+)
 from mmcrowd.models.converters.publish import publish
+from mmcrowd.registry import MODELS
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Make a file of weights for the zoo')
     parser.add_argument('src', help='checkpoint of a training')
     parser.add_argument('dst', help='file to write, .safetensors')
-    parser.add_argument('--config', required=True, help='mmcrowd::NAME of the config')
+    parser.add_argument(
+        '--config', required=True, help='config file, mmcrowd::NAME or name in the zoo'
+    )
     parser.add_argument(
         '--sizes',
         nargs=2,
@@ -36,19 +47,37 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if not args.dst.endswith('.safetensors'):
         parser.error(f'the file must end in .safetensors, got {args.dst}')
+    if args.sizes and not 1 <= args.sizes[0] <= args.sizes[1]:
+        parser.error(f'--sizes {args.sizes[0]} {args.sizes[1]}: expected 1 <= MIN <= MAX')
     return args
+
+
+def public_name(config: str) -> str:
+    """What a config is called on every machine: ``mmcrowd::NAME``, or of others the file name."""
+    file, ours = find_config(config).resolve(), bundled('configs').resolve()
+    if file.is_relative_to(ours):
+        return f'mmcrowd::{file.relative_to(ours).with_suffix("").as_posix()}'
+    return file.name
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    find_config(args.config)
+    config = config_of(args.config)
+    cfg = read_config(config)
     state_dict = publish(load_state_dict(args.src))
-    meta = dict(config=args.config) | (dict(sizes=args.sizes) if args.sizes else {})
+    with DefaultScope.overwrite_default_scope('mmcrowd'):
+        model = MODELS.build(without_pretraining(cfg.model))
+    require_same_parameters(model.state_dict(), state_dict, args.src)
+    meta = dict(config=public_name(config)) | (dict(sizes=args.sizes) if args.sizes else {})
     save_checkpoint(state_dict, meta, args.dst)
     content = Path(args.dst).read_bytes()
     numbers = sum(value.numel() for value in state_dict.values())
     print(f'# {args.dst}: {numbers:,} numbers, {len(content) / 1e6:.2f} MB')
-    print(f'    Weights:\n      - mmcrowd/zoo/{Path(args.dst).name}')
+    path = Path(args.dst).resolve()
+    # The metafiles name files of the package by their path in it.
+    is_ours = path.is_relative_to(PACKAGE)
+    where = path.relative_to(PACKAGE.parent).as_posix() if is_ours else args.dst
+    print(f'    Weights:\n      - {where}')
     print(f'    SHA256: {hashlib.sha256(content).hexdigest()}')
 
 

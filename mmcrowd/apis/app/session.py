@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
@@ -22,12 +23,13 @@ from mmcrowd.fileio.files import file_name, printable
 from mmcrowd.fileio.images import resize_image
 from mmcrowd.models.counters.base_counter import locate
 from mmcrowd.models.localizers import LocalMaximum
+from mmcrowd.models.localizers.local_maximum import PEAK_THRESHOLD
 from mmcrowd.structures import CrowdDataSample
 from mmcrowd.visualization.drawing import draw_outline, point_radius
 from mmcrowd.visualization.palette import TRUTH_COLOR
 
 OWN, MAXIMA = 'own', 'maxima'  # localizers: that of the model, and local maxima of its density
-THRESHOLD = 0.1  # of local maxima, in persons per cell; see docs/inference.md
+THRESHOLD = PEAK_THRESHOLD  # of local maxima, in persons per cell
 
 THUMB = 96  # longer side, in pixels
 
@@ -41,12 +43,14 @@ class Limits(NamedTuple):
         pictures: Pictures of a visitor at one time. Defaults to 50.
         seconds: After so long without a count the pictures of a visitor are removed, and his files
             so long after they came. Defaults to an hour.
+        heic: Whether HEIC is read. Defaults to whether pillow-heif is installed.
     """
 
     file_bytes: int = 32_000_000
     pixels: int = 64_000_000
     pictures: int = 50
     seconds: int = 3600
+    heic: bool = find_spec('pillow_heif') is not None
 
 
 class PointRule(NamedTuple):
@@ -312,7 +316,15 @@ def count_file(
         raise ValueError(
             f'{name}: {len(content) / 1e6:.1f} MB, expected at most {limits.file_bytes / 1e6:g} MB'
         )
-    img, notes = decode_photo(content, name, limits.pixels)
+    try:
+        img, notes = decode_photo(content, name, limits.pixels)
+    except ValueError as error:
+        # Visitors can install nothing.
+        if not limits.heic and 'pip install pillow-heif' in str(error):
+            raise ValueError(
+                f'{name}: HEIC is not read here; expected JPEG, PNG, TIFF or WebP'
+            ) from None
+        raise
     (result,) = counter.iter(img, return_datasamples=True)
     sample = result['predictions'][0].cpu()
     sample.set_metainfo(dict(img_id=name, notes=notes + sample.notes))

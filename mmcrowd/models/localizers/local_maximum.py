@@ -19,6 +19,10 @@ from mmcrowd.registry import TASK_UTILS
 # Default threshold of each mode.
 THRESHOLDS = dict(absolute=0.01, relative=0.20, adaptive=100 / 255)
 
+# Of the maxima that are shown to people, in the page and in exported files; see docs/inference.md.
+# demo/count_onnx.py has the same.
+PEAK_THRESHOLD = 0.1
+
 SIGMA = 4.0  # of the Gaussian head that the relative mode compares with, in input pixels
 
 

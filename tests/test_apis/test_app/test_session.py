@@ -2,6 +2,7 @@
 
 import base64
 import json
+import sys
 
 import cv2
 import numpy as np
@@ -141,6 +142,15 @@ def test_limits(session, counter, limits, message):
     with pytest.raises(ValueError, match=message):
         session.add(path, 'gate.png', counter, 'm', RULE, limits)
     assert len(session.pictures) == 2
+
+
+def test_heic_where_it_is_not_read(session, counter, tmp_path, monkeypatch):
+    """The visitor is not told what to install."""
+    monkeypatch.setitem(sys.modules, 'pillow_heif', None)
+    (tmp_path / 'IMG_1.HEIC').write_bytes(b'\0\0\0\x18ftypheic' + bytes(40))
+    limits = Limits(heic=False)
+    with pytest.raises(ValueError, match='^IMG_1.HEIC: HEIC is not read here; expected JPEG, PNG'):
+        session.add(tmp_path / 'IMG_1.HEIC', 'IMG_1.HEIC', counter, 'm', RULE, limits)
 
 
 def test_choices():

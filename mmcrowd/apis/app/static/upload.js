@@ -18,9 +18,10 @@ function showBusy(text) {
 
 follow((value) => {
   find('.limits').textContent =
-    `JPEG, PNG, TIFF, WebP, HEIC; up to ${megabytes(value.file_bytes)}, ` +
+    `JPEG, PNG, TIFF, WebP${value.heic ? ', HEIC' : ''}; up to ${megabytes(value.file_bytes)}, ` +
     `${value.pixels / 1e6} megapixels, ${value.pictures} pictures. ` +
     `Kept for ${Math.round(value.seconds / 60)} minutes at most.`;
+  input.accept = `image/*,.tif,.tiff${value.heic ? ',.heic,.heif' : ''}`;
   showBusy(value.busy);
   showErrors([...refused, ...value.errors]);
 });
