@@ -13,7 +13,7 @@ from http.client import HTTPException
 from itertools import takewhile
 from pathlib import Path, PurePath
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 from urllib.parse import unquote, urlparse
 from urllib.request import Request, urlopen
 
@@ -221,7 +221,7 @@ def _is_image_name(name: str) -> bool:
     return PurePath(name).suffix.lower() in IMAGE_ENDINGS
 
 
-def _is_path(item: Any) -> bool:
+def _is_path(item: Any) -> TypeGuard[str | os.PathLike]:
     return isinstance(item, str | os.PathLike)
 
 
@@ -297,8 +297,9 @@ def _of_item(item: Any, label: str, recursive: bool) -> Iterator[Photo]:
         yield Photo(label, item)
     elif _is_file(item):
         path = getattr(item, 'name', None)
-        is_known = _is_path(path) and os.path.exists(path)  # not in an archive, say
-        yield Photo(label, item, os.fspath(path) if is_known else None)
+        # It may be in an archive, say.
+        source = os.fspath(path) if _is_path(path) and os.path.exists(path) else None
+        yield Photo(label, item, source)
     else:
         raise TypeError(
             f'{type(item).__name__} is no image; expected a path, URL, folder, pattern, bytes, '

@@ -42,6 +42,7 @@ OPTIONAL = (
     ('timm', 'timm', 'configs/zip'),
     ('h5py', 'h5py', 'converters of HDF5 weights'),
     ('plotly', 'plotly', 'the error page'),
+    ('pyarrow', 'pyarrow', 'mmcrowd infer --to-parquet'),
 )
 _SIDES = (192, 256)  # of the picture that is counted
 
@@ -54,12 +55,25 @@ def run(args: argparse.Namespace) -> None:
     print(f'mmcrowd {__version__}, Python {platform.python_version()}, {platform.platform()}')
     problems = list(missing_packages()) or list(broken_modules()) or list(failed_run(args.device))
     for requirement, module, use in OPTIONAL:
-        version = _version(requirement.partition('[')[0])
-        text = version or f'not installed; for {use}: pip install "{requirement}"'
-        print(f'  optional  {module}: {text}')
+        print(f'  optional  {module}: {optional_state(requirement, module, use)}')
     if problems:
         sys.exit('\n'.join(['', 'What is to be mended:', *(f'- {each}' for each in problems)]))
     print('All is well.')
+
+
+def optional_state(requirement: str, module: str, use: str) -> str:
+    """Version of an optional package, or why it cannot be used and what brings it."""
+    version = _version(requirement.partition('[')[0])
+    if version is None:
+        return f'not installed; for {use}: pip install "{requirement}"'
+    if module != 'pyvips':  # the only one whose library may be that of the system, or absent
+        return version
+    try:
+        import_module(module)
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        return f'{version} does not load ({reason}); for {use}: pip install "{requirement}"'
+    return version
 
 
 def missing_packages() -> Iterator[str]:

@@ -178,6 +178,18 @@ def test_doctor(mmcrowd):
     assert 'mmengine: ' in out and 'cv2: ' in out and out.endswith('All is well.\n')
 
 
+def test_doctor_imports_libvips(monkeypatch):
+    def no_libvips(name):
+        raise OSError("cannot load library 'libvips.so.42': no such file\nMore.")
+
+    monkeypatch.setattr(doctor, '_version', lambda name: '3.1.1')
+    monkeypatch.setattr(doctor, 'import_module', no_libvips)
+    state = doctor.optional_state('pyvips[binary]', 'pyvips', 'reading')
+    reason = "cannot load library 'libvips.so.42': no such file"
+    assert state == f'3.1.1 does not load ({reason}); for reading: pip install "pyvips[binary]"'
+    assert doctor.optional_state('av', 'av', 'mmcrowd video') == '3.1.1'
+
+
 def test_doctor_says_what_is_missing(mmcrowd, monkeypatch, capsys):
     installed = dict(torch='2.14.1', mmengine='0.11.0rc3')
     installed['mmcv-lite'] = '2.2.0'
@@ -206,7 +218,7 @@ def test_doctor_needs_nothing_itself():
     'changed, message',
     [
         (dict(mmpretrain='0.1'), 'mmpretrain 0.1 is installed; run `pip install'),
-        (dict(torchvision='0.20.0'), 'are no pair'),
+        (dict(torchvision='0.28.0'), 'are no pair'),
         ({'mmcv': '2.2.0'}, 'own the same module'),
     ],
 )
