@@ -13,7 +13,7 @@ import warnings
 import zipfile
 import zlib
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from http.client import HTTPException
 from pathlib import Path
@@ -398,15 +398,19 @@ def find_local_weights(
         mirrors: Paths and URLs; of the latter nothing is downloaded.
         sha256: Digits of the file's sha256, which are not checked here. Defaults to None.
     """
+    return next(_local_weights(name, mirrors, sha256), None)
+
+
+def _local_weights(name: str, mirrors: Sequence[str | Path], sha256: str | None) -> Iterator[Path]:
     own = _own_path(name)
     local = [Path(mirror) for mirror in mirrors if '://' not in str(mirror)]
     paths = [*([own] if own else []), *local, _download_path(name, mirrors, sha256)]
-    return next((path for path in paths if path.is_file()), None)
+    return (path for path in paths if path.is_file())
 
 
 def _own_path(name: str) -> Path | None:
     folder = os.environ.get(WEIGHTS_DIR)
-    return Path(folder, name) if folder else None
+    return Path(folder, name).expanduser() if folder else None
 
 
 def _download_path(name: str, mirrors: Sequence[str | Path], sha256: str | None) -> Path:
@@ -429,7 +433,8 @@ def fetch_weights(name: str, mirrors: Sequence[str | Path], sha256: str | None =
     It is looked for in the folder that the environment variable ``MMCROWD_WEIGHTS_DIR`` names, by
     its name alone, which a line on stderr tells; at those mirrors that are paths; and among the
     downloads of torch. Then the mirrors that are URLs are tried, one after the other. Downloads of
-    one name from several addresses are kept apart.
+    one name from several addresses are kept apart. A file with another sha256 is passed over, which
+    a line on stderr tells.
 
     Args:
         name: Name of the file.
@@ -443,10 +448,16 @@ def fetch_weights(name: str, mirrors: Sequence[str | Path], sha256: str | None =
     Raises:
         FileNotFoundError: The file is nowhere. The message gives the reason for each mirror, and
             the path where to put the file.
-        ValueError: A file that was found on this machine has another sha256.
+        ValueError: It is nowhere but as a file on this machine with another sha256.
     """
-    if (path := find_local_weights(name, mirrors, sha256)) is not None:
-        _check_digest(path, sha256)
+    damaged = []
+    for path in _local_weights(name, mirrors, sha256):
+        try:
+            _check_digest(path, sha256)
+        except ValueError as error:
+            print(f'{error}; passed over', file=sys.stderr, flush=True)
+            damaged.append(str(error))
+            continue
         if path == _own_path(name):
             _tell_own(path)
         return path
@@ -456,15 +467,21 @@ def fetch_weights(name: str, mirrors: Sequence[str | Path], sha256: str | None =
         try:
             _download(url, cached, sha256)
             return cached
-        except (OSError, HTTPException, RuntimeError) as error:
+        # A ValueError is an address that is none.
+        except (OSError, HTTPException, RuntimeError, ValueError) as error:
             failures.append(f'{url} ({error})')
+    if damaged:
+        failed = f'; cannot download {", ".join(failures)}' if failures else ''
+        raise ValueError('; '.join(damaged) + failed)
     reason = f'cannot download {", ".join(failures)}' if failures else f'no file {name}'
-    raise FileNotFoundError(
-        f'{reason}: put the file at {cached}, or into the folder that {WEIGHTS_DIR} names'
-    )
+    folder = f'the folder that {WEIGHTS_DIR} names'
+    if (own := _own_path(name)) is not None and not own.parent.is_dir():
+        folder += f' ({own.parent}, which is not there)'
+    raise FileNotFoundError(f'{reason}: put the file at {cached}, or into {folder}')
 
 
 def _download(url: str, path: Path, sha256: str | None) -> None:
+    urlparse(url)  # raises for what is no address, of which torch would leave an empty file
     # stdout is for results.
     print(f'Downloading {url} to {path}', file=sys.stderr, flush=True)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -204,7 +204,8 @@ def server(tmp_path):
 
 
 def test_the_next_mirror_where_one_fails(cache, server):
-    mirrors = [UNREACHABLE, f'{server}/none.pth', f'{server}/other.pth', f'{server}/a.pth']
+    wrong = [f'{server}/none.pth', f'{server}/other.pth', 'http://[none/a.pth']
+    mirrors = [UNREACHABLE, *wrong, f'{server}/a.pth']
     path = fetch_weights('a.pth', mirrors, DIGITS)
     assert path == cache / 'a.pth' and path.read_bytes() == CONTENT
     assert [each.name for each in cache.iterdir()] == ['a.pth']
@@ -242,15 +243,18 @@ def test_digits_in_the_name_tell_the_file(cache, server, tmp_path):
     assert download_checkpoint(f'{UNREACHABLE}/{name}') == cache / name
 
 
-def test_no_mirror_has_it(cache, server):
+def test_no_mirror_has_it(cache, server, monkeypatch):
     with pytest.raises(FileNotFoundError) as error:
         fetch_weights('a.pth', [UNREACHABLE, f'{server}/none.pth'], DIGITS)
     message = str(error.value)
     assert UNREACHABLE in message and f'{server}/none.pth' in message and '404' in message
     assert f'put the file at {cache / "a.pth"}, or into the folder that MMCROWD_WEIGHTS' in message
+    monkeypatch.setenv('MMCROWD_WEIGHTS_DIR', '~/none')
+    with pytest.raises(FileNotFoundError, match='MMCROWD_WEIGHTS_DIR names .*none, which is not'):
+        fetch_weights('a.pth', [], DIGITS)
 
 
-def test_files_that_are_here_come_first(cache, tmp_path, monkeypatch):
+def test_files_that_are_here_come_first(cache, tmp_path, monkeypatch, capsys):
     (tmp_path / 'packed.pth').write_bytes(CONTENT)
     mirrors = [UNREACHABLE, tmp_path / 'none.pth', tmp_path / 'packed.pth']
     assert fetch_weights('a.pth', mirrors, DIGITS) == tmp_path / 'packed.pth'
@@ -259,7 +263,9 @@ def test_files_that_are_here_come_first(cache, tmp_path, monkeypatch):
     monkeypatch.setenv('MMCROWD_WEIGHTS_DIR', str(folder))
     assert fetch_weights('a.pth', mirrors, DIGITS) == tmp_path / 'packed.pth'
     (folder / 'a.pth').write_bytes(b'cut')
+    assert fetch_weights('a.pth', mirrors, DIGITS) == tmp_path / 'packed.pth'
+    assert 'own/a.pth: sha256' in capsys.readouterr().err
     with pytest.raises(ValueError, match='a.pth: sha256 .*, expected .*; remove it or replace it'):
-        fetch_weights('a.pth', mirrors, DIGITS)
+        fetch_weights('a.pth', mirrors[:2], DIGITS)
     (folder / 'a.pth').write_bytes(CONTENT)
     assert fetch_weights('a.pth', mirrors, DIGITS) == folder / 'a.pth'
