@@ -178,6 +178,11 @@ def _is_file(item: Any) -> bool:
     return callable(getattr(item, 'read', None))
 
 
+def _path_of(file: Any) -> Any:
+    """What a file that is open says its path is; None, or a number, if it has none."""
+    return getattr(file, 'name', None)
+
+
 def _is_folder_or_pattern(item: Any) -> bool:
     return _is_path(item) and (os.path.isdir(item) or _as_pattern(item) is not None)
 
@@ -243,7 +248,7 @@ def _label(item: Any, number: int) -> str:
 def _name(item: Any) -> str:
     """The name of a file, folder or URL; empty for what has none."""
     if _is_file(item):
-        item = getattr(item, 'name', None)
+        item = _path_of(item)
     if is_url(item):
         name = PurePath(unquote(urlparse(item).path)).name
     elif _is_path(item):
@@ -296,7 +301,7 @@ def _of_item(item: Any, label: str, recursive: bool) -> Iterator[Photo]:
     elif isinstance(item, bytes | bytearray | memoryview | np.ndarray | Image.Image):
         yield Photo(label, item)
     elif _is_file(item):
-        path = getattr(item, 'name', None)
+        path = _path_of(item)
         is_known = _is_path(path) and os.path.exists(path)  # not in an archive, say
         yield Photo(label, item, os.fspath(path) if is_known else None)
     else:

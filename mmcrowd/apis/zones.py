@@ -290,7 +290,9 @@ def _size(content: Mapping, source: str) -> tuple[int, int] | None:
     if height is None and width is None:
         return None
     # Other programs write whole numbers as 100.0, too.
-    sides = [int(n) if isinstance(n, float) and n.is_integer() else n for n in (height, width)]
+    sides: list[Any] = [
+        int(n) if isinstance(n, float) and n.is_integer() else n for n in (height, width)
+    ]
     if any(type(side) is not int or side < 1 for side in sides):
         raise ValueError(
             f'{source}: width={width!r} and height={height!r}, expected both, in whole pixels'
