@@ -249,7 +249,8 @@ def draw_comparison(
     right.set(xlabel='epoch', ylabel='validation MAE, persons')
     right.set_ylim(0, 1.05 * right.dataLim.ymax)
     right.xaxis.get_major_locator().set_params(integer=True)
-    left.legend()
+    left.set_ylim(0, 1.2 * left.dataLim.ymax)
+    left.legend(loc='upper right', ncols=2)  # in the room above the bars
     right.legend(loc='upper left', bbox_to_anchor=(1, 1))  # beside the curves, not on them
     for axes in (left, right):
         axes.grid(alpha=0.3)
