@@ -74,21 +74,25 @@ class Counted:
         path: The file that was uploaded.
         sample: Its prediction, on the host.
         own_points: The points of the network's own localizer.
+        origin: Where the answer comes from, see :meth:`~mmcrowd.apis.CrowdInferencer.origin`.
         model: Name of the model and its test errors.
         seconds: From the file to the answer.
         layers: ``picture``, ``density`` and ``thumb`` as data URLs, and ``scale``; they stay the
             same while points and zones change.
         zones: ``name`` and ``polygon`` of each, ``[x, y]`` in pixels of the original frame.
+        rule: Where the points come from.
     """
 
     name: str
     path: Path
     sample: CrowdDataSample
     own_points: InstanceData | None
+    origin: dict[str, str | None]
     model: str
     seconds: float
     layers: dict[str, Any]
     zones: list[dict[str, Any]] = field(default_factory=list)
+    rule: PointRule = field(default_factory=PointRule)
 
     def locate(self, rule: PointRule) -> None:
         """Take the points by another rule, from the density that is there."""
@@ -104,6 +108,7 @@ class Counted:
             )
         if points is not None:
             self.sample.pred_instances = points
+        self.rule = rule
         self.set_zones(self.zones)
 
     def set_zones(self, zones: Sequence[Mapping[str, Any]]) -> None:
@@ -126,7 +131,9 @@ class Counted:
     @property
     def prediction(self) -> dict[str, Any]:
         """As :class:`~mmcrowd.apis.CrowdInferencer` gives it."""
-        prediction = plain_prediction(self.sample)
+        prediction = plain_prediction(self.sample) | self.origin
+        if self.rule.localizer == MAXIMA:
+            prediction['localizer'] = LocalMaximum.__name__
         if not self.zones:
             prediction.pop('zones', None)
         return prediction
@@ -285,9 +292,7 @@ class Session:
             text = io.StringIO()
             writer = csv.writer(text)
             writer.writerow(COLUMNS)
-            writer.writerows(
-                csv_row(dict(each.prediction, model=each.model)) for each in self.pictures
-            )
+            writer.writerows(csv_row(each.prediction) for each in self.pictures)
             return 'counts.csv', text.getvalue().encode()
         if kind == 'picture':
             return f'{stem}.png', draw_picture(picture, counter)
@@ -343,7 +348,7 @@ def count_file(
     )
     seconds = time.perf_counter() - start
     own_points = sample.get('pred_instances')
-    return Counted(name, path, sample, own_points, model, seconds, layers)
+    return Counted(name, path, sample, own_points, counter.origin(), model, seconds, layers)
 
 
 def draw_picture(picture: Counted, counter: CrowdInferencer) -> bytes:
