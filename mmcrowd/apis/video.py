@@ -97,7 +97,8 @@ def _count(
     with closing(ahead) as frames:
         for result in counter.iter(pixels(frames), return_datasamples=True, **options):
             (sample,) = result['predictions']
-            yield CountedFrame(*in_work.popleft(), plain_prediction(sample), sample)
+            prediction = plain_prediction(sample) | counter.origin()
+            yield CountedFrame(*in_work.popleft(), prediction, sample)
     if missed:
         video.tell(
             f'{video.name}: {missed} samples were left out, since counting is slower than '

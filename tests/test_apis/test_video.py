@@ -90,7 +90,8 @@ def test_samples_are_chosen_by_time_stamps(variable, options):
 def test_every_frame(variable):
     frames, _, _ = read(variable, rate=None)
     assert frames == [(round(t, 3), n) for n, t in enumerate(TIMES)]
-    assert read(variable, start=100)[0] == []
+    with pytest.raises(ValueError, match='start=100 lies behind the end, 6.5 s'):
+        read(variable, start=100)
 
 
 @pytest.mark.parametrize('name', ['late.mkv', 'late.ts', 'late.avi'])
@@ -538,12 +539,12 @@ def test_the_graph_has_the_counts(tmp_path, monkeypatch):
     counted = dict(name='a per m2', count=2.0, per_square_metre=0.5)
     drawn = []
     monkeypatch.setattr(video_outputs, 'draw_time_series', lambda *args: drawn.append(args))
-    for ground in (None, dict(pixels=square, metres=square)):
+    for name, ground in dict(a=None, b=dict(pixels=square, metres=square)).items():
         zones = parse_zones(content | dict(ground=ground))
         prediction = dict(count=3.0, zones=[counted])
         if ground is None:
             prediction['zones'] = [dict(name='a per m2', count=2.0)]
-        with VideoWriter(tmp_path, 'a', zones, overlay=False, is_live=True) as writer:
+        with VideoWriter(tmp_path, name, zones, overlay=False, is_live=True) as writer:
             writer.write(CountedFrame(1.5, None, prediction, None), datetime.now().astimezone())
         times, series, *_ = drawn.pop()
         assert times == [1.5] and series == {'count': [3.0], 'a per m2': [2.0]}
