@@ -118,6 +118,14 @@ def find_config(path: str | Path) -> Path:
     raise FileNotFoundError(f'no config {path}: there is no {name}.py in {_bundled("configs")[0]}')
 
 
+def public_name(config: str) -> str:
+    """What a config is called on every machine: ``mmcrowd::NAME``, or of others the file name."""
+    file, ours = find_config(config).resolve(), bundled('configs').resolve()
+    if file.is_relative_to(ours):
+        return f'mmcrowd::{file.relative_to(ours).with_suffix("").as_posix()}'
+    return file.name
+
+
 def bundled(name: str) -> Path:
     """A folder that comes with the package: ``'configs'`` or ``'tools'``.
 

@@ -20,7 +20,7 @@ from mmengine.registry import DefaultScope
 
 from mmcrowd import command_line
 from mmcrowd.apis.zoo import config_of
-from mmcrowd.engine.config import PACKAGE, bundled, find_config, read_config, without_pretraining
+from mmcrowd.engine.config import PACKAGE, public_name, read_config, without_pretraining
 from mmcrowd.fileio.checkpoints import (
     load_state_dict,
     require_same_parameters,
@@ -50,14 +50,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     if args.sizes and not 1 <= args.sizes[0] <= args.sizes[1]:
         parser.error(f'--sizes {args.sizes[0]} {args.sizes[1]}: expected 1 <= MIN <= MAX')
     return args
-
-
-def public_name(config: str) -> str:
-    """What a config is called on every machine: ``mmcrowd::NAME``, or of others the file name."""
-    file, ours = find_config(config).resolve(), bundled('configs').resolve()
-    if file.is_relative_to(ours):
-        return f'mmcrowd::{file.relative_to(ours).with_suffix("").as_posix()}'
-    return file.name
 
 
 def main(argv: list[str] | None = None) -> None:
