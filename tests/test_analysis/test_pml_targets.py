@@ -98,9 +98,14 @@ def test_eq_22_minimises_eq_21(seed, tau, cost):
 
     found = minimize(objective, np.zeros(len(p)), jac=True, method='BFGS', options=dict(gtol=1e-9))
     least = kl_objective(case, p, tau).item()
-    assert least == pytest.approx(found.fun, rel=1e-6, abs=1e-8)
-    q = torch.softmax(torch.from_numpy(found.x), 0)
-    torch.testing.assert_close(p, q, rtol=0, atol=2e-3)
+    # BFGS may stop short of the minimum, where shares vanish.
+    assert least <= found.fun + 1e-9 * (1 + abs(found.fun))
+    # No p is lower than by the duality gap of a convex objective, nor farther away than its root
+    # (Pinsker). Cells whose share underflows are worth less than that.
+    kept = p > 1e-290
+    slope = case.c[kept] + tau * (p[kept] / case.a[kept]).log()
+    gap = (p[kept] @ slope - slope.min()).item()
+    assert gap <= 1e-9 * (1 + abs(least))
 
 
 @settings(max_examples=40, deadline=None)
