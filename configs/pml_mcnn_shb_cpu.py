@@ -13,7 +13,7 @@ model = dict(
     backbone=dict(norm_cfg=dict(type='BN')),
     head=dict(activation='softplus'),
     loss=_base_.loss,
-    precision='bf16',
+    precision='auto',
 )
 
 train_pipeline = _base_.train_pipeline

@@ -17,7 +17,7 @@ model = dict(
     neck=dict(in_channels=(64, 128, 256), channels=((64, 64), (32, 32)), padded=True),
     head=dict(in_channels=32),
     loss=dict(start_epoch=4),
-    precision='bf16',
+    precision='auto',
 )
 
 train_pipeline = [

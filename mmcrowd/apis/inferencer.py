@@ -134,8 +134,8 @@ class CrowdInferencer(BaseInferencer):
             :func:`~mmcrowd.fileio.checkpoints.read_checkpoint` for what it may hold. Defaults to
             None, those of the zoo.
         device: Such as ``'cuda:0'``. Defaults to None, an accelerator if there is one.
-        precision: ``'fp32'`` or ``'bf16'``, see :class:`~mmcrowd.models.BaseCounter`. Defaults to
-            ``'fp32'``.
+        precision: ``'fp32'``, ``'bf16'`` or ``'auto'``, see
+            :class:`~mmcrowd.models.BaseCounter`. Defaults to ``'fp32'``.
         localizer: Type of a localizer of :mod:`mmcrowd.models.localizers`, or the config of any.
             Defaults to None, see above.
         strict: Refuse weights of another model. Defaults to True.

@@ -38,7 +38,7 @@ class _Options(DictAction):
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Add ``--device`` and ``--precision``."""
     parser.add_argument('--device', help='such as cuda:0 or cpu; default: an accelerator, if any')
-    parser.add_argument('--precision', choices=('fp32', 'bf16'), default='fp32')
+    parser.add_argument('--precision', choices=('fp32', 'bf16', 'auto'), default='fp32')
 
 
 def add_counting(parser: argparse.ArgumentParser, images: str) -> None:

@@ -25,7 +25,8 @@ model = dict(
             type='Pretrained', checkpoint='checkpoints/efficientnet_lite0.pth', prefix='backbone'
         ),
     ),
-    precision='bf16',
+    precision='auto',
+    channels_last=True,
 )
 
 crop = dict(type='RandomScaleCrop', crop_size=512, scale_range=(0.8, 1.25))

@@ -33,5 +33,6 @@ model = dict(
         out_stride=4,
         norm_cfg=dict(type='BN'),
     ),
-    precision='bf16',
+    precision='auto',  # bfloat16 where the processor has instructions for it
+    channels_last=True,
 )

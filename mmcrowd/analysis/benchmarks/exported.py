@@ -58,14 +58,22 @@ def make_forms(
         files: Its exported files.
 
     Returns:
-        ``PyTorch fp32``, ``PyTorch bf16``, and each file by its name.
+        ``PyTorch fp32``, the same in channels-last memory, ``PyTorch bf16``, and each file by its
+        name.
     """
     reference = copy.deepcopy(counter).eval()
     reference.localizer, reference.inference, reference.precision = None, None, 'fp32'
+    reference.channels_last = False
     reference.to(memory_format=torch.contiguous_format)
-    half = copy.deepcopy(reference).to(memory_format=torch.channels_last)
+    by_channels = copy.deepcopy(reference).to(memory_format=torch.channels_last)
+    by_channels.channels_last = True
+    half = copy.copy(by_channels)
     half.precision = 'bf16'
-    forms = {FIRST: reference, 'PyTorch bf16': half}
+    forms = {
+        FIRST: reference,
+        'PyTorch fp32, channels last': by_channels,
+        'PyTorch bf16': half,
+    }
     for file in files:
         forms[Path(file).name] = copy.copy(reference)
         forms[Path(file).name].inference = open_inference(file)

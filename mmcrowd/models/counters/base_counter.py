@@ -10,6 +10,7 @@ from mmengine.structures import InstanceData, PixelData
 from torch import Tensor, nn
 
 from mmcrowd.models.losses.output_loss import as_output_loss
+from mmcrowd.ops.precision import multiplies_bfloat16
 from mmcrowd.registry import MODELS, TASK_UTILS
 from mmcrowd.structures import CrowdDataSample, to_original_frame
 from mmcrowd.structures.padding import padding_mask
@@ -53,12 +54,13 @@ class BaseCounter(BaseModel):
             what it cuts out. Defaults to None: the whole padded batch at once.
         data_preprocessor: Config of the preprocessor. Defaults to no normalisation and padding to
             multiples of 32.
-        precision: ``'fp32'`` or ``'bf16'``: the network runs under bfloat16 autocast with
-            channels-last memory, in training and inference, on CPU and GPU. Parameters, loss and
-            predictions stay float32. This is the fast way on CPUs with AMX or AVX512-BF16. Defaults
-            to ``'fp32'``.
-        channels_last: Whether the network has channels-last memory in float32 too. Defaults to
-            False.
+        precision: ``'fp32'``, ``'bf16'`` or ``'auto'``. With ``'bf16'`` the network runs under
+            bfloat16 autocast, in training and inference, on CPU and GPU; parameters, loss and
+            predictions stay float32. ``'auto'`` does so where the device multiplies bfloat16
+            (:func:`~mmcrowd.ops.precision.multiplies_bfloat16`): elsewhere it is several times
+            slower than float32. Defaults to ``'fp32'``.
+        channels_last: Whether the network has channels-last memory with ``'fp32'``, too; with the
+            others it always has. Defaults to False.
         init_cfg: Initialisation of the whole model. Defaults to None.
 
     Raises:
@@ -66,7 +68,7 @@ class BaseCounter(BaseModel):
             localizer.
     """
 
-    PRECISIONS = ('fp32', 'bf16')
+    PRECISIONS = ('fp32', 'bf16', 'auto')
 
     def __init__(
         self,
@@ -97,8 +99,12 @@ class BaseCounter(BaseModel):
         self.precision = precision
         self.channels_last = channels_last
         # Now, since parallel training lays out its gradients like the weights.
-        if channels_last or precision == 'bf16':
+        if self._has_channels_last:
             self.to(memory_format=torch.channels_last)
+
+    @property
+    def _has_channels_last(self) -> bool:
+        return self.channels_last or self.precision != 'fp32'
 
     @property
     def stride(self) -> int:
@@ -158,7 +164,7 @@ class BaseCounter(BaseModel):
         """
         outputs: Outputs = {}
         with self._precision_context(inputs):
-            if self.channels_last or self.precision == 'bf16':
+            if self._has_channels_last:
                 inputs = inputs.contiguous(memory_format=torch.channels_last)
             call = partial(_call, inputs=inputs, padding_mask=padding_mask)
             features = _features(self.backbone, self.backbone(inputs), outputs)
@@ -290,9 +296,10 @@ class BaseCounter(BaseModel):
                     )
 
     def _precision_context(self, inputs: Tensor):
-        if self.precision == 'fp32':
-            return nullcontext()
-        return torch.autocast(inputs.device.type, dtype=torch.bfloat16)
+        device = inputs.device
+        if self.precision == 'bf16' or (self.precision == 'auto' and multiplies_bfloat16(device)):
+            return torch.autocast(device.type, dtype=torch.bfloat16)
+        return nullcontext()
 
 
 def locate(

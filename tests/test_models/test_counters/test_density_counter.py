@@ -7,6 +7,7 @@ from mmengine.registry import init_default_scope
 
 from mmcrowd.datasets import transforms
 from mmcrowd.models import BayesianLoss, DensityCounter
+from mmcrowd.models.counters import base_counter
 from mmcrowd.registry import MODELS
 
 from ...testing.networks import BACKBONES, make_sample
@@ -262,6 +263,22 @@ def test_bf16_is_channels_last_and_close_to_fp32():
         a, b = exact(image)['density'], fast(image)['density']
     assert b.dtype == torch.float32
     torch.testing.assert_close(b, a, rtol=0.05, atol=0.01)
+
+
+@pytest.mark.parametrize('multiplies', [True, False])
+def test_auto_is_bf16_where_the_device_multiplies_it(multiplies, monkeypatch):
+    monkeypatch.setattr(base_counter, 'multiplies_bfloat16', lambda device: multiplies)
+    auto = build('vgg', precision='auto').eval()
+    options = dict(precision='bf16') if multiplies else dict(channels_last=True)
+    expected = build('vgg', **options).eval()
+    expected.load_state_dict(auto.state_dict())
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        for model in (auto, expected):
+            model.head.predict.bias.fill_(0.1)
+        assert torch.equal(auto(image)['density'], expected(image)['density'])
+    weight = next(p for p in auto.parameters() if p.ndim == 4 and p.shape[1] > 1)
+    assert weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_built_from_another_scope():
