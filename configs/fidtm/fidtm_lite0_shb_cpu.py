@@ -4,7 +4,14 @@ _base_ = '../_base_/experiments/lite0_shb_cpu.py'
 model = dict(
     backbone=dict(out_indices=(2, 3, 4)),
     neck=dict(type='ResizeConcat'),
-    head=dict(type='MapHead', in_channels=24 + 40 + 112, mid_channels=[64], in_stride=4),
+    # The published momentum of 0.01 is for trainings of many more steps.
+    head=dict(
+        type='MapHead',
+        in_channels=24 + 40 + 112,
+        mid_channels=[64],
+        in_stride=4,
+        norm_cfg=dict(type='BN'),
+    ),
     loss=dict(
         type='FIDTMLoss',
         source='map',
