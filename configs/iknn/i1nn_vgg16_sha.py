@@ -24,9 +24,17 @@ model = dict(
             prefix='backbone',
         ),
     ),
-    head=dict(type='MapHead', in_channels=512, mid_channels=(128, 64), in_stride=8),
+    # It begins with a map of nearly zero, and soon has statistics of its own.
+    head=dict(
+        type='MapHead',
+        in_channels=512,
+        mid_channels=(128, 64),
+        in_stride=8,
+        norm_cfg=dict(type='BN'),
+        init_cfg=dict(type='Normal', layer=['Conv2d', 'ConvTranspose2d'], std=0.01),
+    ),
     loss=dict(type='TargetMapLoss', target='iknn', weight=100.0),
-    localizer=dict(type='LocalMaximum', mode='absolute', threshold=0.3, source='map'),
+    localizer=dict(type='LocalMaximum', mode='absolute', threshold=0.3, source='map', blur=1.0),
     count_from='points',
 )
 
