@@ -123,21 +123,22 @@ def transport_cost(density, points, stride):
     return linprog(cost, A_eq=marginals, b_eq=mass, method='highs').fun
 
 
-@pytest.mark.parametrize('name', ['a', 'c'])
-def test_no_worse_than_the_published_program(golden_root, name):
-    """From the starts that it drew; its updates differ, and so may the minimum that is found."""
+@pytest.mark.parametrize(('name', 'is_near'), [('a', True), ('b', False), ('c', True)])
+def test_no_worse_than_the_published_program(golden_root, name, is_near):
+    """From the starts that it drew; its updates differ, and so may the minimum that is found: in b
+    some of the 30 points end elsewhere, at a cost that is 12 % lower."""
     with np.load(golden_root / 'systems' / 'otm.npz') as golden:
         density, stride, starts, official = (
             golden[f'{name}/{key}'] for key in ('density', 'stride', 'start_rc', 'points_rc')
         )
-    # Of a sum of 12.3 and of 8.5.
+    # Of sums that are no whole numbers, such as 12.3.
     assert len(OTMinimization()(torch.from_numpy(density), int(stride))[0]) == len(starts)
     density *= len(starts) / density.sum()
     # The centre of its cell i is i * s + s / 2.
     starts, official = (points[:, ::-1] - 0.5 for points in (starts, official))
     stride = int(stride)
     points, _ = minimize_transport(MultiscaleTransport(density, stride), starts, stride)
-    assert np.hypot(*(points - official).T).mean() < stride / 8
+    assert (np.hypot(*(points - official).T).mean() < stride / 8) == is_near
     assert transport_cost(density, points, stride) < transport_cost(density, official, stride)
 
 
