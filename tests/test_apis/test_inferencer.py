@@ -62,7 +62,7 @@ def fixed(counter, persons):
 
 
 def resident() -> int:
-    return int(Path('/proc/self/statm').read_text().split()[1])
+    return int(Path('/proc/self/statm').read_text(encoding='utf-8').split()[1])
 
 
 @pytest.mark.skipif(not Path('/proc/self/statm').exists(), reason='needs the /proc of Linux')
