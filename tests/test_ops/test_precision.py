@@ -24,3 +24,11 @@ def test_longer_types_stay():
     values = torch.ones(1, dtype=torch.double)
     assert at_least_float32(values) is values
     assert at_least_float32(values.half()).dtype == torch.float32
+
+
+def test_compiles_to_one_graph():
+    def double_or_not(values):
+        return 2 * values if multiplies_bfloat16(values.device) else values
+
+    compiled = torch.compile(double_or_not, fullgraph=True, backend='aot_eager')
+    assert torch.equal(compiled(torch.ones(2)), double_or_not(torch.ones(2)))
