@@ -28,7 +28,7 @@ from mmcrowd.fileio.checkpoints import (
     require_same_parameters,
 )
 from mmcrowd.fileio.images import resize_image
-from mmcrowd.models import BaseCounter, localizers
+from mmcrowd.models import BaseCounter, OnnxInference, localizers
 from mmcrowd.registry import INFERENCERS, MODELS, TASK_UTILS
 from mmcrowd.structures import CrowdDataSample, SampleReader
 from mmcrowd.version import __version__
@@ -58,6 +58,7 @@ MAX_PIXELS = 12_000_000
 DRAWN_SIDE = 3200
 # Endings of files.
 CONFIGS = ('.py', '.yml', '.yaml', '.json')
+EXPORTED = '.onnx'
 CHECKPOINTS = ('.pth', '.pt', '.ckpt', '.tar', '.safetensors')
 
 
@@ -131,8 +132,10 @@ class CrowdInferencer(BaseInferencer):
             (those of the zoo do, and files that ``publish_model.py`` has written), or else
             ``'default'``.
         weights: Checkpoint: path, URL, or name in the zoo; see
-            :func:`~mmcrowd.fileio.checkpoints.read_checkpoint` for what it may hold. Defaults to
-            None, those of the zoo.
+            :func:`~mmcrowd.fileio.checkpoints.read_checkpoint` for what it may hold. Or a file
+            ``NAME.onnx`` of ``mmcrowd export``, which ONNX Runtime then runs on the CPU in the
+            place of the network, for each photo as a whole; the model gives everything around it.
+            Defaults to None, those of the zoo.
         device: Such as ``'cuda:0'``. Defaults to None, an accelerator if there is one.
         precision: ``'fp32'``, ``'bf16'`` or ``'auto'``, see
             :class:`~mmcrowd.models.BaseCounter`. Defaults to ``'fp32'``.
@@ -210,6 +213,8 @@ class CrowdInferencer(BaseInferencer):
                 counter.localizer = TASK_UTILS.build(dict(type='OTMinimization'))
             if counter.inference is None:
                 counter.inference = TASK_UTILS.build(dict(type='SlideInference'))
+        if path.suffix == EXPORTED:
+            self._require_same_input(path)
 
     def __call__(
         self, inputs: Any, return_datasamples: bool = False, batch_size: int = 1, **kwargs
@@ -557,7 +562,8 @@ class CrowdInferencer(BaseInferencer):
             return read_config(name, self.cfg_options)
 
     def _init_model(self, cfg: Config, weights: str, device: str = 'cpu') -> BaseCounter:  # type: ignore[override]
-        checkpoint = read_checkpoint(weights)
+        is_exported = Path(weights).suffix == EXPORTED
+        checkpoint = {} if is_exported else read_checkpoint(weights)
         try:
             model = MODELS.build(without_pretraining(cfg.model))
         except (TypeError, ValueError, KeyError) as error:
@@ -566,6 +572,11 @@ class CrowdInferencer(BaseInferencer):
             options = ' '.join(f'{key}={value}' for key, value in self.cfg_options.items())
             reason = error.args[0] if isinstance(error, KeyError) else error
             raise ValueError(f'--cfg-options {options} do not fit: {reason}') from error
+        if is_exported:
+            model.inference = OnnxInference(weights)
+            self.training_sizes = None
+            model.cfg = cfg
+            return model.to(device).eval()
         state_dict = parameters_of(checkpoint, weights)
         own = model.state_dict()
         if self.strict:
@@ -582,6 +593,20 @@ class CrowdInferencer(BaseInferencer):
         self.training_sizes = None if sizes is None else (int(sizes[0]), int(sizes[1]))
         model.cfg = cfg
         return model.to(device).eval()
+
+    def _require_same_input(self, path: Path) -> None:
+        """See that the exported network is fed what it was exported with."""
+        from .export import metadata_of, resizing_of  # takes a second, and few need it
+
+        counter: BaseCounter = self.model
+        expected = metadata_of(counter, '', None, resizing_of(self.pipeline.transforms))
+        for key in ('channel_order', 'mean', 'std', 'divisor', 'stride', 'resize'):
+            found = counter.inference.metadata.get(key)
+            if found != expected[key]:
+                raise ValueError(
+                    f'{path}: exported with {key}={found}, but the model {self.origin()["model"]} '
+                    f'has {expected[key]}; name the model that it was made of by `model` (--model)'
+                )
 
     def _init_pipeline(self, cfg: Config) -> Compose:  # type: ignore[override]
         loader = cfg.get('test_dataloader')
@@ -661,6 +686,9 @@ def model_of(weights: str | os.PathLike) -> str:
     if entry is not None:
         return entry.name
     path = find_weights(weights)
+    if path.suffix == EXPORTED:
+        name = OnnxInference(path).metadata.get('model')
+        return name if name in read_zoo() else DEFAULT
     if path.suffix == '.safetensors':  # of others the config is not read
         config = read_checkpoint(path)['meta'].get('config')
         for entry in read_zoo().values():

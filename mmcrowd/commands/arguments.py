@@ -17,7 +17,9 @@ def add_model(parser: argparse.ArgumentParser, what: str = '') -> None:
         help=f'{what}name in the zoo, mmcrowd::NAME or config file; default: the model that '
         f'--weights name, or {DEFAULT}',
     )
-    parser.add_argument('--weights', help='checkpoint, URL or name in the zoo')
+    parser.add_argument(
+        '--weights', help='checkpoint, URL, name in the zoo, or NAME.onnx of `mmcrowd export`'
+    )
     parser.add_argument(
         '--cfg-options',
         nargs='+',

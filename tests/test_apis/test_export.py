@@ -1,6 +1,7 @@
 """Counters as ONNX files and programs of torch.export, float32 and INT8."""
 
 import copy
+import hashlib
 import json
 import os
 import re
@@ -30,6 +31,7 @@ from mmcrowd.apis.export import (
     metadata_of,
     resizing_of,
 )
+from mmcrowd.apis.jobs.shard import digest_of
 from mmcrowd.apis.quantization import calibration_crops, quantized_nodes
 from mmcrowd.commands import export
 from mmcrowd.datasets import SyntheticCrowdDataset
@@ -176,6 +178,32 @@ def test_onnx_runtime_gives_the_answers_of_pytorch(counter, plain, size):
     assert len(points) and set(map(tuple, points.tolist())) == set(
         map(tuple, expected_points.tolist())
     )
+
+
+@pytest.mark.parametrize('file', ['plain', 'quantized'])
+def test_photos_are_counted_by_the_exported_network(counter, folder, file, request):
+    path = request.getfixturevalue(file)
+    config, photo = folder / 'config.py', drawn(75, 101)
+    options = dict(device='cpu', localizer='LocalMaximum', show_progress=False)
+    exported = CrowdInferencer(config, path, **options)
+    (found,) = exported(photo)['predictions']
+    (expected,) = CrowdInferencer(config, folder / 'counter.pth', **options)(photo)['predictions']
+    assert found['count'] == pytest.approx(expected['count'], rel=1e-4 if file == 'plain' else 0.1)
+    assert found['count'] != expected['count'] and found['weights'] == path.name
+    if file == 'plain':
+        assert sorted(found['points']) == sorted(expected['points'])
+    # The network that was not asked has drawn parameters, other ones each time.
+    assert digest_of(exported) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_an_export_of_another_model_is_refused(folder, plain, tmp_path):
+    other = Config(dict(model=MODEL))
+    other.model.data_preprocessor.mean = [1.0, 2.0, 3.0]
+    with pytest.raises(ValueError, match=r'counter\.onnx: exported with mean=\[.*has \[1\.0, 2\.'):
+        CrowdInferencer(other, plain, device='cpu')
+    # The file names no model of the zoo, so that it would be run as the default one.
+    with pytest.raises(ValueError, match='exported with mean=.*pml_efficientnet_lite0_default has'):
+        CrowdInferencer(weights=plain, device='cpu')
 
 
 def test_the_graph_is_clean(plain):

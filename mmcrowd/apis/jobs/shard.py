@@ -19,6 +19,7 @@ from mmcrowd.apis.inferencer import MAX_PIXELS, CrowdInferencer, check_limits
 from mmcrowd.apis.inputs import IMAGE_ENDINGS, Photo
 from mmcrowd.apis.zones import parse_zones, read_zones_file
 from mmcrowd.fileio.files import printable, read_json, write_atomic
+from mmcrowd.models import OnnxInference
 
 from .images import JobImage, JobImages
 from .keys import KeySet, image_key, shard_of
@@ -314,8 +315,11 @@ def check_root(out_dir: str | Path, images: JobImages) -> None:
 
 
 def digest_of(counter: CrowdInferencer) -> str:
-    """SHA-256 of the parameters of a counter, in hexadecimal."""
+    """SHA-256 of the parameters of a counter, or of its exported network, in hexadecimal."""
     digest = hashlib.sha256()
+    if isinstance(counter.model.inference, OnnxInference):
+        digest.update(counter.model.inference.path.read_bytes())
+        return digest.hexdigest()
     for name, value in sorted(counter.model.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
