@@ -1,6 +1,7 @@
 """An exported network in the place of a counter's own."""
 
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,10 @@ class OnnxInference:
                 f'{path}: inputs {self.inputs} and metadata {sorted(self.metadata)}, expected an '
                 'input "image" and "divisor": no file of `mmcrowd export`'
             )
+
+    def __deepcopy__(self, memo: dict) -> 'OnnxInference':
+        """One session serves all copies of a counter, of which ``EMAHook`` makes one."""
+        return copy(self)
 
     def __call__(
         self,

@@ -213,17 +213,6 @@ def test_publishing_for_a_config_of_ones_own(run, mcnn, tmp_path):
     assert read_checkpoint(path)['meta'] == dict(config='mine.py')
 
 
-def test_publishing_scaled(run, mcnn, tmp_path):
-    path = tmp_path / 'x.safetensors'
-    run('publish_model', mcnn, path, '--config', 'pml_mcnn_sha', '--scale', 1.25)
-    published = read_checkpoint(path)
-    assert published['meta']['scale'] == 1.25
-    given = torch.load(mcnn, weights_only=True)['state_dict']
-    for name, value in published['state_dict'].items():
-        expected = given[name] * (1.25 if name.startswith('head.predict.') else 1)
-        assert torch.equal(value, expected.half() if value.ndim > 1 else expected)
-
-
 def test_what_is_not_published(run, mcnn, tmp_path, capsys):
     path, other = tmp_path / 'x.safetensors', tmp_path / 'other.pth'
     torch.save({'some.weight': torch.zeros(2, 2)}, other)
@@ -231,9 +220,6 @@ def test_what_is_not_published(run, mcnn, tmp_path, capsys):
         run('publish_model', other, path, '--config', 'mmcrowd::pml_mcnn_sha')
     with pytest.raises(FileNotFoundError, match=r'no config file .*gone\.py'):
         run('publish_model', mcnn, path, '--config', tmp_path / 'gone.py')
-    for scale in (0, -1, 'inf'):
-        with pytest.raises(ValueError, match='factor=.*, expected a positive number'):
-            run('publish_model', mcnn, path, '--config', 'pml_mcnn_sha', '--scale', scale)
     for sizes in ((1024, 400), (0, 400)):
         with pytest.raises(SystemExit):
             run('publish_model', mcnn, path, '--config', 'pml_mcnn_sha', '--sizes', *sizes)

@@ -8,9 +8,6 @@ must be those of the model of the config::
         mmcrowd/zoo/pml_efficientnet_lite0_default.safetensors \\
         --config mmcrowd::pml_efficientnet_lite0_default --sizes 400 1024
 
-``--scale 1.04`` multiplies the densities, for a counter that counts so much too few on its training
-images (``tools/analysis_tools/compare_crops.py``). The file says so, too.
-
 Of a training with ``EMAHook`` it holds the averaged weights. The lines that are printed belong into
 the metafile of the config, beside what a test of this file gives.
 """
@@ -47,9 +44,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar=('MIN', 'MAX'),
         help='smallest and largest longer side of the training images, in pixels',
     )
-    parser.add_argument(
-        '--scale', type=float, help='multiply the densities by this number; default: as they are'
-    )
     args = parser.parse_args(argv)
     if not args.dst.endswith('.safetensors'):
         parser.error(f'the file must end in .safetensors, got {args.dst}')
@@ -62,20 +56,11 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     config = config_of(args.config)
     cfg = read_config(config)
-    trained = load_state_dict(args.src)
-    state_dict = publish(trained)
+    state_dict = publish(load_state_dict(args.src))
     with DefaultScope.overwrite_default_scope('mmcrowd'):
         model = MODELS.build(without_pretraining(cfg.model))
     require_same_parameters(model.state_dict(), state_dict, args.src)
     meta = dict(config=public_name(config)) | (dict(sizes=args.sizes) if args.sizes else {})
-    if args.scale is not None:
-        if not hasattr(model.head, 'scale_density'):
-            raise ValueError(f'--scale: {type(model.head).__name__} has no density to scale')
-        model.load_state_dict({name: trained[name] for name in state_dict}, strict=False)
-        model.head.scale_density(args.scale)
-        scaled = model.state_dict()
-        state_dict = publish({name: scaled[name] for name in state_dict})
-        meta['scale'] = args.scale
     save_checkpoint(state_dict, meta, args.dst)
     content = Path(args.dst).read_bytes()
     numbers = sum(value.numel() for value in state_dict.values())

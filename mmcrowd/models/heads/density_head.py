@@ -98,24 +98,6 @@ class DensityHead(BaseModule):
             self.predict.weight.mul_(gain)
             self.predict.bias.fill_(bias)
 
-    @torch.no_grad()
-    def scale_density(self, factor: float) -> None:
-        """Multiply all densities by a factor, in place, by the last layer.
-
-        Args:
-            factor: Positive.
-
-        Raises:
-            ValueError: The head ends in a softplus, which does not keep ratios, or the factor is
-                not positive.
-        """
-        if self.activation != 'relu':
-            raise ValueError(f'activation={self.activation!r}: only relu densities can be scaled')
-        if not 0 < factor < float('inf'):
-            raise ValueError(f'factor={factor!r}, expected a positive number')
-        self.predict.weight.mul_(factor)
-        self.predict.bias.mul_(factor)
-
     def forward(self, features: torch.Tensor | Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
         """Density of a batch.
 

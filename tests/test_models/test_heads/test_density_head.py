@@ -81,21 +81,3 @@ def test_levels_of_a_backbone_are_taken():
 def test_bad_arguments(kwargs):
     with pytest.raises(ValueError, match=next(iter(kwargs))):
         DensityHead(4, **kwargs)
-
-
-@pytest.mark.parametrize('upsample', DensityHead.UPSAMPLES)
-def test_scaling_multiplies_the_density(upsample):
-    head = DensityHead(6, (5,), upsample=upsample)
-    head.init_weights()
-    with torch.no_grad():
-        head.predict.bias.uniform_(-1e-3, 1e-3)
-    features = torch.rand(1, 6, 3, 4)
-    before = head(features)['density']
-    head.scale_density(1.25)
-    assert before.sum() > 0
-    torch.testing.assert_close(head(features)['density'], 1.25 * before)
-
-
-def test_softplus_densities_are_not_scaled():
-    with pytest.raises(ValueError, match="activation='softplus': only relu"):
-        DensityHead(6, (5,), activation='softplus').scale_density(1.25)
