@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-import itertools
 import json
 import os
 import re
@@ -22,7 +21,7 @@ from mmengine.registry import DefaultScope
 
 from mmcrowd import cli
 from mmcrowd.analysis.benchmarks.exported import make_forms, time_forms
-from mmcrowd.apis import CrowdInferencer, quantization
+from mmcrowd.apis import CrowdInferencer
 from mmcrowd.apis.agreement import as_batch, compare, require_agreement
 from mmcrowd.apis.export import (
     ConstantPaddingConv2d,
@@ -347,52 +346,27 @@ def test_a_counter_runs_an_exported_network(counter, plain, tmp_path):
 def test_the_command_prints_how_the_files_answer(printed):
     first, second = printed
     assert re.search(r'counter\.onnx: 0\.\d MB; 4 images with .* 0 of [1-9]\d* points', first)
-    assert re.search(r'counter_int8\.onnx: 0\.\d MB; (.*; )?4 images with [1-9]', second)
+    assert re.search(r'counter_int8\.onnx: 0\.\d MB; 4 images with [1-9]', second)
 
 
-# By the first tolerance all is quantized, by the second as little as is tried.
-@pytest.mark.parametrize(('tolerance', 'first'), [(1.0, 0), (0.0, None)])
-def test_int8_weights_for_each_channel_and_a_float_density(
-    counter, plain, folder, tmp_path, monkeypatch, tolerance, first
-):
-    monkeypatch.setattr(quantization, 'TOLERANCE', tolerance)
-    crops = list(calibration_crops(folder / 'photos', number=4, size=64))
-    quantized = tmp_path / 'int8.onnx'
-    found = quantization.quantize_onnx(counter, plain, quantized, crops)
-    assert found in quantization.FLOAT_FIRST and first in (None, found)
+def test_int8_weights_for_each_channel_and_a_float_density(counter, plain, quantized):
     model = onnx.load(quantized)
     values = {each.name: each for each in model.graph.initializer}
     producers = {name: node for node in model.graph.node for name in node.output}
     convs = [node for node in model.graph.node if node.op_type == 'Conv']
     weights = [producers.get(conv.input[1]) for conv in convs]
-    floats = [weight is None for weight in weights]
-    assert floats == [True] * found + [False] * (len(convs) - 1 - found) + [True]
+    assert [weight is None for weight in weights] == [False] * (len(convs) - 1) + [True]
     for weight in filter(None, weights):
         assert weight.op_type == 'DequantizeLinear'
         assert values[weight.input[0]].data_type == onnx.TensorProto.INT8
         assert list(values[weight.input[1]].dims) == [values[weight.input[0]].dims[0]]
+        # 7 bits, since processors without VNNI add products of two pairs in 16.
+        assert np.abs(onnx.numpy_helper.to_array(values[weight.input[0]]).astype(int)).max() <= 64
     # Near the float network, whose activations have 256 steps now.
     agreement = compare(counter, quantized, [drawn(96, 120)])
     assert 0 < agreement.count_error < 0.1
-    graph = onnx.load(plain).graph
-    names = [quantized_nodes(graph, k) for k in range(len(convs))]
-    assert len(names[0]) == len(set(names[0])) >= len(convs) - 1
-    # Each time the next convolution goes, with what is before the one after it.
-    assert all(more[-len(less) :] == less for more, less in itertools.pairwise(names[:-1]))
-    assert [len(each) > 0 for each in names] == [True] * (len(convs) - 1) + [False]
-
-
-def test_counts_decide_what_is_quantized(counter, plain, folder, tmp_path, monkeypatch):
-    """Of those that are tried the nearest one is taken, where none is near enough."""
-    monkeypatch.setattr(quantization, 'TOLERANCE', 0.0)
-    crops = list(calibration_crops(folder / 'photos', number=4, size=64))
-
-    def error(numbers):
-        monkeypatch.setattr(quantization, 'FLOAT_FIRST', numbers)
-        quantization.quantize_onnx(counter, plain, tmp_path / 'x.onnx', crops)
-        return compare(counter, tmp_path / 'x.onnx', crops).count_error
-
-    assert error((0, 1, 2, 4)) <= error((0,))
+    names = quantized_nodes(onnx.load(plain).graph)
+    assert len(names) == len(set(names)) >= len(convs) - 1
 
 
 def test_calibration_crops(folder):
