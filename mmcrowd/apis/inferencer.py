@@ -213,8 +213,8 @@ class CrowdInferencer(BaseInferencer):
                 counter.localizer = TASK_UTILS.build(dict(type='OTMinimization'))
             if counter.inference is None:
                 counter.inference = TASK_UTILS.build(dict(type='SlideInference'))
-        if path.suffix == EXPORTED:
-            self._require_same_input(path)
+        if isinstance(counter.inference, OnnxInference):
+            self._require_same_input(counter.inference)
 
     def __call__(
         self, inputs: Any, return_datasamples: bool = False, batch_size: int = 1, **kwargs
@@ -594,18 +594,19 @@ class CrowdInferencer(BaseInferencer):
         model.cfg = cfg
         return model.to(device).eval()
 
-    def _require_same_input(self, path: Path) -> None:
+    def _require_same_input(self, exported: OnnxInference) -> None:
         """See that the exported network is fed what it was exported with."""
         from .export import metadata_of, resizing_of  # takes a second, and few need it
 
         counter: BaseCounter = self.model
+        model = self.origin()['model']
         expected = metadata_of(counter, '', None, resizing_of(self.pipeline.transforms))
         for key in ('channel_order', 'mean', 'std', 'divisor', 'stride', 'resize'):
-            found = counter.inference.metadata.get(key)
+            found = exported.metadata.get(key)
             if found != expected[key]:
                 raise ValueError(
-                    f'{path}: exported with {key}={found}, but the model {self.origin()["model"]} '
-                    f'has {expected[key]}; name the model that it was made of by `model` (--model)'
+                    f'{exported.path}: exported with {key}={found}, but the model {model} has '
+                    f'{expected[key]}; name the model that it was made of by `model` (--model)'
                 )
 
     def _init_pipeline(self, cfg: Config) -> Compose:  # type: ignore[override]
