@@ -573,6 +573,12 @@ class CrowdInferencer(BaseInferencer):
             reason = error.args[0] if isinstance(error, KeyError) else error
             raise ValueError(f'--cfg-options {options} do not fit: {reason}') from error
         if is_exported:
+            given = [key for key in self.cfg_options if key.startswith('model.inference')]
+            if given:
+                raise ValueError(
+                    f'{weights}: an exported network counts a photo as a whole, so that '
+                    f'{", ".join(given)} (--cfg-options) would have no effect'
+                )
             model.inference = OnnxInference(weights)
             self.training_sizes = None
             model.cfg = cfg

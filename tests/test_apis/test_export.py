@@ -204,6 +204,9 @@ def test_an_export_of_another_model_is_refused(folder, plain, tmp_path):
     # The file names no model of the zoo, so that it would be run as the default one.
     with pytest.raises(ValueError, match='exported with mean=.*pml_efficientnet_lite0_default has'):
         CrowdInferencer(weights=plain, device='cpu')
+    tiles = {'model.inference.crop_size': 512}
+    with pytest.raises(ValueError, match=r'as a whole, so that model\.inference\.crop_size'):
+        CrowdInferencer(folder / 'config.py', plain, device='cpu', cfg_options=tiles)
 
 
 def test_the_graph_is_clean(plain):
