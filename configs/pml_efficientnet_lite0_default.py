@@ -5,15 +5,15 @@ _base_ = 'pml_efficientnet_lite0_shab_cpu.py'
 
 model = dict(backbone=dict(frozen_stages=0), localizer=dict(type='OTMinimization'))
 
-# A quarter of the crops as sharp as the images of a test; and the upper border, where half of the
-# people of part B are, as often as the middle.
+# Half of the crops as sharp as the images of a test; and the upper border, where half of the people
+# of part B are, as often as the middle.
 train_pipeline = [
     dict(type='LoadCrowdImage'),
     dict(
         type='RandomScaleCrop',
         crop_size=512,
         scale_range=(0.7, 1.4),
-        scale_prob=0.75,
+        scale_prob=0.5,
         place='centre',
     ),
     dict(type='RandomFlip'),
@@ -34,14 +34,14 @@ train_dataloader = dict(
         ignore_keys=['dataset_name'],  # they may have several
         datasets=[
             dense,
-            dict(type='RepeatDataset', times=2, dataset=sparse),  # a fifth of the people of A
+            dict(type='RepeatDataset', times=3, dataset=sparse),  # a fifth of the people of A
             dict(drawn, type='SyntheticCrowdDataset', num_images=60, max_count=1000),
-            dict(drawn, type='SyntheticSurfaceDataset', num_images=120),
+            dict(drawn, type='SyntheticSurfaceDataset', num_images=180),
         ],
     )
 )
 
-max_epochs = 11
+max_epochs = 13
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=60, by_epoch=False),
     dict(type='CosineAnnealingLR', T_max=max_epochs, end=max_epochs, convert_to_iter_based=True),

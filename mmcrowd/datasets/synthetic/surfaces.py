@@ -78,6 +78,52 @@ def _balls(canvas: np.ndarray, size: float, rng: np.random.Generator) -> None:
         _ellipse(canvas, place - 0.35 * radius, (0.18 * radius, 0.12 * radius), 45, (240, 240, 240))
 
 
+def _stones(canvas: np.ndarray, size: float, rng: np.random.Generator) -> None:
+    """Gravel, rubble, ore: broken edges, faces that are lit each in its way."""
+    canvas[:] = _colour(rng, 10, 70)
+    tint = _colour(rng, 80, 190)
+    contrast = rng.uniform(0.1, 0.4)
+    for place, radius in _scatter(canvas, size, rng.uniform(1.0, 4.0), rng):
+        angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(5, 9)))
+        reach = radius * rng.uniform(0.7, 1.25, len(angles))
+        corners = place + reach[:, None] * np.column_stack([np.cos(angles), np.sin(angles)])
+        ridge = place + radius * rng.uniform(-0.4, 0.4, 2)
+        colour = tint * rng.uniform(0.75, 1.2) + rng.normal(0, 6, 3)
+        middle = len(corners) // 2
+        _polygon(canvas, place + 1.12 * (corners - place) + 0.08 * size, 0.4 * colour)  # shadow
+        _polygon(canvas, corners, colour * (1 + contrast))
+        for face in (corners[: middle + 1], np.roll(corners, -middle, 0)[:2]):
+            _polygon(canvas, [*face, ridge], colour * rng.uniform(1 - contrast, 1 + contrast))
+
+
+def _coins(canvas: np.ndarray, size: float, rng: np.random.Generator) -> None:
+    """Coins, medals, buttons, seals: discs with a rim and something stamped on them."""
+    height, width = canvas.shape[:2]
+    size = float(np.clip(2 * size, 10, 90))
+    light, dark = _colour(rng, 90, 230), _colour(rng, 10, 200)
+    slope = cv2.resize(_random(rng, (2, 2), 0.4, 1.4), (width, height))[..., None]
+    relief, mask = np.zeros((2, height, width), np.float32)
+    step = size * rng.uniform(1.05, 2.2)
+    for y in np.arange(0.5 * step, height + step, step):
+        for x in np.arange(rng.uniform(0, 1) * step, width + step, step):
+            place = np.array([x, y]) + rng.normal(0, 0.08, 2) * step
+            radius = size / 2 * rng.uniform(0.75, 1.2)
+            _ellipse(mask, place, (radius, radius * rng.uniform(0.9, 1)), 0, (rng.uniform(0.7, 1),))
+            for share, level in ((1.0, 1.0), (rng.uniform(0.75, 0.95), 0.5)):
+                _ellipse(relief, place, (share * radius, share * radius), 0, (level,))
+            for _ in range(rng.integers(2, 14)):
+                spot = place + 0.35 * radius * rng.standard_normal(2).clip(-1.5, 1.5)
+                axes = radius * rng.uniform(0.04, 0.4, 2)
+                _ellipse(relief, spot, axes, rng.uniform(0, 180), (rng.uniform(0.4, 1.3),))
+    relief = cv2.GaussianBlur(relief, (0, 0), max(0.02 * size, 0.5))
+    angle = rng.uniform(0, 2 * np.pi)
+    slopes = cv2.Sobel(relief, -1, 1, 0), cv2.Sobel(relief, -1, 0, 1)
+    shade = np.cos(angle) * slopes[0] + np.sin(angle) * slopes[1]
+    metal = light * (1 + rng.uniform(0.1, 0.6) * shade[..., None])
+    mask = mask[..., None]
+    canvas[:] = (mask * metal + (1 - mask) * dark * slope).clip(0, 255)
+
+
 def _blades(canvas: np.ndarray, size: float, rng: np.random.Generator) -> None:
     """Grass, straw, fur: strokes of about one direction."""
     tint = _colour(rng, 40, 170)
@@ -171,6 +217,8 @@ def _grain(canvas: np.ndarray, size: float, rng: np.random.Generator) -> None:
 SURFACES: tuple[Callable[[np.ndarray, float, np.random.Generator], None], ...] = (
     _pebbles,
     _balls,
+    _stones,
+    _coins,
     _blades,
     _leaves,
     _stars,
@@ -226,3 +274,8 @@ def _fixed(place: np.ndarray) -> tuple[int, int]:
 def _ellipse(canvas: np.ndarray, centre, axes, angle: float, colour) -> None:
     size = _fixed(np.maximum(axes, 0.3))
     cv2.ellipse(canvas, _fixed(centre), size, angle, 0, 360, _bgr(colour), -1, cv2.LINE_AA, SHIFT)
+
+
+def _polygon(canvas: np.ndarray, corners, colour) -> None:
+    points = np.rint(np.asarray(corners) * 2**SHIFT).astype(np.int32)
+    cv2.fillPoly(canvas, [points], _bgr(colour), cv2.LINE_AA, SHIFT)
