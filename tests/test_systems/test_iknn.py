@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 
-from mmcrowd.datasets.transforms import InverseNeighbourMap
+from mmcrowd.datasets.transforms import InverseNeighbourMap, NeighbourDensity
 from mmcrowd.models import IKNNHead, IKNNLoss, PatchInference, TargetMapLoss
 from mmcrowd.models.converters import iknn as converter
 from mmcrowd.registry import MODELS
@@ -99,6 +99,15 @@ def test_target(published, k, points, name):
     if not points:
         theirs = published[f'target/{name}_float16']
         np.testing.assert_allclose(values.astype(np.float16), theirs, rtol=1e-3)
+
+
+@pytest.mark.parametrize('beta', ['0.1', '0.3'])
+def test_density_that_the_paper_compares_with(published, beta):
+    results = dict(
+        img=np.zeros((*published['frame_hw'], 3), np.uint8), points=published['points_xy']
+    )
+    density = NeighbourDensity(float(beta))(results)['gt_maps']['density'][0]
+    assert_equal(density, published[f'target/density_beta{beta}'], rel=1e-6)  # theirs is float32
 
 
 @pytest.mark.parametrize('weight', ['1e-6', '1e-3'])

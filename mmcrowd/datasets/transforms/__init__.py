@@ -5,6 +5,7 @@ from .dot_boxes import DotBoxes
 from .formatting import PackCrowdInputs
 from .inverse_neighbour_map import InverseNeighbourMap
 from .loading import LoadCrowdImage
+from .neighbour_density import NeighbourDensity
 from .partition import PartitionByNearestPoint
 from .probability_map import DrawnMap, ProbabilityMap
 from .processing import (
@@ -30,6 +31,7 @@ __all__ = [
     'InverseNeighbourMap',
     'KeepWholePoints',
     'LoadCrowdImage',
+    'NeighbourDensity',
     'PackCrowdInputs',
     'Pad',
     'PartitionByNearestPoint',

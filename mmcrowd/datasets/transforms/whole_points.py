@@ -9,9 +9,10 @@ from mmcrowd.structures import to_input_frame
 class KeepWholePoints(BaseTransform):
     """Remember all points of the image for targets that heads outside of a crop matter to.
 
-    Place it before the first crop. :class:`ProbabilityMap` and :class:`InverseNeighbourMap` then
-    draw crops of the maps of the whole image. Required keys: those of :class:`LoadCrowdImage`.
-    Added key: ``whole_points`` float32 (m, 2), in the original frame.
+    Place it before the first crop. :class:`ProbabilityMap`, :class:`InverseNeighbourMap` and
+    :class:`NeighbourDensity` then draw crops of the maps of the whole image. Required keys:
+    those of :class:`LoadCrowdImage`. Added key: ``whole_points`` float32 (m, 2), in the original
+    frame.
 
     Examples:
         >>> from mmcrowd.datasets.transforms import LoadCrowdImage, RandomScaleCrop

@@ -8,6 +8,7 @@ from mmcrowd.datasets.transforms import (
     InverseNeighbourMap,
     KeepWholePoints,
     LoadCrowdImage,
+    NeighbourDensity,
     ProbabilityMap,
     RandomFlip,
     RandomScaleCrop,
@@ -20,6 +21,7 @@ TARGETS = [
     ProbabilityMap(sigma=4.0, reflect=True),
     InverseNeighbourMap(),
     InverseNeighbourMap(k=3),
+    NeighbourDensity(),
 ]
 
 
@@ -62,6 +64,18 @@ def test_a_head_that_is_alone_goes_by_the_size_of_the_image():
     np.testing.assert_allclose(values[20, 40], np.exp(-0.5 * (10 / sigma) ** 2), rtol=1e-6)
 
 
+def test_the_density_adds_up_to_the_number_of_heads():
+    results = KeepWholePoints()(scene(m=3))
+    results['points'][:] = results['whole_points'][:] = [(0, 0), (69.4, 49.4), (3, 20)]
+    values = NeighbourDensity()(results)['gt_maps']['density']
+    np.testing.assert_allclose(values.sum(), 3, rtol=1e-6)
+    lone = dict(img=results['img'], points=np.float32([[7, 9]]))
+    values = NeighbourDensity()(lone)['gt_maps']['density'][0]
+    assert values[9, 7] == 1 and values.sum() == 1
+    nobody = dict(img=results['img'], points=np.empty((0, 2), np.float32))
+    assert not NeighbourDensity()(nobody)['gt_maps']['density'].any()
+
+
 def test_drawn_maps_differ_and_have_what_is_asked_for():
     np.random.seed(0)
     transform = DrawnMap([0, 0, 0, 0, 1], spacing=3, sigma=1.0)
@@ -86,3 +100,5 @@ def test_what_is_wrong_is_named():
         InverseNeighbourMap(k=0)
     with pytest.raises(ValueError, match='50x70 pixels .* is no multiple of stride 4; put Pad'):
         InverseNeighbourMap(stride=4)(scene())
+    with pytest.raises(ValueError, match='beta=0, expected a positive number'):
+        NeighbourDensity(beta=0)
