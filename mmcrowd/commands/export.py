@@ -7,6 +7,7 @@ from pathlib import Path
 from mmcrowd.apis import CrowdInferencer
 from mmcrowd.apis.agreement import compare, require_agreement
 from mmcrowd.apis.export import export_onnx, export_program, resizing_of
+from mmcrowd.apis.inferencer import EXPORTED
 from mmcrowd.apis.quantization import calibration_crops, quantize_onnx
 from mmcrowd.fileio.files import write_atomic
 from mmcrowd.models.localizers.local_maximum import PEAK_THRESHOLD
@@ -49,6 +50,8 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f'{path}: expected a name that ends in .onnx or .pt2')
     if args.int8 and path.suffix != '.onnx':
         raise ValueError(f'{path}: --int8 quantizes ONNX files, expected a name that ends in .onnx')
+    if args.weights and args.weights.endswith(EXPORTED):
+        raise ValueError(f'--weights {args.weights}: exported already, expected a checkpoint')
     # Before anything is exported, so that photos that are not there are told at once.
     crops = calibration_crops(args.int8, args.crops, args.crop_size) if args.int8 else None
     inferencer = CrowdInferencer(

@@ -449,6 +449,8 @@ def test_names_of_files():
         command('x.tflite')
     with pytest.raises(ValueError, match='--int8 quantizes ONNX files'):
         command('x.pt2', '--int8', 'photo.jpg')
+    with pytest.raises(ValueError, match=r'--weights a\.onnx: exported already'):
+        command('x.onnx', '--weights', 'a.onnx')
 
 
 def test_packages_that_are_missing(counter, monkeypatch, tmp_path):
