@@ -55,6 +55,19 @@ def points_per_cell(points: Tensor, size: Sequence[int], stride: int) -> Tensor:
     return points.new_zeros(h * w).index_add(0, cell, torch.ones_like(x)).view(h, w)
 
 
+def cut_middle(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Cut maps ``(..., h, w)`` to ``size``, in the middle; an odd rest is lost below and right.
+
+    Raises:
+        ValueError: The maps are smaller than ``size``.
+    """
+    rest = [have - want for have, want in zip(maps.shape[-2:], size, strict=True)]
+    if min(rest) < 0:
+        raise ValueError(f'a map of {tuple(maps.shape[-2:])} cannot be cut to {tuple(size)}')
+    top, left = (side // 2 for side in rest)
+    return maps[..., top : top + size[0], left : left + size[1]]
+
+
 class SeparableKernel(NamedTuple):
     """A kernel between cells and points that is a product of a factor in y and one in x.
 

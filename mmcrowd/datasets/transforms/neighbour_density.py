@@ -4,8 +4,7 @@ from mmcv.transforms import BaseTransform
 from mmcrowd.ops.neighbours import neighbour_distances
 from mmcrowd.registry import TRANSFORMS
 
-from .probability_map import image_frame
-from .whole_points import target_points
+from .whole_points import image_frame, target_points
 
 NEIGHBOURS = 11  # of a head, itself at distance 0 among them
 REACH = 2.0  # standard deviations, beyond which a Gaussian ends

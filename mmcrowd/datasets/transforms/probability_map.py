@@ -10,7 +10,7 @@ from mmcrowd.ops.gaussian_peaks import gaussian_peaks, neighbour_sigma
 from mmcrowd.registry import TRANSFORMS
 from mmcrowd.structures import whole_image_size
 
-from .whole_points import target_points
+from .whole_points import image_frame, target_points
 
 
 @TRANSFORMS.register_module()
@@ -64,21 +64,6 @@ class ProbabilityMap(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(sigma={self.sigma}, reflect={self.reflect})'
-
-
-def image_frame(results: dict) -> tuple[tuple[int, int], tuple[int, int]]:
-    """First row of the whole image and the row behind its last one, and so the columns, in pixels
-    of the image as it is here, which may be a crop."""
-    height, width = results['img'].shape[:2]
-    if 'ori_shape' not in results:
-        return (0, height), (0, width)
-    whole_height, whole_width = whole_image_size(results)
-    left, top = results['crop_offset']
-    columns = -left, whole_width - left
-    if results['flip']:
-        columns = width - columns[1], width - columns[0]
-    rows = round(-top), max(round(whole_height - top), height)
-    return rows, (round(columns[0]), max(round(columns[1]), width))
 
 
 @TRANSFORMS.register_module()

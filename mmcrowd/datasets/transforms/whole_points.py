@@ -2,7 +2,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmcrowd.registry import TRANSFORMS
-from mmcrowd.structures import to_input_frame
+from mmcrowd.structures import to_input_frame, whole_image_size
 
 
 @TRANSFORMS.register_module()
@@ -44,3 +44,18 @@ def target_points(results: dict) -> np.ndarray:
     if 'whole_points' in results:
         return to_input_frame(results['whole_points'].astype(np.float64), results)
     return np.asarray(results['points'], np.float64).reshape(-1, 2)
+
+
+def image_frame(results: dict) -> tuple[tuple[int, int], tuple[int, int]]:
+    """First row of the whole image and the row behind its last one, and so the columns, in pixels
+    of the image as it is here, which may be a crop."""
+    height, width = results['img'].shape[:2]
+    if 'ori_shape' not in results:
+        return (0, height), (0, width)
+    whole_height, whole_width = whole_image_size(results)
+    left, top = results['crop_offset']
+    columns = -left, whole_width - left
+    if results['flip']:
+        columns = width - columns[1], width - columns[0]
+    rows = round(-top), max(round(whole_height - top), height)
+    return rows, (round(columns[0]), max(round(columns[1]), width))

@@ -4,9 +4,8 @@ import torch
 from mmengine.model import BaseModule
 from torch import nn
 
+from mmcrowd.ops.grid import cut_middle
 from mmcrowd.registry import MODELS
-
-from .map_head import cut_middle
 
 
 @MODELS.register_module()

@@ -6,6 +6,7 @@ from mmengine.model import BaseModule
 from torch import nn
 from torch.nn import functional as F
 
+from mmcrowd.ops.grid import cut_middle
 from mmcrowd.registry import MODELS
 
 
@@ -94,16 +95,3 @@ class MapHead(BaseModule):
         if padding_mask is not None:
             x = cut_middle(x, [-(-side // self.out_stride) for side in padding_mask.shape[-2:]])
         return dict(map=x)
-
-
-def cut_middle(maps: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    """Cut maps ``(..., h, w)`` to ``size``, in the middle; an odd rest is lost below and right.
-
-    Raises:
-        ValueError: The maps are smaller than ``size``.
-    """
-    rest = [have - want for have, want in zip(maps.shape[-2:], size, strict=True)]
-    if min(rest) < 0:
-        raise ValueError(f'a map of {tuple(maps.shape[-2:])} cannot be cut to {tuple(size)}')
-    top, left = (side // 2 for side in rest)
-    return maps[..., top : top + size[0], left : left + size[1]]

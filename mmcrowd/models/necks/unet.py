@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule, ModuleList
 from torch import nn
 
-from mmcrowd.models.heads.map_head import cut_middle
+from mmcrowd.ops.grid import cut_middle
 from mmcrowd.registry import MODELS
 
 

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from mmcrowd.models.heads.map_head import MapHead, cut_middle
+from mmcrowd.models.heads.map_head import MapHead
+from mmcrowd.ops.grid import cut_middle
 from mmcrowd.registry import MODELS
 
 
