@@ -24,7 +24,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmcrowd.evaluation.metrics import ResultsWriter
-from mmcrowd.fileio.checkpoints import download_checkpoint, find_damage
+from mmcrowd.fileio.checkpoints import WHERE, download_checkpoint, find_damage
 
 from .config import read_config
 
@@ -486,7 +486,7 @@ def _require_checkpoint(checkpoint: str) -> None:
     if checkpoint.startswith(('http://', 'https://')):
         download_checkpoint(checkpoint)
     elif checkpoint and '://' not in checkpoint and not Path(checkpoint).exists():
-        raise FileNotFoundError(f'no checkpoint file {checkpoint}: put it there')
+        raise FileNotFoundError(f'no checkpoint file {checkpoint}: put it there ({WHERE})')
 
 
 def _pretrained_checkpoints(node: Any, key: str) -> Iterator[tuple[str, Any]]:

@@ -30,6 +30,9 @@ TRUST = 'MMCROWD_TRUST_CHECKPOINTS'
 # Environment variable: a folder that is looked into before anything is downloaded.
 WEIGHTS_DIR = 'MMCROWD_WEIGHTS_DIR'
 
+# Where a message about a missing file sends its reader.
+WHERE = 'docs/pretrained_weights.md says where weights come from'
+
 # Key of the meta information in a safetensors file, which holds texts only.
 META = 'mmcrowd'
 # What of a model a prediction does not use.
@@ -73,7 +76,7 @@ def read_checkpoint(file: str | Path | BinaryIO, map_location: Any = 'cpu') -> d
     if isinstance(file, str | Path):
         file = Path(file).expanduser()
         if not file.is_file():
-            raise FileNotFoundError(f'no checkpoint file {file}')
+            raise FileNotFoundError(f'no checkpoint file {file} ({WHERE})')
     if name.endswith('.safetensors'):
         return _read_safetensors(file, map_location)
     checkpoint = _load(file, name, map_location)

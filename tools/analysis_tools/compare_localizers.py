@@ -9,8 +9,9 @@ image with the points of those chosen by the last ``--radius``. ::
         CHECKPOINT --out-dir work_dirs/localizers_shb
 
 Without ``--candidates`` they are those for a density, ``BlockMaximum`` with that one as its only
-scale; ``ProposalThreshold`` and ``ScaleBoxNMS`` need outputs of their own networks. The file of
-``--candidates`` is a config with a list of that name; ``grid`` has arguments with several values::
+scale; ``ProposalThreshold``, ``SigmoidThreshold`` and ``ScaleBoxNMS`` need outputs of their own
+networks. The file of ``--candidates`` is a config with a list of that name; ``grid`` has arguments
+with several values::
 
     candidates = [dict(type='LocalMaximum', grid=dict(threshold=[0.05, 0.1], blur=[0.0, 2.0]))]
 """
