@@ -31,7 +31,9 @@ from mmcrowd.visualization.palette import PREDICTION_COLOR, TEXT_COLOR, TRUTH_CO
 CANDIDATES: tuple[dict, ...] = (
     dict(
         type='LocalMaximum',
-        grid=dict(threshold=(0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15), blur=(0.0, 2.0, 3.0, 4.0)),
+        grid=dict(
+            threshold=(0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3), blur=(0.0, 2.0, 3.0, 4.0)
+        ),
     ),
     dict(type='LocalMaximum', grid=dict(threshold=(0.02, 0.03, 0.05, 0.07), smooth=(3, 5))),
     dict(
@@ -63,7 +65,7 @@ CANDIDATES: tuple[dict, ...] = (
     dict(
         type='ConnectedComponents',
         centre='mass',
-        grid=dict(threshold=(0.01, 0.02, 0.03, 0.05, 0.07, 0.1), min_area=(1, 2)),
+        grid=dict(threshold=(0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2), min_area=(1, 2)),
     ),
     dict(
         type='BoxNMS',
