@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_not_negative
 from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.structures import CrowdDataSample
 
 from .block_terms import bin_cross_entropy, block_counts, total_variation, transport
-from .checks import check_not_negative
 from .output_loss import OutputLoss
 
 

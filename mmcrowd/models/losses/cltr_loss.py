@@ -5,12 +5,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_at_least, check_not_negative, check_positive
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
 from .assignment import assign, unmatched
 from .batch_ratio import batch_ratio
-from .checks import check_at_least, check_not_negative, check_positive, may_overflow
+from .checks import may_overflow
 from .output_loss import OutputLoss
 from .point_spacing import mean_neighbour_distance
 

@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_positive
 from mmcrowd.ops.grid import points_per_cell
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
 from .batch_ratio import batch_ratio
-from .checks import check_positive
 from .output_loss import OutputLoss
 
 

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_not_negative
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample, stack_maps
 
-from .checks import check_not_negative
 from .output_loss import OutputLoss
 
 GRADIENT_OF_MAP = 0.2  # share of the gradient of the binary map that the confidence gets

@@ -4,11 +4,11 @@ Networks using Inverse k-Nearest Neighbor Maps and Multiscale Upsampling*, arXiv
 import torch
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_not_negative
 from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample, stack_maps
 
-from .checks import check_not_negative
 from .output_loss import OutputLoss
 
 

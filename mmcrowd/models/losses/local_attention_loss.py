@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_not_negative
 from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
-from .checks import check_not_negative
 from .output_loss import OutputLoss, as_output_loss
 
 

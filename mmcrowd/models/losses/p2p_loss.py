@@ -5,13 +5,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_choice, check_not_negative
 from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS, TASK_UTILS
 from mmcrowd.structures import CrowdDataSample
 
 from .assignment import unmatched
 from .batch_ratio import batch_ratio
-from .checks import check_choice, check_not_negative, may_overflow
+from .checks import may_overflow
 from .hungarian_matcher import HungarianMatcher
 from .output_loss import OutputLoss
 

@@ -7,12 +7,13 @@ from mmengine.dist import all_gather, get_rank, get_world_size
 from mmengine.logging import MessageHub
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_not_negative, check_positive
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
 from .assignment import assign, unmatched
 from .batch_ratio import batch_ratio
-from .checks import check_not_negative, check_positive, may_overflow
+from .checks import may_overflow
 from .hungarian_matcher import matching_cost
 from .output_loss import OutputLoss
 from .point_spacing import mean_neighbour_distance

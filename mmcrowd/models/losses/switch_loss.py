@@ -10,11 +10,11 @@ from mmengine.dist import all_reduce
 from mmengine.logging import MessageHub
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_at_least
 from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
-from .checks import check_at_least
 from .output_loss import OutputLoss, as_output_loss
 
 

@@ -6,13 +6,13 @@ import math
 import torch
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_positive
 from mmcrowd.ops.partition import Partition, partition_batch
 from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample, short_image_sides, stack_partitions
 
 from .bayesian_loss import posterior_products
-from .checks import check_positive
 from .output_loss import OutputLoss
 
 

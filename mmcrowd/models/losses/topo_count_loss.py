@@ -8,12 +8,12 @@ import torch
 from mmengine.logging import MessageHub
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_at_least, check_not_negative
 from mmcrowd.ops.persistence import Features, peak_persistence
 from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample, stack_maps
 
-from .checks import check_at_least, check_not_negative
 from .output_loss import OutputLoss
 
 MARGIN = 10  # pixels between the patches and the edges of the map
