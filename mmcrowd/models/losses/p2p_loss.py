@@ -12,7 +12,7 @@ from mmcrowd.structures import CrowdDataSample
 
 from .assignment import unmatched
 from .batch_ratio import batch_ratio
-from .checks import may_overflow
+from .checks import may_overflow, take_output
 from .hungarian_matcher import HungarianMatcher
 from .output_loss import OutputLoss
 
@@ -186,5 +186,6 @@ class P2PLoss(OutputLoss):
     ) -> dict[str, Tensor]:
         """Compute the loss of a batch from the outputs ``points`` and ``logits``, both
         ``(N, R, 2)``; see the base class and :meth:`forward`."""
+        proposals, logits = (take_output(outputs, name, self) for name in ('points', 'logits'))
         points = [sample.gt_instances.points for sample in data_samples]
-        return self(outputs['points'], outputs['logits'], points)
+        return self(proposals, logits, points)
