@@ -4,6 +4,25 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 
+def check_boxes(boxes: np.ndarray, where: str = '') -> None:
+    """See that boxes are finite and not reversed.
+
+    Args:
+        boxes: ``(n, 4)`` xyxy.
+        where: Beginning of the message, such as ``'BoxMask: img.jpg: '``. Defaults to nothing.
+
+    Raises:
+        ValueError: One of them is not.
+    """
+    wrong = ~(np.isfinite(boxes).all(1) & (boxes[:, :2] <= boxes[:, 2:]).all(1))
+    if wrong.any():
+        first = int(wrong.argmax())
+        raise ValueError(
+            f'{where}boxes[{first}] is {boxes[first].tolist()}, expected finite x1 <= x2 and '
+            'y1 <= y2'
+        )
+
+
 def box_nms(
     boxes: np.ndarray,
     scores: np.ndarray,
@@ -38,13 +57,8 @@ def box_nms(
         array([1, 2])
     """
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+    check_boxes(boxes)
     low, high = boxes[:, :2], boxes[:, 2:]
-    wrong = ~(np.isfinite(boxes).all(1) & (low <= high).all(1))
-    if wrong.any():
-        first = int(wrong.argmax())
-        raise ValueError(
-            f'boxes[{first}] is {boxes[first].tolist()}, expected finite x1 <= x2 and y1 <= y2'
-        )
     if len(scores) != len(boxes):
         raise ValueError(f'{len(boxes)} boxes need as many scores, but got {len(scores)}')
     if not len(boxes):

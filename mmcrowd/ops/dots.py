@@ -2,6 +2,7 @@
 and Beyond*, IEEE Transactions on Image Processing 2021) draws them for its regressor."""
 
 from collections.abc import Sequence
+from numbers import Integral
 
 import numpy as np
 
@@ -33,11 +34,8 @@ def draw_dots(
         >>> draw_dots(np.random.default_rng(0), (2, 3), [0, 0, 1]).shape
         (12, 2)
     """
+    check_dots(weights, spacing)
     share = np.asarray(weights, np.float64)
-    if not share.size or (share < 0).any() or not share.sum() > 0:
-        raise ValueError(f'draw_dots: weights={weights!r}, expected some above 0 and none below')
-    if spacing < 1:
-        raise ValueError(f'draw_dots: spacing={spacing!r}, expected at least 1 pixel')
     number = cells[0] * cells[1]
     wanted = rng.choice(len(share), number, p=share / share.sum())
     # The free pixel that comes first in a random order is a random one of the free pixels.
@@ -58,3 +56,22 @@ def draw_dots(
     first = np.argsort(cell, kind='stable')
     row, column = np.divmod(cell, cells[1])
     return np.stack([column * CELL + x, row * CELL + y], 1)[first].astype(np.float32)
+
+
+def check_dots(weights: Sequence[float], spacing: int, owner: str = 'draw_dots') -> None:
+    """See that heads can be drawn by these numbers.
+
+    Args:
+        weights: See :func:`draw_dots`.
+        spacing: See :func:`draw_dots`.
+        owner: Who has the numbers, named in the message. Defaults to ``'draw_dots'``.
+
+    Raises:
+        ValueError: They are not as described there.
+    """
+    share = np.asarray(weights)
+    numbers = share.ndim == 1 and share.dtype.kind in 'iuf' and np.isfinite(share).all()
+    if not numbers or (share < 0).any() or not share.sum() > 0:
+        raise ValueError(f'{owner}: weights={weights!r}, expected some above 0 and none below')
+    if not isinstance(spacing, Integral) or spacing < 1:
+        raise ValueError(f'{owner}: spacing={spacing!r}, expected at least 1 pixel, an integer')

@@ -29,3 +29,10 @@ def test_heads_are_white(sigma):
 def test_sides_are_whole_cells():
     with pytest.raises(ValueError, match=r'img_size=\(64, 60\), expected multiples of 32'):
         SyntheticDotsDataset(img_size=(64, 60))
+
+
+def test_weights_and_spacing_are_checked_at_once():
+    with pytest.raises(ValueError, match=r'SyntheticDotsDataset: weights=\[0\], expected some'):
+        SyntheticDotsDataset(weights=[0])
+    with pytest.raises(ValueError, match='SyntheticDotsDataset: spacing=0, expected at least 1'):
+        SyntheticDotsDataset(spacing=0)

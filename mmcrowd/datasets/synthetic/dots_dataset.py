@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmcrowd.ops.dots import CELL, draw_dots
+from mmcrowd.ops.dots import CELL, check_dots, draw_dots
 from mmcrowd.ops.gaussian_peaks import gaussian_peaks, neighbour_sigma
 from mmcrowd.registry import DATASETS
 
@@ -55,6 +55,7 @@ class SyntheticDotsDataset(DrawnDataset):
     ):
         whole = all(side % CELL == 0 for side in img_size)
         self.expect(whole, 'img_size', img_size, f'multiples of {CELL}')
+        check_dots(weights, spacing, type(self).__name__)
         self.weights = list(weights)
         self.spacing = spacing
         self.sigma = sigma

@@ -7,6 +7,8 @@ from mmcv.transforms import BaseTransform
 from mmcrowd.ops.neighbours import nearest_neighbour_distances
 from mmcrowd.registry import TRANSFORMS
 
+from .box_mask import take_boxes
+
 SHARE = 0.125  # of the distance to the nearest other point: the sigma of a dot
 LARGEST = 3.5  # sigma where the boxes allow no larger one
 
@@ -33,6 +35,7 @@ class DotBoxes(BaseTransform):
 
     Raises:
         KeyError: ``by_box``, but the results have no boxes.
+        ValueError: ``by_box``, and a box is reversed or not finite.
 
     Examples:
         >>> results = dict(points=np.float32([[10, 10], [22.9, 10]]))
@@ -47,11 +50,7 @@ class DotBoxes(BaseTransform):
         points = np.asarray(results['points'], np.float64).reshape(-1, 2)
         middle = np.trunc(points)
         if self.by_box:
-            if 'boxes' not in results:
-                raise KeyError(
-                    f'DotBoxes: {results.get("img_path")} has no boxes, which by_box=True asks for'
-                )
-            boxes = np.asarray(results['boxes'], np.float64).reshape(-1, 4)
+            boxes = take_boxes(results, self, ', which by_box=True asks for')
             sides = (boxes[:, 2:] - boxes[:, :2]).max(1, initial=0)
             distances = nearest_neighbour_distances(points)
             half = np.floor(self._double_sigma(distances, np.maximum(LARGEST, sides / 4)))

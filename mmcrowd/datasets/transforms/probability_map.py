@@ -5,7 +5,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 
-from mmcrowd.ops.dots import CELL, draw_dots
+from mmcrowd.ops.dots import CELL, check_dots, draw_dots
 from mmcrowd.ops.gaussian_peaks import gaussian_peaks, neighbour_sigma
 from mmcrowd.registry import TRANSFORMS
 from mmcrowd.structures import whole_image_size
@@ -80,6 +80,10 @@ class DrawnMap(BaseTransform):
         spacing: See :func:`~mmcrowd.ops.dots.draw_dots`. Defaults to 3.
         sigma: See :class:`ProbabilityMap`. Defaults to None.
 
+    Raises:
+        ValueError: The weights or the spacing are not as described there, or ``sigma`` is not
+            positive.
+
     Examples:
         >>> results = DrawnMap([0, 1])(dict(img=np.zeros((64, 96, 3), np.uint8)))
         >>> results['gt_maps']['drawn_density'].shape
@@ -87,6 +91,7 @@ class DrawnMap(BaseTransform):
     """
 
     def __init__(self, weights: list[float], spacing: int = 3, sigma: float | None = None):
+        check_dots(weights, spacing, type(self).__name__)
         self.weights = list(weights)
         self.spacing = spacing
         self.maps = ProbabilityMap(sigma)

@@ -14,6 +14,9 @@ class KeepWholePoints(BaseTransform):
     those of :class:`LoadCrowdImage`. Added key: ``whole_points`` float32 (m, 2), in the original
     frame.
 
+    Raises:
+        KeyError: :class:`LoadCrowdImage` has not run, or the image has no points.
+
     Examples:
         >>> from mmcrowd.datasets.transforms import LoadCrowdImage, RandomScaleCrop
         >>> results = dict(img=np.zeros((64, 64, 3), np.uint8), points=np.float32([[9, 9]]))
@@ -24,6 +27,11 @@ class KeepWholePoints(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict:
+        if 'gt_original' not in results:
+            raise KeyError(
+                f'KeepWholePoints: {results.get("img_path")} has no gt_original, the points as '
+                'annotated; put it after LoadCrowdImage, and give it no unlabelled images'
+            )
         results['whole_points'] = results['gt_original']['points'].copy()
         return results
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from mmcrowd.models.localizers.checks import check_density, take_source
 from mmcrowd.ops.box_overlap import box_nms
 from mmcrowd.ops.cells import cell_centre
+from mmcrowd.ops.checks import check_not_negative
 from mmcrowd.registry import TASK_UTILS
 
 
@@ -32,7 +33,7 @@ class BoxNMS:
         source: Output that is searched. Defaults to ``'density'``.
 
     Raises:
-        ValueError: A side, the threshold or the overlap is out of range.
+        ValueError: A side, the threshold, the overlap or the edge is out of range.
 
     Examples:
         >>> density = torch.tensor([[0.2, 0.5, 0.3, 0.0, 0.0, 0.4]])
@@ -57,6 +58,7 @@ class BoxNMS:
                 f'BoxNMS: threshold={threshold!r} and overlap={overlap!r}, expected a positive '
                 'number and a share from 0 to 1'
             )
+        check_not_negative(self, edge=edge)
         self.sizes = sizes
         self.threshold = threshold
         self.overlap = overlap

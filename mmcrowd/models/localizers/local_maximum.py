@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmcrowd.models.localizers.checks import check_density, take_source
 from mmcrowd.ops.cells import cell_centre
+from mmcrowd.ops.checks import check_not_negative, check_positive
 from mmcrowd.ops.smoothing import gaussian_blur
 from mmcrowd.registry import TASK_UTILS
 
@@ -72,8 +73,8 @@ class LocalMaximum:
             values, and so needs a lower absolute threshold. Defaults to 0.0, none.
 
     Raises:
-        ValueError: Unknown mode, a window that is even or below 3, an even or negative
-            ``smooth``, or a negative ``blur``.
+        ValueError: Unknown mode, a window that is even or below 3, an even or negative ``smooth``,
+            a ``patch`` that is not positive, or another number that is negative or NaN.
 
     Examples:
         >>> density = torch.zeros(4, 6)
@@ -104,9 +105,10 @@ class LocalMaximum:
             raise ValueError(f'LocalMaximum: window must be odd and at least 3, but got {window}')
         if smooth < 1 or smooth % 2 != 1:
             raise ValueError(f'LocalMaximum: smooth must be odd and positive, but got {smooth}')
-        if not blur >= 0:
-            raise ValueError(f'LocalMaximum: blur must not be negative, but got {blur}')
-        self.threshold = THRESHOLDS[mode] if threshold is None else threshold
+        threshold = THRESHOLDS[mode] if threshold is None else threshold
+        check_not_negative(self, threshold=threshold, clamp=clamp, floor=floor, blur=blur)
+        check_positive(self, patch=patch)
+        self.threshold = threshold
         self.mode = mode
         self.window = window
         self.patch = patch

@@ -28,7 +28,7 @@ class ScaleBoxNMS:
             :class:`~mmcrowd.models.heads.LSCHead`. Defaults to ``'boxes'``.
 
     Raises:
-        ValueError: The overlap is out of range.
+        ValueError: The overlap is out of range, or the sizes are not positive and ascending.
 
     Examples:
         >>> boxes = torch.zeros(4, 1, 3)
@@ -41,6 +41,10 @@ class ScaleBoxNMS:
         self, overlap: float = 0.21, sizes: Sequence[int] = BOX_SIZES, source: str = 'boxes'
     ):
         self.sizes = tuple(sizes)
+        if not self.sizes or self.sizes[0] <= 0 or self.sizes != tuple(sorted(set(self.sizes))):
+            raise ValueError(
+                f'ScaleBoxNMS: sizes={self.sizes!r}, expected positive numbers, ascending'
+            )
         self.source = source
         self.overlap = overlap
         self._nms(stride=1)  # sees that the overlap is in its range

@@ -4,11 +4,11 @@ Supervision*, ICCV 2019)."""
 import torch
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_positive
 from mmcrowd.ops.grid import gaussian_kernel
 from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
 
-from .checks import check_positive
 from .density_loss import DensityLoss
 
 MAX_NATS = 690.0  # exp(-690) and its inverse are normal float64 numbers

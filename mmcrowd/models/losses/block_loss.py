@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_not_negative
 from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.structures import CrowdDataSample
 
 from .block_terms import bin_cross_entropy, block_counts, total_variation, transport
-from .checks import check_not_negative
+from .checks import take_output
 from .output_loss import OutputLoss
 
 
@@ -70,9 +71,10 @@ class BlockLoss(OutputLoss):
             ``loss_`` and the name of each term.
 
         Raises:
+            KeyError: One of ``sources`` is not there.
             ValueError: The head predicts another number of bins.
         """
-        taken = {name: at_least_float32(outputs[name]) for name in self.sources}
+        taken = {name: at_least_float32(take_output(outputs, name, self)) for name in self.sources}
         logits, density = taken['bin_logits'], taken['density']
         if logits.shape[1] != len(self.bins):
             raise ValueError(

@@ -1,51 +1,35 @@
-"""Checks of hyperparameters, whose messages name the class, the argument and the value, and of what
-a network may give."""
+"""What losses ask of the outputs of a network."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 
-def check_positive(owner: object, **values: float) -> None:
-    """See that all values are positive.
+def take_output(outputs: Mapping[str, Any], name: str, loss: object, hint: str = '') -> Any:
+    """Take an output that a loss needs.
 
     Args:
-        owner: The object that has the hyperparameters; its class is named in the message.
-        **values: Hyperparameters by name.
+        outputs: Named outputs of the network.
+        name: Name of the output.
+        loss: The loss; the message of an error names its class.
+        hint: What to do about an output that is not there, appended to the message. Defaults to
+            nothing.
+
+    Returns:
+        The output.
 
     Raises:
-        ValueError: One is not, or is NaN.
+        KeyError: The network does not give it.
     """
-    for key, value in values.items():
-        if not value > 0:
-            raise ValueError(f'{type(owner).__name__}: {key} must be positive, but got {value}')
-
-
-def check_not_negative(owner: object, **values: float) -> None:
-    """See that no value is negative, as :func:`check_positive`."""
-    for key, value in values.items():
-        if not value >= 0:
-            raise ValueError(f'{type(owner).__name__}: {key} must not be negative, but got {value}')
-
-
-def check_at_least(owner: object, least: int, **values: int) -> None:
-    """See that no value is less than ``least``, as :func:`check_positive`."""
-    for key, value in values.items():
-        if not value >= least:
-            raise ValueError(
-                f'{type(owner).__name__}: {key} must be at least {least}, but got {value}'
-            )
-
-
-def check_choice(owner: object, known: Iterable[str], **values: str) -> None:
-    """See that all values are among the known ones, as :func:`check_positive`."""
-    known = tuple(known)
-    for key, value in values.items():
-        if value not in known:
-            raise ValueError(
-                f'{type(owner).__name__}: {key} must be one of {known}, but got {value!r}'
-            )
+    if name not in outputs:
+        end = f'; {hint}' if hint else ''
+        raise KeyError(
+            f'{type(loss).__name__} needs the output {name!r}, which is none of the outputs '
+            f'{list(outputs)}{end}'
+        )
+    return outputs[name]
 
 
 def may_overflow(*outputs: Tensor) -> bool:

@@ -4,11 +4,11 @@ Domain*, CVPR 2022)."""
 import torch
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_at_least, check_choice, check_positive
 from mmcrowd.ops.grid import cell_centres
 from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
 
-from .checks import check_at_least, check_choice, check_positive
 from .density_loss import DensityLoss
 
 

@@ -5,12 +5,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_at_least, check_not_negative, check_positive
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
 from .assignment import assign, unmatched
 from .batch_ratio import batch_ratio
-from .checks import check_at_least, check_not_negative, check_positive, may_overflow
+from .checks import may_overflow, take_output
 from .output_loss import OutputLoss
 from .point_spacing import mean_neighbour_distance
 
@@ -144,11 +145,14 @@ class CLTRLoss(OutputLoss):
             the network's numbers are not finite under float16 or autocast.
 
         Raises:
+            KeyError: An output is not there.
             ValueError: A point, or outside of mixed precision an output, is not finite.
         """
-        layers = [*outputs['auxiliary'], outputs]
-        overflows = may_overflow(outputs['logits'])
-        with torch.autocast(outputs['logits'].device.type, enabled=False):
+        names = ('points', 'logits', 'spacing', 'auxiliary')
+        taken = {name: take_output(outputs, name, self) for name in names}
+        layers = [*taken.pop('auxiliary'), taken]
+        overflows = may_overflow(taken['logits'])
+        with torch.autocast(taken['logits'].device.type, enabled=False):
             logits = torch.stack([layer['logits'] for layer in layers])
             vectors = torch.stack([self._vectors(**layer) for layer in layers])
             truths = [

@@ -5,11 +5,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_not_negative
 from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample, stack_maps
 
-from .checks import check_not_negative
+from .checks import take_output
 from .output_loss import OutputLoss
 
 # Counts that a network may give, with the density and the transform that they are compared with.
@@ -59,10 +60,11 @@ class D2CLoss(OutputLoss):
         """Compute ``loss_probability`` and the ``loss_count...``, see :class:`OutputLoss`.
 
         Raises:
-            KeyError: A sample lacks a map.
-            ValueError: A map has another size than the output.
+            KeyError: There is no ``probability``, or a sample lacks a map.
+            ValueError: A map has another size than the output, or the cells of a count are not
+                squares of its cells.
         """
-        maps = at_least_float32(outputs['probability'])
+        maps = at_least_float32(take_output(outputs, 'probability', self))
         terms = {}
         with torch.autocast(maps.device.type, enabled=False):
             if self.probability_weight:
@@ -72,7 +74,15 @@ class D2CLoss(OutputLoss):
                 if name in outputs:
                     counts = at_least_float32(outputs[name])
                     density = stack_maps(data_samples, target, maps, transform)
-                    truth = sum_over_cells(density, density.shape[-1] // counts.shape[-1])
+                    side = max(density.shape[-1] // counts.shape[-1], 1)
+                    needed = (len(density), 1, *(cells // side for cells in density.shape[2:]))
+                    if counts.shape != needed:
+                        raise ValueError(
+                            f'D2CLoss: the output {name!r} has the shape {tuple(counts.shape)}, '
+                            f'but the sums of {target!r} over squares of {side}x{side} of its '
+                            f'{density.shape[2]}x{density.shape[3]} cells have {needed}'
+                        )
+                    truth = sum_over_cells(density, side)
                     terms[f'loss_{name}'] = self.count_weight * _error(counts, truth)
         return terms
 

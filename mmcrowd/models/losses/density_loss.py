@@ -7,6 +7,8 @@ from mmcrowd.ops.partition import Partition, partition_batch
 from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.structures import CrowdDataSample, short_image_sides, stack_partitions
 
+from .checks import take_output
+
 
 class DensityLoss(nn.Module):
     """Base of the density losses: losses of one map and the points of each image.
@@ -100,14 +102,16 @@ class DensityLoss(nn.Module):
             The terms of the loss, see :meth:`forward`.
 
         Raises:
+            KeyError: There is no output ``source``.
             ValueError: The loader's partitions do not fit each other or the density.
         """
+        density = take_output(outputs, self.source, self)
         points = [sample.gt_instances.points for sample in data_samples]
         partition = stack_partitions(data_samples, stride) if self.needs_partition else None
         known = {}
         if self.needs_image_side:
             known['image_sides'] = short_image_sides(data_samples)
-        return self(outputs[self.source], points, stride, partition, **known)
+        return self(density, points, stride, partition, **known)
 
     def batch_loss(
         self,

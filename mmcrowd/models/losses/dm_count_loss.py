@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_at_least, check_positive
 from mmcrowd.ops.grid import SeparableKernel, gaussian_kernel, points_per_cell
 from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
 
-from .checks import check_at_least, check_positive
 from .density_loss import DensityLoss
 
 # Joins each denominator of a Sinkhorn step, and the scaling before its logarithm. It is part of

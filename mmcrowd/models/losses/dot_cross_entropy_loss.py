@@ -6,12 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_positive
 from mmcrowd.ops.grid import points_per_cell
+from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
 from .batch_ratio import batch_ratio
-from .checks import check_positive
+from .checks import take_output
 from .output_loss import OutputLoss
 
 
@@ -70,9 +72,12 @@ class DotCrossEntropyLoss(OutputLoss):
     def loss(
         self, outputs: dict[str, Tensor], data_samples: list[CrowdDataSample], stride: int
     ) -> dict[str, Tensor]:
-        """Compute ``loss_ce``, see :class:`OutputLoss`."""
-        logits = outputs['logits']
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        """Compute ``loss_ce``, see :class:`OutputLoss`.
+
+        Raises:
+            KeyError: There are no logits.
+        """
+        logits = at_least_float32(take_output(outputs, 'logits', self))
         points = [sample.gt_instances.points.to(logits) for sample in data_samples]
         target = torch.stack([plus_mask(p, logits.shape[2:], stride) for p in points]).long()
         weight = self.weight.to(logits)

@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmcrowd.ops.cells import cell_position
+from mmcrowd.ops.checks import check_choice, check_not_negative, check_positive
 from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
 
-from .checks import check_choice, check_not_negative, check_positive
 from .density_loss import DensityLoss
 
 REDUCTIONS = ('mean', 'sum')

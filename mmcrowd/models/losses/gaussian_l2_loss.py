@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_positive
 from mmcrowd.ops.grid import SeparableKernel, cell_centres
 from mmcrowd.ops.neighbours import neighbour_distances
 from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
 
-from .checks import check_positive
 from .density_loss import DensityLoss
 
 NEIGHBOURS = 3  # of a point that its adaptive sigma looks at

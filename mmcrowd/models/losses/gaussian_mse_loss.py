@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_at_least, check_positive
 from mmcrowd.ops.grid import SeparableKernel
 from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
 
-from .checks import check_at_least, check_positive
 from .density_loss import DensityLoss
 
 

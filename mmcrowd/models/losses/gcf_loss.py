@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from mmcrowd.fileio.checkpoints import read_checkpoint
+from mmcrowd.ops.checks import check_at_least, check_not_negative, check_positive
 from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
 
-from .checks import check_at_least, check_not_negative, check_positive
 from .chf_loss import characteristic_error
 from .density_loss import DensityLoss
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_choice, check_positive
 from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
 
-from .checks import check_choice, check_positive
 from .density_loss import DensityLoss
 from .tiled_sinkhorn import TOLERANCE, TiledCosts, log_plan_factors, unbalanced_potentials
 

@@ -7,10 +7,12 @@ from mmengine.dist import all_reduce
 from torch import Tensor
 
 from mmcrowd.ops.box_kinds import scale_classes
+from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample, stack_maps
 
 from .batch_ratio import batch_ratio
+from .checks import take_output
 from .output_loss import OutputLoss
 
 
@@ -66,11 +68,11 @@ class GridWTALoss(OutputLoss):
         :class:`OutputLoss`.
 
         Raises:
-            KeyError: A sample has no ``box_kind``.
+            KeyError: There are no logits, or a sample has no ``box_kind``.
             ValueError: It has another size than the finest scale, there are weights for other
                 scales or classes, or a side of the maps is not divided by the parts.
         """
-        logits = [x.to(torch.promote_types(x.dtype, torch.float32)) for x in outputs['logits']]
+        logits = [at_least_float32(x) for x in take_output(outputs, 'logits', self)]
         shape = (len(logits), logits[0].shape[1])
         weights = logits[0].new_ones(shape) if self.weights is None else self.weights.to(logits[0])
         if weights.shape != shape:

@@ -4,10 +4,10 @@ Localization in Crowds: A Purely Point-Based Framework*, ICCV 2021)."""
 import torch
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_choice
 from mmcrowd.registry import TASK_UTILS
 
 from .assignment import assign
-from .checks import check_choice
 
 SCORES = ('probability', 'logit')
 

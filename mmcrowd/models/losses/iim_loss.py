@@ -7,10 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_not_negative
+from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample, stack_maps
 
-from .checks import check_not_negative
+from .checks import take_output
 from .output_loss import OutputLoss
 
 GRADIENT_OF_MAP = 0.2  # share of the gradient of the binary map that the confidence gets
@@ -92,12 +94,11 @@ class IIMLoss(OutputLoss):
         """Compute ``loss_map`` and ``loss_binary``, see :class:`OutputLoss`.
 
         Raises:
-            KeyError: A sample has no mask.
+            KeyError: An output is not there, or a sample has no mask.
             ValueError: The mask has another size than the map.
         """
         confidence, threshold = (
-            outputs[key].to(torch.promote_types(outputs[key].dtype, torch.float32))
-            for key in ('map', 'threshold')
+            at_least_float32(take_output(outputs, name, self)) for name in ('map', 'threshold')
         )
         mask = stack_maps(data_samples, 'mask', confidence, 'BoxMask')
         with torch.autocast(confidence.device.type, enabled=False):

@@ -4,11 +4,12 @@ Networks using Inverse k-Nearest Neighbor Maps and Multiscale Upsampling*, arXiv
 import torch
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_not_negative
 from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
-from mmcrowd.structures import CrowdDataSample, stack_maps
+from mmcrowd.structures import CrowdDataSample, SampleReader, stack_maps
 
-from .checks import check_not_negative
+from .checks import take_output
 from .output_loss import OutputLoss
 
 
@@ -48,12 +49,16 @@ class IKNNLoss(OutputLoss):
         """Compute ``loss_count`` and ``loss_map``, see :class:`OutputLoss`.
 
         Raises:
-            KeyError: A sample has no map.
+            KeyError: An output is not there, or a sample has no map or no count.
             ValueError: A map has another size than the output.
         """
-        density, maps = (at_least_float32(outputs[name]) for name in ('density', 'maps'))
+        density, maps = (
+            at_least_float32(take_output(outputs, name, self)) for name in ('density', 'maps')
+        )
         target = stack_maps(data_samples, 'iknn', maps[:, :1], 'InverseNeighbourMap')
-        counts = torch.tensor([sample.gt_count for sample in data_samples])
+        counts = torch.tensor(
+            [SampleReader(sample, 'IKNNLoss').value('gt_count') for sample in data_samples]
+        )
         truth = counts.to(density, non_blocking=True)
         with torch.autocast(density.device.type, enabled=False):
             error = (maps - target).abs().mean(1).sum((1, 2))

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from mmcrowd.ops.cells import cell_centre, cell_position
+from mmcrowd.ops.checks import check_not_negative, check_positive
 from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
 
-from .checks import check_not_negative, check_positive
 from .density_loss import DensityLoss
 
 # A predicted map that is smaller than this part of its target, by norm, is normalised as if it had

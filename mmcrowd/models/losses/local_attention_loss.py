@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_not_negative
 from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
-from .checks import check_not_negative
+from .checks import take_output
 from .output_loss import OutputLoss, as_output_loss
 
 
@@ -83,8 +84,12 @@ class LocalAttentionLoss(OutputLoss):
     def loss(
         self, outputs: dict[str, Any], data_samples: list[CrowdDataSample], stride: int
     ) -> dict[str, Tensor]:
-        """Compute the terms of the other loss and ``loss_regions``, see :class:`OutputLoss`."""
-        layers: Sequence[Tensor] = outputs[self.source]
+        """Compute the terms of the other loss and ``loss_regions``, see :class:`OutputLoss`.
+
+        Raises:
+            KeyError: An output is not there.
+        """
+        layers: Sequence[Tensor] = take_output(outputs, self.source, self)
         with torch.autocast(layers[0].device.type, enabled=False):
             regions = torch.stack([region_inconsistency(layer) for layer in layers]).sum(0)
         terms = self.counting_loss.loss(outputs, data_samples, stride)

@@ -8,12 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_positive
 from mmcrowd.ops.grid import points_per_cell
 from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
-from .checks import check_positive
+from .checks import take_output
 from .output_loss import OutputLoss
 
 
@@ -173,10 +174,11 @@ class MSILoss(OutputLoss):
         """Compute the term of each scale, see :class:`OutputLoss`.
 
         Raises:
+            KeyError: There is no output ``source``.
             ValueError: There is another number of densities than weights, a density is not half of
                 the one before, or the cells of the coarsest do not divide the patch.
         """
-        densities = outputs[self.source]
+        densities = take_output(outputs, self.source, self)
         densities = [self.factor * at_least_float32(density) for density in densities]
         self._check(densities, stride)
         points = [sample.gt_instances.points.to(densities[0]) for sample in data_samples]

@@ -6,12 +6,12 @@ import math
 import torch
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_at_least, check_positive
 from mmcrowd.ops.grid import cell_centres, gaussian_kernel
 from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
 
 from .bayesian_loss import BayesianLoss
-from .checks import check_at_least, check_positive
 
 
 @torch.no_grad()

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from mmcrowd.structures import CrowdDataSample, stack_partitions
 
+from .checks import take_output
+
 
 class OutputLoss(nn.Module, ABC):
     """Base of the losses that take the named outputs of a network as they are.
@@ -72,9 +74,10 @@ class ForwardLoss(OutputLoss):
     def loss(
         self, outputs: dict[str, Tensor], data_samples: list[CrowdDataSample], stride: int
     ) -> dict[str, Tensor]:
+        density = take_output(outputs, 'density', self.module)
         points = [sample.gt_instances.points for sample in data_samples]
         partition = stack_partitions(data_samples, stride)
-        return self.module(outputs['density'], points, stride=stride, partition=partition)
+        return self.module(density, points, stride=stride, partition=partition)
 
 
 def as_output_loss(module: nn.Module) -> nn.Module:

@@ -5,13 +5,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_choice, check_not_negative
 from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS, TASK_UTILS
 from mmcrowd.structures import CrowdDataSample
 
 from .assignment import unmatched
 from .batch_ratio import batch_ratio
-from .checks import check_choice, check_not_negative, may_overflow
+from .checks import may_overflow, take_output
 from .hungarian_matcher import HungarianMatcher
 from .output_loss import OutputLoss
 
@@ -185,5 +186,6 @@ class P2PLoss(OutputLoss):
     ) -> dict[str, Tensor]:
         """Compute the loss of a batch from the outputs ``points`` and ``logits``, both
         ``(N, R, 2)``; see the base class and :meth:`forward`."""
+        proposals, logits = (take_output(outputs, name, self) for name in ('points', 'logits'))
         points = [sample.gt_instances.points for sample in data_samples]
-        return self(outputs['points'], outputs['logits'], points)
+        return self(proposals, logits, points)

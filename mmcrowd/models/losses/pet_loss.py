@@ -7,12 +7,13 @@ from mmengine.dist import all_gather, get_rank, get_world_size
 from mmengine.logging import MessageHub
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_not_negative, check_positive
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
 from .assignment import assign, unmatched
 from .batch_ratio import batch_ratio
-from .checks import check_not_negative, check_positive, may_overflow
+from .checks import may_overflow, take_output
 from .hungarian_matcher import matching_cost
 from .output_loss import OutputLoss
 from .point_spacing import mean_neighbour_distance
@@ -165,10 +166,12 @@ class PETLoss(OutputLoss):
             finite under float16 or autocast.
 
         Raises:
+            KeyError: An output is not there.
             ValueError: A point, or outside of mixed precision a proposal or logit, is not finite.
         """
-        sets = dict(sparse=outputs['sparse'], dense=outputs['dense'])
-        device = outputs['split_map'].device
+        sets = {name: take_output(outputs, name, self) for name in ('sparse', 'dense')}
+        split_map = take_output(outputs, 'split_map', self)
+        device = split_map.device
         overflows = may_overflow(*(part['logits'] for part in sets.values()))
         with torch.autocast(device.type, enabled=False):
             points = [sample.gt_instances.points.to(device) for sample in data_samples]
@@ -184,7 +187,7 @@ class PETLoss(OutputLoss):
                 matches = [unmatched(part['logits']) for part in sets.values()]
                 overflow = sum(part['logits'].sum() for part in sets.values()) * torch.nan
             epoch = MessageHub.get_current_instance().get_info('epoch', 0)
-            terms = self.terms(sets, outputs['split_map'], points, matches, epoch)
+            terms = self.terms(sets, split_map, points, matches, epoch)
             return {name: term + overflow for name, term in terms.items()}
 
     def match(

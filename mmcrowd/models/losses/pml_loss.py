@@ -20,10 +20,10 @@ from inspect import signature
 import torch
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_choice, check_positive
 from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
 
-from .checks import check_choice, check_positive
 from .density_loss import DensityLoss
 from .pml_costs import BACKGROUNDS, COST_BACKGROUNDS, COSTS, SIGMA_BACKGROUNDS
 from .point_cases import PointCases

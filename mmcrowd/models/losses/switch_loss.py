@@ -10,11 +10,12 @@ from mmengine.dist import all_reduce
 from mmengine.logging import MessageHub
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_at_least
 from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
-from .checks import check_at_least
+from .checks import take_output
 from .output_loss import OutputLoss, as_output_loss
 
 
@@ -124,8 +125,12 @@ class SwitchPretrainLoss(SwitchLoss):
     def loss(
         self, outputs: dict[str, Any], data_samples: list[CrowdDataSample], stride: int
     ) -> dict[str, Tensor]:
-        """Terms of the density loss, see :class:`OutputLoss`."""
-        densities = outputs['densities']
+        """Terms of the density loss, see :class:`OutputLoss`.
+
+        Raises:
+            KeyError: There are no densities.
+        """
+        densities = take_output(outputs, 'densities', self)
         patches = [range(len(data_samples))] * len(densities)
         return self.column_terms(densities, patches, data_samples, stride)
 
@@ -150,8 +155,12 @@ class SwitchDifferentialLoss(SwitchLoss):
     def loss(
         self, outputs: dict[str, Any], data_samples: list[CrowdDataSample], stride: int
     ) -> dict[str, Tensor]:
-        """Terms of the density loss, see :class:`OutputLoss`."""
-        densities = outputs['densities']
+        """Terms of the density loss, see :class:`OutputLoss`.
+
+        Raises:
+            KeyError: There are no densities.
+        """
+        densities = take_output(outputs, 'densities', self)
         choice = best_columns(densities, true_counts(data_samples))
         return self.chosen_terms(densities, choice, data_samples, stride)
 
@@ -208,12 +217,24 @@ class SwitchCoupledLoss(SwitchLoss):
     def loss(
         self, outputs: dict[str, Any], data_samples: list[CrowdDataSample], stride: int
     ) -> dict[str, Tensor]:
-        """``loss_switch``, or terms of the density loss, by the epoch; see :class:`OutputLoss`."""
-        densities = outputs['densities']
+        """``loss_switch``, or terms of the density loss, by the epoch; see :class:`OutputLoss`.
+
+        Raises:
+            KeyError: An output is not there.
+            ValueError: The head has another number of columns.
+        """
+        densities = take_output(outputs, 'densities', self)
+        logits = take_output(outputs, 'logits', self, 'a SwitchHead needs switch_channels for them')
+        numbers = len(densities), logits.shape[1]
+        if numbers != (len(self.seen),) * 2:
+            raise ValueError(
+                f'SwitchCoupledLoss: num_columns={len(self.seen)}, but the head has {numbers[0]} '
+                f'densities and {numbers[1]} logits, expected as many'
+            )
         if MessageHub.get_current_instance().get_info('epoch', 0) % 2 == 0:
             best = best_columns(densities, true_counts(data_samples))
-            return dict(loss_switch=self.switch_loss(outputs['logits'], best))
-        choice = outputs['logits'].argmax(1)
+            return dict(loss_switch=self.switch_loss(logits, best))
+        choice = logits.argmax(1)
         return self.chosen_terms(densities, choice, data_samples, stride)
 
     def switch_loss(self, logits: Tensor, best: Tensor) -> Tensor:

@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_positive
 from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample, stack_maps
 
-from .checks import check_positive
+from .checks import take_output
 from .output_loss import OutputLoss
 
 
@@ -47,10 +48,10 @@ class TargetMapLoss(OutputLoss):
         """Compute ``loss_map``, see :class:`OutputLoss`.
 
         Raises:
-            KeyError: A sample lacks the map.
+            KeyError: There is no output ``source``, or a sample lacks the map.
             ValueError: The map has another size than the output.
         """
-        maps = at_least_float32(outputs[self.source])
+        maps = at_least_float32(take_output(outputs, self.source, self))
         truth = stack_maps(data_samples, self.target, maps, 'the transform that makes it')
         with torch.autocast(maps.device.type, enabled=False):
             return dict(loss_map=self.weight * (maps - truth).square().mean())

@@ -6,13 +6,14 @@ import math
 import torch
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_positive
 from mmcrowd.ops.partition import Partition, partition_batch
 from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample, short_image_sides, stack_partitions
 
 from .bayesian_loss import posterior_products
-from .checks import check_positive
+from .checks import take_output
 from .output_loss import OutputLoss
 
 
@@ -107,8 +108,12 @@ class TopBayesianLoss(OutputLoss):
     def loss(
         self, outputs: dict[str, Tensor], data_samples: list[CrowdDataSample], stride: int
     ) -> dict[str, Tensor]:
-        """Compute both terms, see :class:`OutputLoss`."""
-        density = at_least_float32(outputs['density'])
+        """Compute both terms, see :class:`OutputLoss`.
+
+        Raises:
+            KeyError: There is no density.
+        """
+        density = at_least_float32(take_output(outputs, 'density', self))
         points, visible = [], []
         for sample in data_samples:
             heads = sample.gt_instances

@@ -1,6 +1,7 @@
 """Loss of TopoCount (Abousamra, Hoai, Samaras and Chen: *Localization in the Crowd with Topological
 Constraints*, AAAI 2021)."""
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -8,12 +9,13 @@ import torch
 from mmengine.logging import MessageHub
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_at_least, check_not_negative
 from mmcrowd.ops.persistence import Features, peak_persistence
 from mmcrowd.ops.precision import at_least_float32
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample, stack_maps
 
-from .checks import check_at_least, check_not_negative
+from .checks import take_output
 from .output_loss import OutputLoss
 
 MARGIN = 10  # pixels between the patches and the edges of the map
@@ -214,7 +216,9 @@ class TopoCountLoss(OutputLoss):
     :class:`~mmcrowd.datasets.transforms.BoxMask` has drawn. ``loss_dice`` is the
     :func:`dice_loss` of the likelihood, the sigmoid of the logit, to the mask. ``loss_topology``
     is the Dice loss over the :func:`critical_points` alone, in patches of a grid that begins
-    anywhere from 10 pixels to half a patch from the corner. Both are means over the images.
+    anywhere from 10 pixels to half a patch from the corner. Both are means over the images. As
+    published, a map with a side of at most ``patch_size + 20`` pixels has no patch, and a topology
+    term of 0; the first batch of such maps is told in a warning.
 
     The paper has the persistences themselves in place of the second term; this is what its program
     computes. The network must give reasonable peaks before it has a meaning, so it begins after
@@ -232,13 +236,14 @@ class TopoCountLoss(OutputLoss):
         topology_weight: With 0 the term is not computed. Defaults to 1.0.
 
     Raises:
-        ValueError: A weight or the epoch is negative, both weights are 0, ``patch_size`` leaves
-            nothing but borders, or it is odd and halved.
+        ValueError: A weight or the epoch is negative, both weights are 0, ``patch_size`` is no
+            integer, leaves nothing but borders, or is odd and halved.
 
     Examples:
         >>> from mmengine.structures import PixelData
         >>> sample = CrowdDataSample(gt_maps=PixelData(mask=torch.ones(1, 2, 2)))
-        >>> TopoCountLoss().loss(dict(logit=torch.zeros(1, 1, 2, 2)), [sample], stride=1)
+        >>> outputs = dict(logit=torch.zeros(1, 1, 2, 2))
+        >>> TopoCountLoss(topology_weight=0).loss(outputs, [sample], stride=1)
         {'loss_dice': tensor(0.1667)}
     """
 
@@ -271,6 +276,7 @@ class TopoCountLoss(OutputLoss):
         self.start_epoch = start_epoch
         self.dice_weight = dice_weight
         self.topology_weight = topology_weight
+        self._has_warned = False
 
     def loss(
         self, outputs: dict[str, Tensor], data_samples: list[CrowdDataSample], stride: int
@@ -279,11 +285,12 @@ class TopoCountLoss(OutputLoss):
         :class:`OutputLoss`.
 
         Raises:
-            KeyError: A sample has no mask.
+            KeyError: There is no logit, or a sample has no mask.
             ValueError: The mask has another size than the logit.
         """
-        logit = at_least_float32(outputs['logit'])
+        logit = at_least_float32(take_output(outputs, 'logit', self))
         mask = stack_maps(data_samples, 'mask', logit, 'BoxMask')
+        self._check_size(logit)
         terms = {}
         with torch.autocast(logit.device.type, enabled=False):
             images = list(zip(logit.sigmoid()[:, 0], mask[:, 0], strict=True))
@@ -295,6 +302,20 @@ class TopoCountLoss(OutputLoss):
                 topology = torch.stack([self.topology(*image) for image in images])
                 terms['loss_topology'] = self.topology_weight * topology.mean()
         return terms
+
+    def _check_size(self, logit: Tensor) -> None:
+        """Warn once of maps that no patch fits in, wherever the grid begins; already in the epochs
+        before the topology term."""
+        height, width = logit.shape[2:]
+        least = self.patch_size + 2 * MARGIN + 1
+        if self.topology_weight and min(height, width) < least and not self._has_warned:
+            self._has_warned = True
+            warnings.warn(
+                f'TopoCountLoss: maps of {height}x{width} pixels (h, w) have no patch of '
+                f'patch_size={self.patch_size}, so their topology term is 0; expected at least '
+                f'{least}x{least}. If these are crops, make them larger or the patches smaller',
+                stacklevel=3,
+            )
 
     def topology(
         self, likelihood: Tensor, mask: Tensor, start: tuple[int, int] | None = None

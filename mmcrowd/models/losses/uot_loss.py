@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from mmcrowd.ops.checks import check_at_least, check_positive
 from mmcrowd.ops.grid import SeparableKernel, gaussian_kernel
 from mmcrowd.ops.partition import Partition
 from mmcrowd.registry import MODELS
 
-from .checks import check_at_least, check_positive
 from .density_loss import DensityLoss
 
 MAX_RHO = 30  # largest rho / epsilon whose kernel values, exp(-2 rho / epsilon), suit float32

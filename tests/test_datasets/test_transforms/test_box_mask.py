@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 
 from mmcrowd.datasets.transforms import (
     BoxMask,
+    DotBoxes,
     LoadCrowdImage,
     PackCrowdInputs,
     PseudoBoxes,
@@ -103,9 +106,82 @@ def test_what_is_wrong_is_named():
         BoxMask()(results)
     with pytest.raises(ValueError, match='share=0'):
         PseudoBoxes(share=0)
+    for sides in ((7,), (9, 7), (0, 7), (7, np.inf), ('a', 'b'), 7):
+        with pytest.raises(ValueError, match=re.escape(f'sides={sides!r}, expected positive')):
+            PseudoBoxes(sides=sides)
     results = BoxMask()(PseudoBoxes()(results))
     with pytest.raises(ValueError, match='must come after the last geometric transform'):
         RandomScaleCrop(8)(results)
+
+
+@pytest.mark.parametrize('limits', [(5, 3), (0, 0), (-1, -2), (0.5, 3), (3,), (3, np.nan), 3, 'ab'])
+def test_wrong_limits_are_refused(limits):
+    message = f'SeparateBoxes: limits={limits!r}, expected two numbers from 1 on, ascending'
+    with pytest.raises(ValueError, match=re.escape(message)):
+        SeparateBoxes(limits=limits)
+
+
+@pytest.mark.parametrize(
+    'wrong, message',
+    [
+        (dict(least=-3), 'least must be at least 1, but got -3'),
+        (dict(least=0), 'least must be at least 1, but got 0'),
+        (dict(rounds=-1), 'rounds must be at least 0, but got -1'),
+        (dict(rounds=1.5), 'rounds must be an integer, but got 1.5'),
+        (dict(next_gap='a'), "next_gap must be an integer, but got 'a'"),
+        (dict(next_gap=-1), 'next_gap must be at least 0, but got -1'),
+    ],
+)
+def test_wrong_rules_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=f'SeparateBoxes: {message}'):
+        SeparateBoxes(**wrong)
+    with pytest.raises(TypeError, match="'foo'"):
+        SeparateBoxes(foo=1)
+
+
+def test_the_rule_reaches_the_function():
+    rule = dict(least=1, rounds=3, narrow_gap=False, next_gap=None)
+    centres = np.random.default_rng(0).integers(20, 60, (9, 2))
+    half = np.full((9, 2), 8)
+    results = SeparateBoxes(**rule)(dict(boxes=np.concatenate([centres - half, centres + half], 1)))
+    sides = results['boxes'][:, 2:] - results['boxes'][:, :2]
+    expected = separate_boxes(centres, half, **rule)
+    np.testing.assert_array_equal(sides / 2, expected)
+    assert (expected != separate_boxes(centres, half)).any()
+
+
+@pytest.mark.parametrize(
+    'box', [[5, 2, 3, 4], [2, 5, 4, 3], [np.nan, 2, 3, 4], [1, 2, np.inf, 4]], ids=str
+)
+@pytest.mark.parametrize('transform', [BoxMask(), SeparateBoxes(), DotBoxes(by_box=True)], ids=repr)
+def test_boxes_that_are_none_are_refused(transform, box):
+    results = make_results([[3, 3], [3, 3]])
+    results.update(boxes=np.float32([[1, 1, 2, 2], box]), img_path='a.jpg')
+    message = rf'{type(transform).__name__}: a.jpg: boxes\[1\] is .* expected finite x1 <= x2'
+    with pytest.raises(ValueError, match=message):
+        transform(results)
+
+
+@pytest.mark.parametrize(
+    'box, rows, columns',
+    [
+        ([3.2, 2.4, 3.2, 2.4], [2], [3]),  # no size: the pixel it lies in
+        ([3.6, 2.5, 3.6, 2.5], [3], [4]),
+        ([3, 2, 3, 2], [2], [3]),
+        ([3.2, 1, 3.9, 4], [1, 2, 3, 4], [4]),  # between two columns
+        ([2.4, 1, 3.1, 1.2], [1], [3]),  # thinner than a pixel, with a centre in it
+        ([-0.4, 5.3, 0.2, 5.4], [5], [0]),
+        ([-0.8, 2, -0.6, 4], [], []),  # outside
+        ([-3, 2, -1, 4], [], []),
+        ([8.2, 2, 8.4, 4], [2, 3, 4], [8]),
+        ([8.6, 2, 8.8, 4], [], []),
+    ],
+)
+def test_a_thin_box_has_its_pixel(box, rows, columns):
+    results = dict(img=np.zeros((6, 9, 3), np.uint8), boxes=np.float32([box]))
+    expected = np.zeros((6, 9), np.uint8)
+    expected[np.ix_(rows, columns)] = 1
+    np.testing.assert_array_equal(BoxMask()(results)['gt_maps']['mask'][0], expected)
 
 
 def test_gamma():

@@ -102,3 +102,17 @@ def test_what_is_wrong_is_named():
         InverseNeighbourMap(stride=4)(scene())
     with pytest.raises(ValueError, match='beta=0, expected a positive number'):
         NeighbourDensity(beta=0)
+    with pytest.raises(KeyError, match='a.jpg has no gt_original.* put it after LoadCrowdImage'):
+        KeepWholePoints()(dict(points=np.float32([[1, 1]]), img_path='a.jpg'))
+
+
+@pytest.mark.parametrize('weights', [[], [0, 0], [1, -1], [1, np.nan], [1, np.inf], ['a'], 1])
+def test_drawn_maps_want_weights(weights):
+    with pytest.raises(ValueError, match=r'DrawnMap: weights=.*, expected some above 0'):
+        DrawnMap(weights)
+
+
+@pytest.mark.parametrize('spacing', [0, -1, 2.5, np.nan, 'a'])
+def test_drawn_maps_want_a_spacing(spacing):
+    with pytest.raises(ValueError, match=f'DrawnMap: spacing={spacing!r}, expected at least 1'):
+        DrawnMap([0, 1], spacing=spacing)

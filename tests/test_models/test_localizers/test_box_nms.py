@@ -88,6 +88,8 @@ def test_what_is_wrong_is_named():
         BoxNMS(sizes=0)
     with pytest.raises(ValueError, match='threshold=0'):
         BoxNMS(threshold=0)
+    with pytest.raises(ValueError, match='BoxNMS: edge must not be negative, but got -5'):
+        BoxNMS(edge=-5)
     with pytest.raises(TypeError, match="sizes='sides' is an output"):
         BoxNMS('sides')(torch.zeros(2, 2), 1)
     outputs = dict(density=torch.zeros(2, 2), sides=-torch.ones(2, 2))

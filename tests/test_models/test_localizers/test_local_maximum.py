@@ -82,7 +82,7 @@ def test_a_constant_map_is_one_point_or_none(dtype):
     torch.testing.assert_close(points, torch.tensor([[15.5, 9.5]]))
     torch.testing.assert_close(scores, torch.tensor([0.3]), atol=2e-3, rtol=0)
     for value in (0.0, -1.0):
-        points, scores = LocalMaximum(threshold=-5)(density * 0 + value, 4)
+        points, scores = LocalMaximum(threshold=0)(density * 0 + value, 4)
         assert points.shape == (0, 2) and scores.shape == (0,)
         assert points.dtype == scores.dtype == torch.float32
 
@@ -229,6 +229,13 @@ def test_what_is_no_density_is_refused(density, stride, message):
         (dict(window=1), '1'),
         (dict(smooth=2), 'smooth .* 2'),
         (dict(smooth=-1), 'smooth .* -1'),
+        (dict(blur=-1), 'blur must not be negative, but got -1'),
+        (dict(threshold=-0.1), 'threshold must not be negative, but got -0.1'),
+        (dict(threshold=math.nan), 'threshold must not be negative, but got nan'),
+        (dict(patch=0), 'patch must be positive, but got 0'),
+        (dict(patch=-5), 'patch must be positive, but got -5'),
+        (dict(clamp=-1), 'clamp must not be negative, but got -1'),
+        (dict(floor=-1), 'floor must not be negative, but got -1'),
     ],
 )
 def test_wrong_settings_are_refused(wrong, message):

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -54,6 +56,10 @@ def test_background_everywhere_is_no_point():
 def test_what_is_wrong_is_named():
     with pytest.raises(ValueError, match='overlap=2.0'):
         ScaleBoxNMS(overlap=2.0)
+    for sizes in ((), (0, 1), (2, 1), (1, 1)):
+        message = f'ScaleBoxNMS: sizes={sizes!r}, expected positive numbers, ascending'
+        with pytest.raises(ValueError, match=re.escape(message)):
+            ScaleBoxNMS(sizes=sizes)
     with pytest.raises(KeyError, match="source='boxes' is none of"):
         ScaleBoxNMS()(dict(density=torch.zeros(2, 2)), 2)
     with pytest.raises(ValueError, match="'boxes' has 12 channels, expected one for each of 12"):
