@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData, PixelData
+from scipy.spatial import cKDTree
 
 from mmcrowd.datasets.transforms import BoxMask, SeparateBoxes
 from mmcrowd.models import ConnectedComponents, IIMHead, IIMLoss, OverlapInference
@@ -72,11 +73,32 @@ def check_outputs(published, features, outputs):
     localizer = ConnectedComponents(**COMPONENTS, to_cells=True)
     image = {name: values[0, 0].detach() for name, values in outputs.items()}
     points, _ = localizer(image, 1)
+    assert len(points) == published['components/num']
     assert sorted(points.tolist()) == sorted(published['components/points_xy_int'].tolist())
+    check_components(published, 'components', image)
 
 
-def check_gradients(published, outputs, model, beginnings):
-    """Gradients of the published parameters whose names begin with one of these."""
+def check_components(published, group, image):
+    """Centres of the regions, and how many have at least so many cells."""
+    points = ConnectedComponents(**COMPONENTS)(image, 1)[0].numpy()
+    expected = published[f'{group}/centroids_xy']
+    np.testing.assert_allclose(sorted(points.tolist()), sorted(expected.tolist()), rtol=1e-6)
+    # Left, top, width, height and area.
+    boxes = published[f'{group}/boxes_ltwh_area']
+    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:4] - 1
+    nearest = cKDTree(points).query(expected)[1]
+    assert ((points[nearest] >= low) & (points[nearest] <= high)).all()
+    for area in np.unique(boxes[:, 4]).tolist():
+        for least in (area, area + 1):
+            some, _ = ConnectedComponents(**COMPONENTS | dict(min_area=least))(image, 1)
+            wanted = sorted(expected[boxes[:, 4] >= least].tolist())
+            np.testing.assert_allclose(
+                np.reshape(sorted(some.tolist()), (-1, 2)), np.reshape(wanted, (-1, 2)), rtol=1e-6
+            )
+
+
+def check_gradients(published, outputs, model):
+    """Gradients of the stored parameters, from the first layer of the backbone on."""
     sample = CrowdDataSample(gt_maps=PixelData(mask=torch.as_tensor(published['net_loss/mask'][0])))
     terms = IIMLoss().loss(outputs, [sample], 1)
     assert_equal(terms['loss_map'], published['net_loss/head'])
@@ -86,10 +108,10 @@ def check_gradients(published, outputs, model, beginnings):
     (table,) = (t for t in converter.tables().values() if len(t) == len(model.state_dict()))
     parameters, checked = dict(model.named_parameters()), 0
     for name, (ours, _) in table.items():
-        if f'net_grad/{name}' in published and name.startswith(beginnings):
+        if f'net_grad/{name}' in published:
             assert_equal(parameters[ours].grad, published[f'net_grad/{name}'])
             checked += 1
-    assert checked >= 5
+    assert checked == 6
     # Theirs has no gradient for the two parameters that are left out here.
     assert all(published[f'net_grad/{name}'].size == 0 for name in converter.UNUSED)
 
@@ -99,17 +121,16 @@ def test_vgg(vgg, vgg_weights):
     features = model.neck(model.backbone(vgg.image(vgg['input_shape'])))
     outputs = model.head(features)
     check_outputs(vgg, features.detach(), outputs)
-    check_gradients(vgg, outputs, model, ('Extractor', 'Binar'))
+    check_gradients(vgg, outputs, model)
 
 
 def test_hrnet(hrnet):
     model = build('iim_hrnet_w48_nwpu.py', hrnet, hrnet.state_dict())
     inputs = hrnet.image(hrnet['input_shape'])
-    with torch.no_grad():
-        features = model.neck(model.backbone(inputs))
+    features = model.neck(model.backbone(inputs))
     outputs = model.head(features)
-    check_outputs(hrnet, features, outputs)
-    check_gradients(hrnet, outputs, model, ('Extractor.last_layer', 'Binar'))
+    check_outputs(hrnet, features.detach(), outputs)
+    check_gradients(hrnet, outputs, model)
     with torch.no_grad():
         (sample,) = model(inputs, mode='predict')
     assert sample.pred_count == len(sample.pred_instances) == hrnet['components/num']
@@ -206,8 +227,7 @@ def test_components(hrnet):
     outputs = {name: torch.as_tensor(hrnet[f'cc/{name}']) for name in ('map', 'threshold')}
     points, scores = ConnectedComponents(**COMPONENTS)(outputs, 1)
     assert len(points) == hrnet['cc/num']
-    expected = hrnet['cc/centroids_xy']
-    np.testing.assert_allclose(sorted(points.tolist()), sorted(expected.tolist()), rtol=1e-5)
+    check_components(hrnet, 'cc', outputs)
     whole, _ = ConnectedComponents(**COMPONENTS, to_cells=True)(outputs, 1)
     assert sorted(whole.tolist()) == sorted(hrnet['cc/points_xy_int'].tolist())
     assert (scores.diff() <= 0).all()

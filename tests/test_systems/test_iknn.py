@@ -13,6 +13,7 @@ from mmengine.structures import PixelData
 from mmcrowd.datasets.transforms import InverseNeighbourMap, NeighbourDensity
 from mmcrowd.models import IKNNHead, IKNNLoss, PatchInference, TargetMapLoss
 from mmcrowd.models.converters import iknn as converter
+from mmcrowd.ops.neighbours import mean_cell_distances
 from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
@@ -99,6 +100,13 @@ def test_target(published, k, points, name):
     if not points:
         theirs = published[f'target/{name}_float16']
         np.testing.assert_allclose(values.astype(np.float16), theirs, rtol=1e-3)
+
+
+@pytest.mark.parametrize('k', [1, 2, 3])
+def test_distances(published, k):
+    shape = tuple(map(int, published['frame_hw']))
+    distance = mean_cell_distances(published['points_xy'], shape, 1, k)
+    assert_equal(distance, published[f'target/knn_mean_distance_k{k}'], rel=1e-7)  # in float32
 
 
 @pytest.mark.parametrize('beta', ['0.1', '0.3'])

@@ -20,6 +20,7 @@ from mmcrowd.registry import MODELS
 from mmcrowd.structures import CrowdDataSample
 
 from ..testing.published import assert_equal
+from ..testing.training import train_steps
 
 CONFIG = Path(__file__).parents[2] / 'configs' / 'lsc_cnn' / 'lsc_cnn_vgg16_sha_published.py'
 # They list scales from the coarsest on, and boxes from the smallest on.
@@ -69,6 +70,10 @@ def test_network(lsc, state_dict):
     points = predicted.pred_instances.points
     assert predicted.pred_count == len(points) == len(lsc['net_nms/boxes'])
     check_points(points, lsc['net_nms/points_xy_half'])
+    x, y = ((points - 0.5) / 2).long().T
+    sides = model.localizer.best_boxes(outputs['boxes'][0])[1][y, x]
+    ours, theirs = np.lexsort((x, y)), np.lexsort(lsc['net_nms/points_xy_half'].T)
+    assert sides[ours].tolist() == lsc['net_nms/boxes'][theirs].tolist()
 
 
 def check_points(points, expected_half):
@@ -126,6 +131,7 @@ def test_loss(lsc, kinds, tag):
     terms = GridWTALoss(weights).loss(dict(logits=logits), [sample(k) for k in kinds], 2)
     per_scale = [terms[f'loss_stride_{stride}'].item() for stride in (16, 8, 4, 2)]
     assert_equal(per_scale, lsc[f'loss/{tag}/per_scale'], rel=1e-6)  # weights in float32
+    assert_equal(sum(terms.values()), lsc[f'loss/{tag}/total'], rel=1e-6)
     sum(terms.values()).backward()
     for theirs, ours in enumerate(SCALES):
         assert_equal(logits[ours].grad, lsc[f'loss/{tag}/grad/{theirs}'], rel=1e-5)
@@ -248,3 +254,15 @@ def test_certain_classes_give_the_points_back():
     assert len(set(stride.tolist())) > 1
     away = np.abs(points[:, None] - found.numpy()[None]).max(2)
     assert (away.min(1) <= 0.5 * stride + 1).all()
+
+
+def test_trains_on_real_images(data_root):
+    """Some steps of VGG11; the count is the number of boxes."""
+    cfg = Config.fromfile(CONFIG.with_name('lsc_cnn_vgg16_sha.py'))
+    cfg.train_dataloader.dataset = cfg.train_dataloader.dataset.dataset
+    small = dict(backbone=dict(depth=11, init_cfg=None), head=dict(mid_channels=(16,)))
+    model, losses, batch = train_steps(cfg, small, crop_size=32, steps=3, lr=1e-3)
+    assert np.isfinite(losses).all() and losses[-1] < losses[0]
+    with torch.no_grad():
+        samples = model.test_step(batch)
+    assert all(sample.pred_count == len(sample.pred_instances) for sample in samples)

@@ -1,6 +1,8 @@
 """Points at the centres of connected regions of a map."""
 
+import math
 from collections.abc import Mapping
+from numbers import Integral, Real
 
 import cv2
 import numpy as np
@@ -33,7 +35,8 @@ class ConnectedComponents:
     Args:
         threshold: Least value of a cell, or the name of the output that has it for each cell.
             Defaults to 0.5.
-        high: Least largest value of a group. Defaults to None, no hysteresis.
+        high: Least largest value of a group, not less than a number as ``threshold``. Defaults to
+            None, no hysteresis.
         connectivity: 4, cells that share an edge are connected, or 8, a corner is enough. Defaults
             to 4.
         min_area: Least number of cells of a region. Defaults to 1.
@@ -46,8 +49,9 @@ class ConnectedComponents:
         source: Output that is searched. Defaults to ``'density'``.
 
     Raises:
-        ValueError: ``connectivity``, ``min_area`` or ``centre`` is none of the above, or there are
-            outlines with another connectivity than 8.
+        ValueError: ``connectivity``, ``min_area`` or ``centre`` is none of the above, there are
+            outlines with another connectivity than 8, or ``threshold`` or ``high`` is not a finite
+            number (or name, or None), or ``high`` is less than ``threshold``.
 
     Examples:
         >>> density = torch.tensor([[0.6, 0.9, 0.0, 0.0], [0.0, 0.0, 0.5, 0.2]])
@@ -80,8 +84,23 @@ class ConnectedComponents:
                 f"ConnectedComponents: centre='outline' is that of regions of connectivity=8, but "
                 f'got {connectivity}'
             )
-        if min_area < 1:
-            raise ValueError(f'ConnectedComponents: min_area={min_area!r}, expected at least 1')
+        if not isinstance(min_area, Integral) or isinstance(min_area, bool) or min_area < 1:
+            raise ValueError(
+                f'ConnectedComponents: min_area={min_area!r}, expected a whole number of at least 1'
+            )
+        if not isinstance(threshold, str) and not is_finite_number(threshold):
+            raise ValueError(
+                f'ConnectedComponents: threshold={threshold!r}, expected a finite number or the '
+                'name of an output'
+            )
+        if high is not None and not is_finite_number(high):
+            raise ValueError(
+                f'ConnectedComponents: high={high!r}, expected a finite number or None'
+            )
+        if high is not None and not isinstance(threshold, str) and high < threshold:
+            raise ValueError(
+                f'ConnectedComponents: high={high!r}, expected at least threshold={threshold!r}'
+            )
         self.threshold = threshold
         self.high = high
         self.connectivity = connectivity
@@ -182,6 +201,11 @@ class ConnectedComponents:
         return values + np.finfo(np.float64).tiny
 
 
+def is_finite_number(value: object) -> bool:
+    """Whether it is a real number, neither NaN nor infinite."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def to_numpy(values: Tensor) -> np.ndarray:
     """A map on the host; NumPy has no bfloat16, and half precision becomes float32."""
     half = values.dtype in (torch.float16, torch.bfloat16)
@@ -245,15 +269,54 @@ def outline_centres(labels: np.ndarray, number: int) -> np.ndarray:
     """
     centres = np.full((number, 2), np.nan)
     # Of two levels: outlines of regions, those within holes of others too, and of their holes.
-    mask = (labels > 0).astype(np.uint8)
-    contours, levels = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    contours, levels = cv2.findContours(
+        fill_empty_holes(labels), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
+    )
     for contour, (*_, parent) in zip(contours, [] if levels is None else levels[0], strict=True):
+        if parent >= 0:
+            continue
         moments = cv2.moments(contour)
-        if parent < 0 and moments['m00'] > 0:
+        if moments['m00'] > 0:
             x, y = contour[0, 0]
             centre = moments['m10'] / moments['m00'], moments['m01'] / moments['m00']
             centres[labels[y, x] - 1] = centre
     return centres
+
+
+def fill_empty_holes(labels: np.ndarray) -> np.ndarray:
+    """The cells of regions and of their holes, but for the holes with another region inside.
+
+    The outlines of the regions stay as they are: cells that an outline passes by are connected over
+    their edges, so that it never comes to a cell of a hole. Of a noisy map, with a hundred thousand
+    holes, following the outlines of the holes takes most of the time.
+
+    Args:
+        labels: ``(h, w)`` int32, regions of connectivity 8 from 1 on.
+
+    Returns:
+        ``(h, w)`` uint8, 0 and 1.
+
+    Examples:
+        >>> fill_empty_holes(np.int32([[0, 1, 0], [1, 0, 1], [0, 1, 0]])).tolist()
+        [[0, 1, 0], [1, 1, 1], [0, 1, 0]]
+    """
+    number, gaps = cv2.connectedComponents((labels == 0).view(np.uint8), connectivity=4)
+    empty = np.ones(number, bool)  # also of the regions, gap 0
+    for side in (gaps[0], gaps[-1], gaps[:, 0], gaps[:, -1]):
+        empty[side[side > 0]] = False
+    # Of neighbours over an edge one is 0 in the labels and the other in the gaps, or both are in
+    # the same gap or region.
+    beside, region = [], []
+    for first, second in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+        label_pair, gap_pair = (array[first] + array[second] for array in (labels, gaps))
+        border = np.flatnonzero((labels[first] > 0) != (labels[second] > 0))
+        beside.append(gap_pair.ravel()[border])
+        region.append(label_pair.ravel()[border])
+    beside, region = np.concatenate(beside).astype(np.intp), np.concatenate(region)
+    around = np.zeros(number, np.int32)
+    around[beside] = region  # any of them
+    empty[beside[around[beside] != region]] = False
+    return empty[gaps].view(np.uint8)
 
 
 def grow(low: np.ndarray, high: np.ndarray) -> np.ndarray:

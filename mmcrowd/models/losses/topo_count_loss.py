@@ -1,6 +1,7 @@
 """Loss of TopoCount (Abousamra, Hoai, Samaras and Chen: *Localization in the Crowd with Topological
 Constraints*, AAAI 2021)."""
 
+import itertools
 import warnings
 from typing import NamedTuple
 
@@ -90,7 +91,8 @@ def critical_points(
             to False.
 
     Returns:
-        The points of all patches. Of several values for one pixel that of the lowest peak counts.
+        The points of all patches. A saddle that several peaks end in has the value of the one that
+        the program visits last, see :func:`removal_order`.
     """
     columns, rows = (
         np.arange(first, side - MARGIN - patch_size, patch_size - 2 * BORDER)
@@ -101,20 +103,26 @@ def critical_points(
         return CriticalPoints(nowhere, nowhere, np.empty(0, likelihood.dtype), 0, 0)
     corner = np.stack(np.meshgrid(rows, columns, indexing='ij'), -1).reshape(-1, 2)
     found, wanted = (_features(values, corner, patch_size, halve) for values in (likelihood, mask))
-    too_many, fixed, removed = _choose(found, wanted, len(corner))
+    too_many, fixed, surplus = _choose(found, wanted, len(corner))
 
     def value(values: np.ndarray, features: Features, cell: np.ndarray) -> np.ndarray:
         """Of the map at cells of patches."""
         row, column = (corner[features.map] + cell).T
         return values[row, column].astype(likelihood.dtype)
 
-    # Later ones replace earlier ones of the same pixel: lower peaks come later.
-    falling = np.argsort(-value(likelihood, found, found.birth), kind='stable')
+    height = value(likelihood, found, found.birth)
+    edges = np.flatnonzero(np.diff(found.map, prepend=-1, append=-1))
+    # Later ones replace earlier ones of the same pixel.
+    removed = [
+        first + removal_order(height[first:end], found.persistence[first:end], surplus[first:end])
+        for first, end in itertools.pairwise(edges)
+    ]
+    removed = np.concatenate([np.empty(0, np.int64), *removed])
     fix, remove, ideal = (
         Features(*(x[chosen] for x in features))
         for features, chosen in (
-            (found, falling[fixed[falling]]),
-            (found, falling[removed[falling]]),
+            (found, fixed),
+            (found, removed),
             (wanted, ~too_many[wanted.map]),
         )
     )
@@ -140,7 +148,7 @@ def critical_points(
         column[last],
         np.concatenate(references)[last],
         int(fixed.sum()),
-        int(removed.sum()),
+        len(removed),
     )
 
 
@@ -157,7 +165,7 @@ def _features(values: np.ndarray, corner: np.ndarray, patch_size: int, halve: bo
 def _choose(
     found: Features, wanted: Features, number: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which patches have more peaks than they should, and which peaks are fixed and removed."""
+    """Which patches have more peaks than they should; which peaks are fixed, which are surplus."""
     num_found, num_wanted = (np.bincount(f.map, minlength=number) for f in (found, wanted))
     num_perfect = np.bincount(found.map[found.persistence > PERFECT], minlength=number)
     too_many = num_found > num_wanted
@@ -165,8 +173,40 @@ def _choose(
     place = np.arange(len(found.map)) - (np.cumsum(num_found) - num_found)[found.map]
     limit = num_wanted[found.map]
     fixed = too_many[found.map] & (place >= num_perfect[found.map]) & (place < limit)
-    removed = too_many[found.map] & (place >= limit) & (found.persistence > NOISE)
-    return too_many, fixed, removed
+    surplus = too_many[found.map] & (place >= limit)
+    return too_many, fixed, surplus
+
+
+def removal_order(height: np.ndarray, persistence: np.ndarray, surplus: np.ndarray) -> np.ndarray:
+    """Peaks of one patch that are removed, in the order in which the published program visits them.
+
+    It numbers the peaks by falling height, and puts the numbers of those too many and of those
+    above a persistence of 0.1 into two sets of Python. What both have comes in the order of their
+    tables of hashes: the number modulo a power of 2 that grows with the number of entries, so that
+    it is not always that of the heights.
+
+    Args:
+        height: ``(k,)`` of the peaks, by falling persistence.
+        persistence: ``(k,)``.
+        surplus: ``(k,)`` bool, which are too many.
+
+    Returns:
+        Places in these arrays.
+
+    Examples:
+        Of 40 peaks two are removed, the numbers 7 and 32 of a table of 8.
+
+        >>> height = np.arange(40.0, 0.0, -1.0)
+        >>> surplus = np.isin(np.arange(40), [7, 32])
+        >>> removal_order(height, np.full(40, 0.5), surplus).tolist()
+        [32, 7]
+    """
+    falling = np.argsort(-height, kind='stable')
+    number = np.empty_like(falling)
+    number[falling] = np.arange(len(falling))
+    lasting = set(np.flatnonzero(persistence[falling] > NOISE).tolist())
+    chosen = set(number[surplus].tolist()) & lasting
+    return falling[list(chosen)]
 
 
 def _inner(cell: np.ndarray, patch_size: int) -> np.ndarray:

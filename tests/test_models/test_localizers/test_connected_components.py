@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -7,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from mmcrowd.models.localizers.connected_components import (
     ConnectedComponents,
+    fill_empty_holes,
     grow,
     label,
     outline_centres,
@@ -81,15 +83,20 @@ def test_published_topocount(golden_root, image):
     with np.load(golden_root / 'systems' / 'topocount.npz') as stored:
         likelihood = torch.as_tensor(stored[f'infer/{image}/likelihood'])
         count = stored[f'infer/{image}/count']
+        n_contours = stored[f'infer/{image}/n_contours']
+        numbers = stored[f'infer/{image}/labels']
         topology = stored[f'infer/{image}/topology']
         expected = stored[f'infer/{image}/points_xy']
     values = likelihood.numpy()
     np.testing.assert_array_equal(grow(values >= 0.4, values >= 0.5), topology > 0)
     localizer = ConnectedComponents(0.4, high=0.5, connectivity=8, centre='outline')
     points, _ = localizer(likelihood, 1)
-    assert len(points) == count
+    assert len(points) == count == n_contours
     # The program has no points, but numbers, for regions whose outline has no area.
     regions = label(topology > 0, 8)
+    # Theirs are numbered in another order.
+    pairs = np.unique(np.stack([regions.ravel(), numbers.ravel()]), axis=1)
+    assert pairs.shape[1] == count + 1 and all(len(set(row)) == count + 1 for row in pairs.tolist())
     centres = outline_centres(regions, regions.max())
     assert set(map(tuple, expected.tolist())) <= set(map(tuple, points.round().tolist()))
     centres = centres[~np.isnan(centres).any(1)].round()
@@ -109,6 +116,61 @@ def test_outline_of_rings_and_lines():
     means, _ = ConnectedComponents(0.5, connectivity=8)(values, 1)
     assert (means != points).any(1).sum() == 1
     assert localizer(torch.zeros(3, 3), 1)[0].shape == (0, 2)
+
+
+def outline_centres_of_all_contours(labels, number):
+    """With the outlines of all holes too, none of which is filled."""
+    centres = np.full((number, 2), np.nan)
+    mask = (labels > 0).astype(np.uint8)
+    contours, levels = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    for contour, (*_, parent) in zip(contours, [] if levels is None else levels[0], strict=True):
+        moments = cv2.moments(contour)
+        if parent < 0 and moments['m00'] > 0:
+            x, y = contour[0, 0]
+            centre = moments['m10'] / moments['m00'], moments['m01'] / moments['m00']
+            centres[labels[y, x] - 1] = centre
+    return centres
+
+
+def check_outlines(cells):
+    labels = label(cells, 8)
+    number = labels.max(initial=0)
+    expected = outline_centres_of_all_contours(labels, number)
+    np.testing.assert_array_equal(outline_centres(labels, number), expected)
+    filled = fill_empty_holes(labels) > 0
+    # Holes are filled but for those in which there is another region.
+    for hole in regions(~cells, 4):
+        inside = not any(
+            row in (0, cells.shape[0] - 1) or column in (0, cells.shape[1] - 1)
+            for row, column in hole
+        )
+        near = {
+            labels[row + down, column + right]
+            for row, column in hole
+            for down, right in STEPS[4]
+            if inside
+        }
+        assert filled[tuple(np.transpose(hole))].tolist() == [len(near - {0}) == 1] * len(hole)
+    assert filled[cells].all()
+
+
+@settings(max_examples=200, deadline=None)
+@given(arrays(bool, st.tuples(st.integers(1, 14), st.integers(1, 14))))
+def test_outlines_with_the_holes_filled(cells):
+    check_outlines(cells)
+
+
+@pytest.mark.parametrize('share', [0.3, 0.45, 0.6, 0.8, 0.95])
+def test_outlines_of_noise(share):
+    check_outlines(np.random.default_rng(0).random((90, 70)) < share)
+
+
+def test_outlines_of_rings_in_rings():
+    rows, columns = np.ogrid[-20:21, -20:21]
+    away = np.maximum(abs(rows), abs(columns))
+    check_outlines(away % 2 == 0)
+    check_outlines(away % 4 < 2)
+    check_outlines((away % 4 < 2) & ((rows + columns) % 5 > 0))
 
 
 def test_threshold_of_each_cell():
@@ -145,8 +207,20 @@ def test_what_is_wrong_is_named():
         ConnectedComponents(connectivity=6)
     with pytest.raises(ValueError, match="centre='peak'"):
         ConnectedComponents(centre='peak')
-    with pytest.raises(ValueError, match='min_area=0'):
-        ConnectedComponents(min_area=0)
+    for min_area in (0, 1.5, float('nan'), None, True):
+        with pytest.raises(ValueError, match=f'min_area={min_area}, expected a whole number of at'):
+            ConnectedComponents(min_area=min_area)
+    for value in (None, float('nan'), float('inf'), True, [0.5]):
+        with pytest.raises(ValueError, match=r'threshold=.*, expected a finite number or the name'):
+            ConnectedComponents(value)
+    for value in ('high', float('nan'), -float('inf')):
+        with pytest.raises(ValueError, match=r'high=.*, expected a finite number or None'):
+            ConnectedComponents(high=value)
+    with pytest.raises(ValueError, match=r'high=0.3, expected at least threshold=0.4'):
+        ConnectedComponents(0.4, high=0.3)
+    for number in (np.float32(0.5), np.int64(1)):
+        ConnectedComponents(number, high=number, min_area=np.int64(3))
+    ConnectedComponents('limit', high=0.3)
     with pytest.raises(TypeError, match="threshold='limit' is an output"):
         ConnectedComponents('limit')(torch.zeros(2, 2), 1)
     outputs = dict(density=torch.zeros(2, 2), limit=torch.zeros(2, 3))

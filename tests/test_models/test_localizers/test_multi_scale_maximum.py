@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from mmcrowd.models.localizers.local_maximum import LocalMaximum
@@ -14,6 +16,46 @@ def test_blur(sigma):
     reach = int(np.ceil(4 * sigma))
     expected = gaussian_filter(values, sigma, mode='constant', radius=reach)
     np.testing.assert_allclose(gaussian_blur(torch.from_numpy(values), sigma), expected)
+
+
+def points_by_cells(density, sigmas, threshold, separation, stride):
+    """Points and strengths cell by cell, with distances to all points so far."""
+    found = []
+    for sigma in sigmas:
+        cells = sigma / stride
+        reach = int(np.ceil(4 * cells))
+        blurred = gaussian_filter(density, cells, mode='constant', radius=reach)
+        strength = 2 * np.pi * cells**2 * blurred
+        scale = []
+        for row, column in np.ndindex(strength.shape):
+            value = strength[row, column]
+            around = strength[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
+            if value >= threshold and value == around.max():
+                place = [cell * stride + (stride - 1) / 2 for cell in (column, row)]
+                if all(np.hypot(*np.subtract(place, p)) > separation * sigma for p, _ in found):
+                    scale.append((place, value))
+        found += sorted(scale, key=lambda point: -point[1])
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.tuples(st.integers(1, 16), st.integers(1, 16)),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([1, 2, 8]),
+    st.sampled_from([(1.5,), (2.0, 5.0), (1.0, 3.0, 9.0)]),
+    st.sampled_from([0.02, 0.3]),
+    st.sampled_from([0.0, 0.7, 2.0]),
+)
+def test_points_are_those_found_cell_by_cell(size, seed, stride, sigmas, threshold, separation):
+    """On heads of random places and masses over noise, so that no two cells are equal."""
+    rng = np.random.default_rng(seed)
+    density = 1e-3 * rng.random(size) + rng.random(size) * (rng.random(size) < 0.1)
+    localizer = MultiScaleMaximum(sigmas, threshold, separation)
+    points, strengths = localizer(torch.from_numpy(density), stride)
+    expected = points_by_cells(density, sigmas, threshold, separation, stride)
+    assert points.tolist() == [place for place, _ in expected]
+    np.testing.assert_allclose(strengths, [value for _, value in expected], rtol=1e-6)
 
 
 @pytest.mark.parametrize('stride', [1, 2])
