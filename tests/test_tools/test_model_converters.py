@@ -204,6 +204,20 @@ def test_publishing(run, mcnn, tmp_path, capsys, config):
     assert read_checkpoint(path)['meta'] == dict(config='mmcrowd::pml_mcnn_sha', sizes=[400, 1024])
 
 
+def test_a_factor_of_the_counts_is_in_the_weights(run, mcnn, tmp_path):
+    path, config = tmp_path / 'x.safetensors', 'mmcrowd::pml_mcnn_sha'
+    run('publish_model', mcnn, path, '--config', config, '--count-factor', 1.5)
+    made = read_checkpoint(path)
+    assert made['meta'] == dict(config=config, count_factor=1.5)
+    trained = read_checkpoint(mcnn)['state_dict']
+    for name, value in made['state_dict'].items():
+        factor = 1.5 if name.startswith('head.predict.') else 1.0
+        torch.testing.assert_close(value.float(), factor * trained[name], rtol=1e-3, atol=1e-6)
+    for factor in (0, -1):
+        with pytest.raises(ValueError, match=f'factor={factor}.0 .*expected a positive'):
+            run('publish_model', mcnn, path, '--config', config, '--count-factor', factor)
+
+
 def test_publishing_for_a_config_of_ones_own(run, mcnn, tmp_path):
     """It does not tell of the folders of this machine."""
     base = str(REPO / 'configs' / 'pml_mcnn_sha.py')

@@ -8,8 +8,10 @@ must be those of the model of the config::
         mmcrowd/zoo/pml_efficientnet_lite0_default.safetensors \\
         --config mmcrowd::pml_efficientnet_lite0_default --sizes 400 1024
 
-Of a training with ``EMAHook`` it holds the averaged weights. The lines that are printed belong into
-the metafile of the config, beside what a test of this file gives.
+Of a training with ``EMAHook`` it holds the averaged weights. Where crops were learnt and whole
+images are counted too low or too high, ``--count-factor`` corrects it in the last layer; find it on
+whole training images, never on those of a test. The lines that are printed belong into the metafile
+of the config, beside what a test of this file gives.
 """
 
 import argparse
@@ -44,6 +46,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar=('MIN', 'MAX'),
         help='smallest and largest longer side of the training images, in pixels',
     )
+    parser.add_argument(
+        '--count-factor',
+        type=float,
+        default=1.0,
+        metavar='F',
+        help='all densities are multiplied by it; of counters with a DensityHead. Default: 1',
+    )
     args = parser.parse_args(argv)
     if not args.dst.endswith('.safetensors'):
         parser.error(f'the file must end in .safetensors, got {args.dst}')
@@ -56,11 +65,21 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     config = config_of(args.config)
     cfg = read_config(config)
-    state_dict = publish(load_state_dict(args.src))
+    state_dict = load_state_dict(args.src)
     with DefaultScope.overwrite_default_scope('mmcrowd'):
         model = MODELS.build(without_pretraining(cfg.model))
     require_same_parameters(model.state_dict(), state_dict, args.src)
     meta = dict(config=public_name(config)) | (dict(sizes=args.sizes) if args.sizes else {})
+    if args.count_factor != 1:
+        if not hasattr(model.head, 'scale_density'):
+            raise TypeError(
+                f'--count-factor: expected a DensityHead, not {type(model.head).__name__}'
+            )
+        model.load_state_dict(state_dict, strict=False)
+        model.head.scale_density(args.count_factor)
+        state_dict = model.state_dict()
+        meta['count_factor'] = args.count_factor
+    state_dict = publish(state_dict)
     save_checkpoint(state_dict, meta, args.dst)
     content = Path(args.dst).read_bytes()
     numbers = sum(value.numel() for value in state_dict.values())

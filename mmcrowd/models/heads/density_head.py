@@ -98,6 +98,26 @@ class DensityHead(BaseModule):
             self.predict.weight.mul_(gain)
             self.predict.bias.fill_(bias)
 
+    @torch.no_grad()
+    def scale_density(self, factor: float) -> None:
+        """Multiply all densities by a factor, by the parameters of the last layer.
+
+        Args:
+            factor: Positive.
+
+        Raises:
+            ValueError: The factor is not positive, or the head ends in a softplus, which no factor
+                before it scales.
+        """
+        if not factor > 0 or self.activation != 'relu':
+            raise ValueError(
+                f'factor={factor!r} with activation={self.activation!r}, expected a positive '
+                "factor and 'relu'"
+            )
+        self.predict.weight.mul_(factor)
+        if self.predict.bias is not None:
+            self.predict.bias.mul_(factor)
+
     def forward(self, features: torch.Tensor | Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
         """Density of a batch.
 

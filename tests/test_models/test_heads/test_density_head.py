@@ -68,6 +68,16 @@ def test_keeps_a_pretrained_head(tmp_path):
     torch.testing.assert_close(head.predict.weight, source.predict.weight)
 
 
+def test_densities_are_multiplied():
+    head, features = DensityHead(4, mid_channels=(3,), in_stride=4), torch.rand(1, 4, 3, 5)
+    head.predict.bias.data.fill_(0.1)
+    before = head(features)['density']
+    head.scale_density(2.0)
+    torch.testing.assert_close(head(features)['density'], 2 * before)
+    with pytest.raises(ValueError, match="activation='softplus', expected"):
+        DensityHead(4, activation='softplus').scale_density(2.0)
+
+
 def test_levels_of_a_backbone_are_taken():
     head = DensityHead(4, (), in_stride=4, out_stride=4)
     fine, coarse = torch.rand(1, 4, 4, 4), torch.rand(1, 4, 2, 2)
