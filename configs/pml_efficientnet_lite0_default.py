@@ -1,6 +1,6 @@
 # The model that comes with the package: `mmcrowd count`, `CrowdInferencer()`. Both parts of
 # ShanghaiTech, drawn crowds, and drawn pictures of nobody, so that not all that is small and round
-# is taken for a head. All layers are trained; an hour and a half on one CPU core.
+# is taken for a head. All layers are trained; two hours and more on one CPU core.
 _base_ = 'pml_efficientnet_lite0_shab_cpu.py'
 
 model = dict(backbone=dict(frozen_stages=0), localizer=dict(type='OTMinimization'))

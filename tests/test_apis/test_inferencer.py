@@ -673,3 +673,14 @@ def test_where_an_answer_comes_from(counter, photo, tiny_weights, tmp_path):
 def test_an_unknown_format():
     with pytest.raises(ValueError, match="format 'xml', expected any of json, csv, nwpu"):
         PredictionWriter('out', ['xml'])
+
+
+def test_pictures_of_nobody(counter):
+    """Less than one person on average in what only looks like a crowd."""
+    data = pytest.importorskip('skimage').data
+    sky = np.linspace((240, 200, 140), (250, 230, 210), 480)[:, None].repeat(640, 1)
+    pictures = [getattr(data, name)() for name in ('coins', 'hubble_deep_field', 'cell', 'text')]
+    pictures += [sky.astype(np.uint8), np.full((480, 640, 3), 150, np.uint8)]
+    pictures = [Image.fromarray(picture) for picture in pictures]
+    counts = [each['count'] for each in counter(pictures)['predictions']]
+    assert np.mean(counts) < 1, counts
