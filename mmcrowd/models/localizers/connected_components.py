@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from numbers import Integral, Real
+from numbers import Real
 
 import cv2
 import numpy as np
@@ -84,7 +84,7 @@ class ConnectedComponents:
                 f"ConnectedComponents: centre='outline' is that of regions of connectivity=8, but "
                 f'got {connectivity}'
             )
-        if not isinstance(min_area, Integral) or isinstance(min_area, bool) or min_area < 1:
+        if not isinstance(min_area, int | np.integer) or isinstance(min_area, bool) or min_area < 1:
             raise ValueError(
                 f'ConnectedComponents: min_area={min_area!r}, expected a whole number of at least 1'
             )

@@ -170,30 +170,31 @@ def test_count_and_layers(visitor, photos, truth):
 
 
 def test_zones(visitor, truth):
-    left = [[0, 0], [128, 0], [128, 192], [0, 192]]
-    zones = dict(width=256, height=192, zones=[dict(name='Zone 1', polygon=left)])
+    # Few people, whose number the page shows with a digit behind the point.
+    quarter = [[0, 0], [128, 0], [128, 96], [0, 96]]
+    zones = dict(width=256, height=192, zones=[dict(name='Zone 1', polygon=quarter)])
     (expected,) = truth('gate.png', zones=zones)['zones']
-    visitor.draw((0, 0), (0.5, 0), (0.5, 1), (0, 1))
+    visitor.draw((0, 0), (0.5, 0), (0.5, 0.5), (0, 0.5))
     visitor.wait('document.querySelectorAll(".zone-table tbody tr").length == 1')
     # A click is within half a pixel of the corner, of which there is less than a person.
     ((name, count, points),) = visitor.zones()
     assert name == 'Zone 1' and float(count) == pytest.approx(expected['count'], abs=0.3)
     assert abs(int(points) - expected['num_points']) <= 1
 
-    visitor.page.fill('.zone-table input', 'Left half')
+    visitor.page.fill('.zone-table input', 'A quarter')
     visitor.page.press('.zone-table input', 'Enter')
-    visitor.page.wait_for_selector('.zones text:has-text("Left half:")')
+    visitor.page.wait_for_selector('.zones text:has-text("A quarter:")')
     visitor.draw((0, 0), (1, 1), (1, 0), (0, 1))
     visitor.page.wait_for_selector('.problem:visible')
     assert "zone 'Zone 1' crosses or touches itself" in visitor.text('.problem')
-    assert [name for name, *_ in visitor.zones()] == ['Left half']
+    assert [name for name, *_ in visitor.zones()] == ['A quarter']
 
 
 def test_saved_files(visitor, photos, truth, tmp_path):
     name, content = visitor.save('json')
     prediction = json.loads(content)
     (zone,) = prediction.pop('zones')
-    assert name == 'gate.json' and zone['name'] == 'Left half'
+    assert name == 'gate.json' and zone['name'] == 'A quarter'
     assert prediction == dict(truth('gate.png'), img_path=None)
 
     name, content = visitor.save('zones')
@@ -223,7 +224,7 @@ def test_several_pictures(visitor, photos, truth):
     lines = content.decode().splitlines()
     assert lines[0].startswith('name,img_path,width,height,count,points,notes,zones')
     gate, *others = csv.DictReader(lines)
-    assert [zone['name'] for zone in json.loads(gate['zones'])] == ['Left half']
+    assert [zone['name'] for zone in json.loads(gate['zones'])] == ['A quarter']
     assert [row['zones'] for row in others] == ['', '']
     assert [line.split(',')[0] for line in lines[1:]] == names
     assert [float(line.split(',')[4]) for line in lines[1:]] == expected
