@@ -115,8 +115,7 @@ class DensityHead(BaseModule):
                 "factor and 'relu'"
             )
         self.predict.weight.mul_(factor)
-        if self.predict.bias is not None:
-            self.predict.bias.mul_(factor)
+        self.predict.bias.mul_(factor)
 
     def forward(self, features: torch.Tensor | Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
         """Density of a batch.
